@@ -1,0 +1,1 @@
+"""Call control for Asterisk: answer, connect, spy, whisper, barge, hand over."""

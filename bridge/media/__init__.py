@@ -1,0 +1,1 @@
+"""PCM in and out of Asterisk."""

@@ -1,0 +1,1 @@
+"""Ids, parties, modes, states, errors. Pure."""

@@ -1,0 +1,1 @@
+"""The imperative heart: a mailbox per call, the executor, the registry, reconciliation."""

@@ -1,0 +1,1 @@
+"""The life of a call as a state machine. Pure."""

@@ -1,0 +1,1 @@
+"""Which Asterisk objects make who hear whom: planner, audibility, diff. Pure."""
