@@ -1,0 +1,50 @@
+"""How an observer takes part: what he may be heard by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bridge.model.participants import CALLEE, Participant
+
+
+class AudioMode(StrEnum):
+    """What an observer does on a call. He hears the parties in every mode."""
+
+    SPY = "spy"
+    """Nobody hears him."""
+    WHISPER = "whisper"
+    """The chosen parties hear him, the others do not."""
+    BARGE = "barge"
+    """Every party hears him."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverMode:
+    """An audio mode and, for whisper, the parties it is meant for."""
+
+    mode: AudioMode
+    targets: frozenset[Participant] = frozenset()
+
+    def __post_init__(self) -> None:
+        if (self.mode is AudioMode.WHISPER) != bool(self.targets):
+            raise ValueError("whisper, and only whisper, has targets")
+
+    def heard_by(self, parties: frozenset[Participant]) -> frozenset[Participant]:
+        """Return those of ``parties`` who hear an observer in this mode."""
+        match self.mode:
+            case AudioMode.SPY:
+                return frozenset()
+            case AudioMode.WHISPER:
+                return self.targets & parties
+            case AudioMode.BARGE:
+                return parties
+
+
+SPY = ObserverMode(AudioMode.SPY)
+BARGE = ObserverMode(AudioMode.BARGE)
+
+
+def whisper(*targets: Participant) -> ObserverMode:
+    """Return the whisper mode for ``targets``, by default the callee."""
+    return ObserverMode(AudioMode.WHISPER, frozenset(targets or (CALLEE,)))

@@ -1,0 +1,204 @@
+"""From what stands to what shall stand: commands in an order that is safe to break off.
+
+Commands come in stages. Those of one stage do not depend on each other and may run side by side;
+a stage begins when the one before has succeeded whole. Whatever subset of a stage succeeds, the
+parties keep hearing each other, and nobody hears an observer whom he hears neither before nor
+after (tests/property/test_topology.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from bridge.model.participants import Participant
+from bridge.topology.objects import Direction, Key, Snoop, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBridge:
+    """Make a mixing bridge without members."""
+
+    bridge: Key
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyBridge:
+    """Remove a bridge."""
+
+    bridge: Key
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSnoop:
+    """Make a snoop channel, in no bridge. Asterisk makes it with its gate open."""
+
+    snoop: Key
+    target: Key
+    spy: Direction
+    whisper: Direction
+
+
+@dataclass(frozen=True, slots=True)
+class CreateMedia:
+    """Make a media channel for an observer, in no bridge."""
+
+    media: Key
+    observer: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveChannel:
+    """Hang up a snoop or media channel of ours."""
+
+    channel: Key
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """Put a channel into a bridge."""
+
+    bridge: Key
+    channel: Key
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveMember:
+    """Take a channel out of its bridge."""
+
+    bridge: Key
+    channel: Key
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """Let whispers through a snoop pass."""
+
+    snoop: Key
+
+
+@dataclass(frozen=True, slots=True)
+class CloseGate:
+    """Let nothing pass from a snoop to its target."""
+
+    snoop: Key
+
+
+Command: TypeAlias = (
+    CreateBridge
+    | DestroyBridge
+    | CreateSnoop
+    | CreateMedia
+    | RemoveChannel
+    | AddMember
+    | RemoveMember
+    | OpenGate
+    | CloseGate
+)
+Stage: TypeAlias = tuple[Command, ...]
+
+
+def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
+    """Return the stages that lead from ``now`` to ``wanted``; ``()`` when nothing differs.
+
+    Gates close first and open last; a new snoop is closed before it joins a bridge; legs are
+    neither made nor hung up here, only put into their bridge.
+    """
+    stale = _stale_channels(now, wanted)
+    fresh_snoops = [k for k in wanted.snoops if k not in now.snoops or k in stale]
+    fresh_media = [k for k in wanted.media if k not in now.media or k in stale]
+    moves = [
+        (bridge, channel)
+        for channel in now.channels - stale
+        if (bridge := now.bridge_of(channel)) and bridge != wanted.bridge_of(channel)
+    ]
+    joins = [
+        AddMember(bridge, channel)
+        for bridge, members in wanted.bridges.items()
+        for channel in members
+        if channel in stale or channel not in now.bridges.get(bridge, ())
+    ]
+    stages: list[list[Command]] = [
+        [CloseGate(k) for k, s in now.snoops.items() if s.gate_open and not _opens(wanted, k)],
+        [RemoveChannel(k) for k in stale],
+        [RemoveMember(bridge, channel) for bridge, channel in moves],
+        [DestroyBridge(k) for k in now.bridges if k not in wanted.bridges],
+        [CreateBridge(k) for k in wanted.bridges if k not in now.bridges],
+        [j for j in joins if j.channel in wanted.legs],
+        [*_creations(wanted, fresh_snoops, fresh_media)],
+        [CloseGate(k) for k in fresh_snoops],
+        [j for j in joins if j.channel not in wanted.legs],
+        [OpenGate(k) for k in wanted.snoops if _opens(wanted, k) and _must_open(now, stale, k)],
+    ]
+    return tuple(tuple(sorted(stage, key=repr)) for stage in stages if stage)
+
+
+def apply(topology: Topology, command: Command) -> Topology:
+    """Return what stands after ``command``, as Asterisk carries it out."""
+    match command:
+        case CreateBridge(bridge):
+            return replace(topology, bridges={**topology.bridges, bridge: frozenset()})
+        case DestroyBridge(bridge):
+            bridges = {k: m for k, m in topology.bridges.items() if k != bridge}
+            return replace(topology, bridges=bridges)
+        case CreateSnoop(key, target, spy, whisper):
+            snoop = Snoop(target, spy, whisper, gate_open=True)
+            return replace(topology, snoops={**topology.snoops, key: snoop})
+        case CreateMedia(key, observer):
+            return replace(topology, media={**topology.media, key: observer})
+        case RemoveChannel(channel):
+            return without_channel(topology, channel)
+        case AddMember(bridge, channel):
+            bridges = {k: m - {channel} for k, m in topology.bridges.items()}
+            return replace(topology, bridges={**bridges, bridge: bridges[bridge] | {channel}})
+        case RemoveMember(bridge, channel):
+            members = topology.bridges[bridge] - {channel}
+            return replace(topology, bridges={**topology.bridges, bridge: members})
+        case OpenGate(key):
+            return _with_gate(topology, key, is_open=True)
+        case CloseGate(key):
+            return _with_gate(topology, key, is_open=False)
+
+
+def without_channel(topology: Topology, channel: Key) -> Topology:
+    """Return what stands when ``channel`` is gone: snoops on it end with it."""
+    gone = {channel} | {k for k, s in topology.snoops.items() if s.target == channel}
+    return Topology(
+        legs={k: v for k, v in topology.legs.items() if k not in gone},
+        bridges={k: m - gone for k, m in topology.bridges.items()},
+        snoops={k: v for k, v in topology.snoops.items() if k not in gone},
+        media={k: v for k, v in topology.media.items() if k not in gone},
+    )
+
+
+def _stale_channels(now: Topology, wanted: Topology) -> frozenset[Key]:
+    """Return our channels that are wanted no more, or otherwise than they were made."""
+    snoops = {
+        k
+        for k, snoop in now.snoops.items()
+        if k not in wanted.snoops
+        or replace(snoop, gate_open=wanted.snoops[k].gate_open) != wanted.snoops[k]
+    }
+    media = {k for k, owner in now.media.items() if wanted.media.get(k) != owner}
+    return frozenset(snoops | media)
+
+
+def _creations(wanted: Topology, snoops: list[Key], media: list[Key]) -> list[Command]:
+    made: list[Command] = [CreateMedia(k, wanted.media[k]) for k in media]
+    for key in snoops:
+        snoop = wanted.snoops[key]
+        made.append(CreateSnoop(key, snoop.target, snoop.spy, snoop.whisper))
+    return made
+
+
+def _opens(topology: Topology, snoop: Key) -> bool:
+    return snoop in topology.snoops and topology.snoops[snoop].gate_open
+
+
+def _must_open(now: Topology, stale: frozenset[Key], snoop: Key) -> bool:
+    return snoop in stale or not _opens(now, snoop)
+
+
+def _with_gate(topology: Topology, key: Key, *, is_open: bool) -> Topology:
+    snoop = replace(topology.snoops[key], gate_open=is_open)
+    return replace(topology, snoops={**topology.snoops, key: snoop})
