@@ -1,0 +1,226 @@
+"""What an observer hears: each speaker apart, and the mix of all, for any number of readers."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING, Final, Self
+
+from bridge.media.pcm import FRAME_SECONDS, mix
+from bridge.model.errors import BadArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bridge.media.pcm import AudioFormat
+
+MAX_WAIT: Final = 3
+"""Frames that the mix waits for a speaker who has none, before he counts as silent."""
+
+
+class Mixer:
+    """Frames of several speakers into one stream; no frame lost, none doubled. Pure.
+
+    A frame of the mix goes out when every live speaker has one, or when somebody has more than
+    MAX_WAIT of them; who has none then is silent in it. Frames are bytes of one size.
+    """
+
+    def __init__(self, speakers: Iterable[str] = ()) -> None:
+        self._live: set[str] = set(speakers)
+        self._queues: dict[str, deque[bytes]] = {speaker: deque() for speaker in self._live}
+
+    def join(self, speaker: str) -> None:
+        """From now on the mix waits for this speaker's frames."""
+        self._live.add(speaker)
+        self._queues.setdefault(speaker, deque())
+
+    def leave(self, speaker: str) -> list[bytes]:
+        """Wait for this speaker no longer; return the frames of the mix that this sets free."""
+        self._live.discard(speaker)
+        return self._drain()
+
+    def push(self, speaker: str, frame: bytes) -> list[bytes]:
+        """Take a frame; return the frames of the mix that are complete with it, oldest first.
+
+        A speaker who never joined, or has left, is not waited for but heard.
+        """
+        self._queues.setdefault(speaker, deque()).append(frame)
+        return self._drain()
+
+    def _drain(self) -> list[bytes]:
+        mixed: list[bytes] = []
+        while self._ready():
+            mixed.append(mix([queue.popleft() for queue in self._queues.values() if queue]))
+        for speaker in [key for key, queue in self._queues.items() if not queue]:
+            if speaker not in self._live:
+                del self._queues[speaker]
+        return mixed
+
+    def _ready(self) -> bool:
+        longest = max((len(queue) for queue in self._queues.values()), default=0)
+        return longest > MAX_WAIT or (
+            longest > 0 and all(self._queues[speaker] for speaker in self._live)
+        )
+
+
+class AudioStream:
+    """Frames of 20 ms, s16le mono, as an asynchronous iterator.
+
+    Ends when the speaker, the call or the observer does, after what is buffered was read. A slow
+    reader loses the oldest frames, counted in ``dropped_frames``. Leaving the loop is enough: a
+    stream that nobody holds any more is forgotten.
+    """
+
+    def __init__(self, speaker: str | None, max_frames: int) -> None:
+        self.speaker = speaker
+        """Who is heard; None for the mix of all."""
+        self.dropped_frames = 0
+        self._frames: deque[bytes] = deque(maxlen=max_frames)
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    @property
+    def ended(self) -> bool:
+        """No more frames will come; those that are buffered can still be read."""
+        return self._ended
+
+    @property
+    def buffered_frames(self) -> int:
+        """Frames that wait for the reader."""
+        return len(self._frames)
+
+    def __aiter__(self) -> Self:
+        """Read from here on; several readers share the frames among them."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Wait for the next frame."""
+        while not self._frames:
+            if self._ended:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        return self._frames.popleft()
+
+    async def aclose(self) -> None:
+        """Stop listening; what is buffered is dropped."""
+        self._frames.clear()
+        self.end()
+
+    def feed(self, frame: bytes) -> None:
+        """Append a frame, at the cost of the oldest when the buffer is full."""
+        if self._ended:
+            return
+        if len(self._frames) == self._frames.maxlen:
+            self.dropped_frames += 1
+        self._frames.append(frame)
+        self._wake.set()
+
+    def end(self) -> None:
+        """No more frames will come."""
+        self._ended = True
+        self._wake.set()
+
+
+class Ears:
+    """Fan-out of the received audio of one observer.
+
+    Speakers join and leave as their lines do; ``push`` takes what a line's socket received.
+    """
+
+    def __init__(self, audio_format: AudioFormat) -> None:
+        self._frame_bytes = audio_format.frame_bytes
+        self._partial: dict[str, bytearray] = {}
+        self._streams: weakref.WeakSet[AudioStream] = weakref.WeakSet()
+        self._mixer: Mixer | None = None
+        self._closed = False
+
+    @property
+    def speakers(self) -> frozenset[str]:
+        """Who can be heard now."""
+        return frozenset(self._partial)
+
+    @property
+    def subscriptions(self) -> int:
+        """Streams that somebody still holds and that have not ended."""
+        return sum(not stream.ended for stream in self._streams)
+
+    def join(self, speaker: str) -> None:
+        """Begin to hear a speaker."""
+        self._partial.setdefault(speaker, bytearray())
+        if self._mixer is not None:
+            self._mixer.join(speaker)
+
+    def leave(self, speaker: str) -> None:
+        """End a speaker and the streams of him alone; the mix goes on with the others."""
+        self._partial.pop(speaker, None)
+        for stream in list(self._streams):
+            if stream.speaker == speaker:
+                stream.end()
+        if self._mixer is not None:
+            self._feed_mix(self._mixer.leave(speaker))
+
+    def push(self, speaker: str, pcm: bytes) -> None:
+        """Hand on what was received from a speaker, cut into frames; unknown speakers are ignored.
+
+        A line's last packets may come after its end: that is not an error.
+        """
+        partial = self._partial.get(speaker)
+        if partial is None or self._closed:
+            return
+        if not partial and len(pcm) == self._frame_bytes:
+            self._hear(speaker, pcm)
+            return
+        partial += pcm
+        while len(partial) >= self._frame_bytes:
+            frame = bytes(partial[: self._frame_bytes])
+            del partial[: self._frame_bytes]
+            self._hear(speaker, frame)
+
+    def subscribe(self, speaker: str | None = None, *, max_seconds: float = 10.0) -> AudioStream:
+        """Listen to one speaker, who may yet have to join, or to the mix of all (None).
+
+        max_seconds: how much is kept for a slow reader. Raises BadArgumentError below one frame.
+        """
+        max_frames = int(max_seconds / FRAME_SECONDS + 1e-9)
+        if max_frames < 1:
+            raise BadArgumentError(f"max_seconds={max_seconds:g}: a frame is 0.02 s")
+        stream = AudioStream(speaker, max_frames)
+        if self._closed:
+            stream.end()
+        elif speaker is None and self._mixer is None:
+            self._mixer = Mixer(self._partial)
+        self._streams.add(stream)
+        return stream
+
+    async def aclose(self) -> None:
+        """End all streams, each after what it has buffered."""
+        self._closed = True
+        for speaker in list(self._partial):
+            self.leave(speaker)
+        self._mixer = None
+        for stream in list(self._streams):
+            stream.end()
+        self._streams.clear()
+
+    def _hear(self, speaker: str, frame: bytes) -> None:
+        mixed = False
+        for stream in list(self._streams):
+            if stream.ended:
+                self._streams.discard(stream)
+            elif stream.speaker == speaker:
+                stream.feed(frame)
+            else:
+                mixed = mixed or stream.speaker is None
+        if not mixed:
+            # Nobody listens to the mix: the next one who does starts with a fresh one.
+            self._mixer = None
+        elif self._mixer is not None:
+            self._feed_mix(self._mixer.push(speaker, frame))
+
+    def _feed_mix(self, frames: list[bytes]) -> None:
+        for stream in list(self._streams):
+            if stream.speaker is None:
+                for frame in frames:
+                    stream.feed(frame)
