@@ -1,0 +1,131 @@
+"""What a call wants done. The machine states it; the runtime does it and reports facts back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+from bridge.model.audibility import Audience
+from bridge.model.errors import ErrorCode
+from bridge.model.modes import ObserverMode
+from bridge.model.participants import Participant
+from bridge.model.states import EndReason, HangupCause
+from bridge.session.inputs import Token
+
+
+class Notice(StrEnum):
+    """What the program is told of."""
+
+    ANSWERED = "answered"
+    ANSWER_FAILED = "answer_failed"
+    CONNECTED = "connected"
+    CONNECT_FAILED = "connect_failed"
+    MODE_CHANGED = "mode_changed"
+    TERMINATED = "terminated"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCaller:
+    """Answer the caller's channel → CallerAnswered | AnswerFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class RingCaller:
+    """Let the caller's own phone ring back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Ring the callee → CalleeAnswered | CalleeFailed."""
+
+    endpoint: str
+    ring_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """End a party's leg, or the attempt to get one. No fact follows."""
+
+    party: Participant
+    cause: HangupCause
+
+
+@dataclass(frozen=True, slots=True)
+class Converge:
+    """Make Asterisk's objects such that ``audience`` holds → AudienceStands | AudienceFailed."""
+
+    audience: Audience
+
+
+@dataclass(frozen=True, slots=True)
+class SetRoute:
+    """What the agent sends from now on is meant for ``parties``. Takes no place in the stream."""
+
+    parties: frozenset[Participant]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnVoice:
+    """What is sent from now on is for ``parties`` → VoiceReached, VoiceSettled | VoiceFailed."""
+
+    token: Token
+    parties: frozenset[Participant]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FinishVoice:
+    """Take no more audio; play, or ``cut``, what was sent → VoiceFinished."""
+
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TearDown:
+    """Hang up all legs with ``cause`` and remove every object of the call → TornDown."""
+
+    cause: HangupCause
+
+
+@dataclass(frozen=True, slots=True)
+class Succeed:
+    """The command is done."""
+
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The command is not done; ``code`` says which error of the tree is raised."""
+
+    token: Token
+    code: ErrorCode
+    message: str
+    cause: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the program."""
+
+    notice: Notice
+    reason: EndReason | None = None
+    mode: ObserverMode | None = None
+    message: str = ""
+
+
+Effect: TypeAlias = (
+    AnswerCaller
+    | RingCaller
+    | Dial
+    | HangUp
+    | Converge
+    | SetRoute
+    | TurnVoice
+    | FinishVoice
+    | TearDown
+    | Succeed
+    | Refuse
+    | Announce
+)

@@ -1,0 +1,268 @@
+"""The life of a call as data: what may happen in which phase, and which rule follows.
+
+Every phase lists every input; there is no default. A command that a phase does not know is
+refused with a typed error and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar, cast
+
+from bridge.session import rules
+from bridge.session.inputs import (
+    Answer,
+    AnswerFailed,
+    AudienceFailed,
+    AudienceStands,
+    CalleeAnswered,
+    CalleeFailed,
+    CallerAnswered,
+    ChangeMode,
+    Close,
+    Connect,
+    Disconnect,
+    Input,
+    LineLost,
+    PartyGone,
+    ServerLost,
+    TornDown,
+    VoiceFailed,
+    VoiceFinished,
+    VoiceReached,
+    VoiceSettled,
+)
+from bridge.session.rules import Step
+from bridge.session.state import Phase, Session
+
+Rule: TypeAlias = Callable[[Session, Input], Step]
+Row: TypeAlias = tuple[type[Input], Rule]
+_I = TypeVar("_I")
+
+
+def step(session: Session, event: Input) -> Step:
+    """Return what ``session`` becomes by ``event``, and the effects that follow, in order."""
+    return TRANSITIONS[session.phase][type(event)](session, event)
+
+
+def _on(kind: type[_I], rule: Callable[[Session, _I], Step]) -> Row:
+    """Tie a rule to the input it takes; ``step`` calls it with nothing else."""
+    return cast("type[Input]", kind), cast("Rule", rule)
+
+
+def _ignored(*kinds: type[Input]) -> tuple[Row, ...]:
+    return tuple((kind, rules.ignore) for kind in kinds)
+
+
+_DIALLING_IS_OVER: Final = _ignored(CallerAnswered, AnswerFailed, CalleeAnswered, CalleeFailed)
+_VOICE_IS_OVER: Final = _ignored(VoiceReached, VoiceSettled, VoiceFailed)
+
+_AGENT_IS_GONE: Final = (
+    _on(Answer, rules.refuse_closed),
+    _on(Connect, rules.refuse_closed),
+    _on(ChangeMode, rules.refuse_closed),
+)
+
+_ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
+    Phase.PENDING: (
+        _on(Answer, rules.answer),
+        _on(Connect, rules.connect),
+        _on(ChangeMode, rules.refuse_state),
+        _on(Close, rules.end_now),
+        _on(Disconnect, rules.end_now),
+        *_DIALLING_IS_OVER,
+        _on(PartyGone, rules.only_caller_gone),
+        *_ignored(AudienceStands, AudienceFailed, LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.ANSWERING: (
+        _on(Answer, rules.refuse_busy),
+        _on(Connect, rules.refuse_busy),
+        _on(ChangeMode, rules.refuse_state),
+        _on(Close, rules.end_now),
+        _on(Disconnect, rules.end_now),
+        _on(CallerAnswered, rules.caller_answered),
+        _on(AnswerFailed, rules.answer_failed),
+        *_ignored(CalleeAnswered, CalleeFailed),
+        _on(PartyGone, rules.only_caller_gone),
+        _on(AudienceStands, rules.answered),
+        _on(AudienceFailed, rules.answer_failed),
+        *_ignored(LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.ANSWERED: (
+        _on(Answer, rules.refuse_state),
+        _on(Connect, rules.connect),
+        _on(ChangeMode, rules.refuse_state),
+        _on(Close, rules.finish),
+        _on(Disconnect, rules.finish),
+        *_DIALLING_IS_OVER,
+        _on(PartyGone, rules.only_caller_gone),
+        *_ignored(AudienceStands),
+        _on(AudienceFailed, rules.fail_closed),
+        _on(LineLost, rules.mend_line),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.RINGING: (
+        _on(Answer, rules.refuse_busy),
+        _on(Connect, rules.refuse_busy),
+        _on(ChangeMode, rules.refuse_state),
+        _on(Close, rules.finish_without_callee),
+        _on(Disconnect, rules.finish_without_callee),
+        *_ignored(CallerAnswered, AnswerFailed),
+        _on(CalleeAnswered, rules.callee_answered),
+        _on(CalleeFailed, rules.callee_failed),
+        _on(PartyGone, rules.callee_gone_early),
+        *_ignored(AudienceStands),
+        _on(AudienceFailed, rules.fail_closed),
+        _on(LineLost, rules.mend_line),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.JOINING: (
+        _on(Answer, rules.refuse_busy),
+        _on(Connect, rules.refuse_busy),
+        _on(ChangeMode, rules.refuse_busy),
+        _on(Close, rules.finish_without_callee),
+        _on(Disconnect, rules.finish_without_callee),
+        _on(CallerAnswered, rules.join_parties),
+        _on(AnswerFailed, rules.join_failed),
+        *_ignored(CalleeAnswered, CalleeFailed),
+        _on(PartyGone, rules.callee_gone_early),
+        _on(AudienceStands, rules.connected),
+        _on(AudienceFailed, rules.join_failed),
+        *_ignored(LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.CONNECTED: (
+        _on(Answer, rules.refuse_state),
+        _on(Connect, rules.refuse_state),
+        _on(ChangeMode, rules.change_mode),
+        _on(Close, rules.finish),
+        _on(Disconnect, rules.finish),
+        *_DIALLING_IS_OVER,
+        _on(PartyGone, rules.party_gone),
+        *_ignored(AudienceStands),
+        _on(AudienceFailed, rules.fail_closed),
+        _on(LineLost, rules.mend_line),
+        _on(VoiceReached, rules.voice_reached),
+        _on(VoiceSettled, rules.voice_settled),
+        _on(VoiceFailed, rules.voice_failed),
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.FINISHING: (
+        *_AGENT_IS_GONE,
+        _on(Close, rules.finish),
+        _on(Disconnect, rules.finish),
+        *_DIALLING_IS_OVER,
+        _on(PartyGone, rules.party_gone),
+        *_ignored(AudienceStands),
+        _on(AudienceFailed, rules.fail_closed),
+        _on(LineLost, rules.mend_line),
+        _on(VoiceReached, rules.voice_reached),
+        _on(VoiceSettled, rules.voice_settled),
+        _on(VoiceFailed, rules.voice_failed),
+        _on(VoiceFinished, rules.voice_finished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.LEAVING: (
+        *_AGENT_IS_GONE,
+        _on(Close, rules.join_the_end),
+        _on(Disconnect, rules.join_the_end),
+        *_DIALLING_IS_OVER,
+        _on(PartyGone, rules.party_gone),
+        _on(AudienceStands, rules.detached),
+        _on(AudienceFailed, rules.detached),
+        *_ignored(LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.DETACHED: (
+        *_AGENT_IS_GONE,
+        _on(Close, rules.already_done),
+        _on(Disconnect, rules.already_done),
+        *_DIALLING_IS_OVER,
+        _on(PartyGone, rules.party_gone),
+        *_ignored(AudienceStands, AudienceFailed, LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished),
+        _on(ServerLost, rules.server_lost),
+        *_ignored(TornDown),
+    ),
+    Phase.ENDING: (
+        *_AGENT_IS_GONE,
+        _on(Close, rules.join_the_end),
+        _on(Disconnect, rules.join_the_end),
+        *_DIALLING_IS_OVER,
+        *_ignored(PartyGone, AudienceStands, AudienceFailed, LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished, ServerLost),
+        _on(TornDown, rules.torn_down),
+    ),
+    Phase.DISCONNECTED: (
+        *_AGENT_IS_GONE,
+        _on(Close, rules.already_done),
+        _on(Disconnect, rules.already_done),
+        *_DIALLING_IS_OVER,
+        *_ignored(PartyGone, AudienceStands, AudienceFailed, LineLost),
+        *_VOICE_IS_OVER,
+        *_ignored(VoiceFinished, ServerLost, TornDown),
+    ),
+}
+
+
+def _complete(phase: Phase) -> Mapping[type[Input], Rule]:
+    rows = _ROWS[phase]
+    table = dict(rows)
+    missing = {kind for kind in INPUTS if kind not in table}
+    if missing or len(table) != len(rows):
+        raise TypeError(f"{phase}: every input once; missing {missing}")
+    return MappingProxyType(table)
+
+
+INPUTS: Final[tuple[type[Input], ...]] = (
+    Answer,
+    Connect,
+    ChangeMode,
+    Close,
+    Disconnect,
+    CallerAnswered,
+    AnswerFailed,
+    CalleeAnswered,
+    CalleeFailed,
+    PartyGone,
+    AudienceStands,
+    AudienceFailed,
+    LineLost,
+    VoiceReached,
+    VoiceSettled,
+    VoiceFailed,
+    VoiceFinished,
+    ServerLost,
+    TornDown,
+)
+
+TRANSITIONS: Final[Mapping[Phase, Mapping[type[Input], Rule]]] = MappingProxyType(
+    {phase: _complete(phase) for phase in Phase}
+)
+"""For every phase and every input the rule that follows."""
