@@ -1,0 +1,1 @@
+"""What Asterisk's API description says, as Python. Written by scripts/generate-ari."""
