@@ -91,7 +91,7 @@ def render(
         "codecs": CODECS,
         "application": application,
     }
-    names = environment.list_templates(extensions=["j2"])
+    names = environment.list_templates(extensions=["conf", "j2"])
     return {
         name.removesuffix(".j2"): environment.get_template(name).render(context) for name in names
     }

@@ -17,19 +17,27 @@ _SOCKET_NAME = "asterisk.ctl"
 
 
 def cache_root() -> Path:
-    """Return the folder for what can be fetched again; CALLBRIDGE_CACHE_DIR overrides it."""
-    override = os.environ.get("CALLBRIDGE_CACHE_DIR")
-    return Path(override or platformdirs.user_cache_dir("callbridge")).absolute()
+    """Return the folder for what can be fetched again; CALLBRIDGE_CACHE_DIR overrides it.
+
+    Raises ConfigurationError if Asterisk cannot be told of such a path.
+    """
+    return _root("CALLBRIDGE_CACHE_DIR", platformdirs.user_cache_dir("callbridge"))
 
 
 def state_root() -> Path:
-    """Return the folder for running instances; CALLBRIDGE_STATE_DIR overrides it."""
-    override = os.environ.get("CALLBRIDGE_STATE_DIR")
-    root = Path(override or platformdirs.user_state_dir("callbridge")).absolute()
-    if any(character.isspace() or character in ";[]" for character in str(root)):
+    """Return the folder for running instances; CALLBRIDGE_STATE_DIR overrides it.
+
+    Raises ConfigurationError if Asterisk cannot be told of such a path.
+    """
+    return _root("CALLBRIDGE_STATE_DIR", platformdirs.user_state_dir("callbridge"))
+
+
+def _root(variable: str, usual: str) -> Path:
+    root = Path(os.environ.get(variable) or usual).absolute()
+    if any(character.isspace() or character in ";[]:" for character in str(root)):
         raise ConfigurationError(
             f"Asterisk cannot be configured with a path like {str(root)!r}: "
-            "point CALLBRIDGE_STATE_DIR to a folder without spaces, semicolons and brackets"
+            f"point {variable} to a folder without spaces, colons, semicolons and brackets"
         )
     return root
 

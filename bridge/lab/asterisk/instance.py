@@ -156,7 +156,7 @@ class Instance:
                 try:
                     return cls(shelf, _launch(shelf, record, claimed))
                 except BaseException as error:
-                    launch.abandon(shelf)
+                    launch.abandon(shelf, record)
                     taken = report.port_was_taken(shelf.log)
                     kept = shelf.keep_logs()
                     shelf.remove()
@@ -200,7 +200,7 @@ class Instance:
                 try:
                     self._record = _launch(self._shelf, self._record, claimed)
                 except BaseException as error:
-                    launch.abandon(self._shelf)
+                    launch.abandon(self._shelf, self._record)
                     if not isinstance(error, InstanceError):
                         raise
                     what = report.describe(error.error_message, self._shelf.log, None)
@@ -226,6 +226,11 @@ class Instance:
         launch.reap()
         asterisk = self._shelf.asterisk(self._record)
         return bool(asterisk and asterisk.is_alive())
+
+    @property
+    def log_path(self) -> Path:
+        """The log: notices, warnings and errors of this life."""
+        return self._shelf.log / report.MESSAGES
 
     def log_tail(self, lines: int = 50) -> str:
         """Return the last lines of its log: notices, warnings and errors."""

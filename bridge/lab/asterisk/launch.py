@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import json
 import os
 import signal
@@ -15,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from bridge.lab.asterisk import process, report
 from bridge.lab.asterisk.config import write_private
-from bridge.model.errors import InstanceError
+from bridge.lab.asterisk.external import probe
+from bridge.model.errors import InstanceError, ServerError
 
 if TYPE_CHECKING:
     import socket
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
 _READY_TIMEOUT_S = 30.0
 _COMMAND_TIMEOUT_S = 10.0
 _KILLED_TIMEOUT_S = 5.0
+_ABANDONED_TIMEOUT_S = 2.0
 _HTTP_TIMEOUT_S = 2.0
 _KEEPER = Path(__file__).with_name("keeper.py")
-_OK = 200
 
-_keepers: list[subprocess.Popen[bytes]] = []
-"""Our children, until they have ended and been waited for."""
+_keepers: dict[Path, subprocess.Popen[bytes]] = {}
+"""Our children by their folder, until they have ended and been waited for."""
 
 
 def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
@@ -39,6 +38,7 @@ def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
     Raises InstanceError with the report if it ends before or does not get there.
     """
     shelf.forget_process()
+    report.set_aside(shelf.log)
     owner = record.owner
     order = {
         "state_dir": str(shelf.folder),
@@ -59,12 +59,17 @@ def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
             pass_fds=(claim.fileno(),),
             start_new_session=True,
         )
-    _keepers.append(keeper)
+    _keepers[shelf.folder] = keeper
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while not (_ari_answers(record) and _sip_is_served(shelf, record)):
         if keeper.poll() is not None:
             what = f"Asterisk of instance {shelf.name} did not start: it "
             raise InstanceError(what + report.describe_end(shelf.exit()))
+        if report.port_was_taken(shelf.log):
+            raise InstanceError(
+                f"Asterisk of instance {shelf.name} could not bind its ports "
+                f"{record.ports.http} (TCP) and {record.ports.sip} (UDP)"
+            )
         if time.monotonic() > deadline:
             raise InstanceError(
                 f"Asterisk of instance {shelf.name} was not ready within {_READY_TIMEOUT_S:g} s"
@@ -77,7 +82,7 @@ def halt(shelf: Shelf, record: Record, timeout: float) -> None:
     asterisk, keeper = shelf.asterisk(record), shelf.keeper(record)
     if asterisk:
         asterisk.signal(signal.SIGTERM)
-        if not process.wait_until(lambda: not asterisk.is_alive(), timeout):
+        if not _ends(asterisk, timeout):
             asterisk.signal(signal.SIGKILL)
     _wait_for_end(asterisk, keeper)
 
@@ -92,24 +97,29 @@ def kill(shelf: Shelf, record: Record) -> None:
 
 def _wait_for_end(*ending: process.ProcessId | None) -> None:
     for one in ending:
-        if one and not process.wait_until(lambda one=one: not one.is_alive(), _KILLED_TIMEOUT_S):
+        if one and not _ends(one, _KILLED_TIMEOUT_S):
             raise InstanceError(f"process {one.pid} does not end, not even when killed")
     reap()
 
 
+def _ends(one: process.ProcessId, timeout: float) -> bool:
+    return process.wait_until(lambda: not one.is_alive(), timeout)
+
+
 def reap() -> None:
     """Wait for those of our children that have ended."""
-    _keepers[:] = [keeper for keeper in _keepers if keeper.poll() is None]
+    for folder, keeper in list(_keepers.items()):
+        if keeper.poll() is not None:
+            del _keepers[folder]
 
 
-def abandon(shelf: Shelf) -> None:
-    """End what a failed start left running, whatever state it is in."""
-    for keeper in _keepers:
-        if str(shelf.folder / "order.json") in keeper.args:  # type: ignore[operator]
-            # The kernel ends Asterisk with its keeper.
-            keeper.kill()
-            keeper.wait()
-    reap()
+def abandon(shelf: Shelf, record: Record) -> None:
+    """End what a failed start left running, however far it came."""
+    halt(shelf, record, _ABANDONED_TIMEOUT_S)
+    keeper = _keepers.pop(shelf.folder, None)
+    if keeper:
+        keeper.kill()
+        keeper.wait()
 
 
 def command(shelf: Shelf, record: Record, text: str) -> str:
@@ -135,21 +145,11 @@ def _program(shelf: Shelf, record: Record) -> list[str]:
 
 
 def _ari_answers(record: Record) -> bool:
-    ari = record.info.ari
-    token = base64.b64encode(f"{ari.username}:{ari.password}".encode()).decode()
-    # Not urllib: it would ask the environment for a proxy.
-    connection = http.client.HTTPConnection(
-        record.info.sip.host, record.ports.http, timeout=_HTTP_TIMEOUT_S
-    )
     try:
-        connection.request(
-            "GET", "/ari/asterisk/info?only=status", headers={"Authorization": f"Basic {token}"}
-        )
-        return connection.getresponse().status == _OK
-    except (OSError, http.client.HTTPException):
+        probe(record.info.ari, _HTTP_TIMEOUT_S)
+    except ServerError:
         return False
-    finally:
-        connection.close()
+    return True
 
 
 def _sip_is_served(shelf: Shelf, record: Record) -> bool:

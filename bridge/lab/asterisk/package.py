@@ -217,7 +217,8 @@ def _package_version(archives: Sequence[Path]) -> str:
     answer = process.run(["dpkg-deb", "-f", archive, "Version"], timeout=_RUN_TIMEOUT_S)
     if answer.returncode:
         raise PackageError(f"{archive.name} is damaged: {answer.stderr.strip()}; try again")
-    return answer.stdout.strip().replace(":", "%3a")
+    # The epoch is Debian's own affair, and its colon would split the loader's library path.
+    return answer.stdout.strip().rpartition(":")[2]
 
 
 def _finish(draft: Path) -> None:

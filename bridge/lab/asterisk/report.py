@@ -19,6 +19,13 @@ _PORT_TAKEN = re.compile(r"Address already in use|Unable to bind|could not be st
 _LINES = 12
 
 
+def set_aside(log: Path) -> None:
+    """Put the logs of an earlier life aside, so that its errors are not taken for this one's."""
+    for name in (MESSAGES, CONSOLE):
+        if (log / name).exists():
+            (log / name).rename(log / f"{name}.before")
+
+
 def describe_end(end: Exit | None) -> str:
     """Return the end of a process in words; None is an end that nobody saw."""
     if end is None:

@@ -1,0 +1,154 @@
+"""``callbridge asterisk``: an Asterisk of one's own, up and down."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bridge.model.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from bridge.lab.asterisk import Instance
+
+NOT_RUNNING = 3
+"""Exit code of ``status`` and ``logs`` when there is no such instance."""
+_FOLLOW_S = 0.2
+
+app = typer.Typer(
+    name="asterisk",
+    help="An Asterisk of your own: no root, no Docker, on loopback only.",
+    no_args_is_help=True,
+)
+
+Name = Annotated[str, typer.Option("--name", help="Which instance; several run side by side.")]
+
+
+@app.command()
+def up(
+    *,
+    name: Name = "default",
+    application: Annotated[
+        str, typer.Option(help="The Stasis application that calls are handed to.")
+    ] = "callbridge",
+) -> None:
+    """Start an Asterisk, or find that it runs; fetched on the first use."""
+    _lab()
+    from bridge.lab.asterisk import Instance, external  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.asterisk.progress import on_terminal  # noqa: PLC0415
+
+    ari = external.external_ari()
+    if ari:
+        version = external.probe(ari)
+        typer.echo(f"{external.URL_VARIABLE} is set: Asterisk {version} at {ari.url} is used.")
+        typer.echo("Nothing was started.")
+        return
+    with on_terminal() as progress:
+        instance = Instance.ensure(name, progress=progress, application=application)
+    _describe(instance)
+
+
+@app.command()
+def down(name: Name = "default") -> None:
+    """Stop an Asterisk and remove all that it kept; the logs of one that died are kept."""
+    _lab()
+    from bridge.lab.asterisk.instance import stop  # noqa: PLC0415
+
+    typer.echo(f"instance {name} is down" if stop(name) else f"no instance {name} was up")
+
+
+@app.command()
+def status(
+    *,
+    name: Name = "default",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs; holds the passwords.")
+    ] = False,
+) -> None:
+    """Print how an Asterisk is reached and who may sign in; exit code 3 if it does not run."""
+    instance = _running(name)
+    if as_json:
+        typer.echo(json.dumps(asdict(instance.info), indent=2))
+    else:
+        _describe(instance)
+
+
+@app.command()
+def logs(
+    *,
+    name: Name = "default",
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many.")] = 50,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on printing until it ends.")
+    ] = False,
+) -> None:
+    """Print the last lines of an Asterisk's log."""
+    instance = _running(name)
+    seen = instance.log_path.stat().st_size
+    typer.echo(instance.log_tail(lines))
+    while follow and instance.is_running():
+        size = instance.log_path.stat().st_size if instance.log_path.exists() else seen
+        if size < seen:
+            # Asterisk was started again and writes a new file.
+            seen = 0
+        if size > seen:
+            with instance.log_path.open("rb") as log:
+                log.seek(seen)
+                text = log.read()
+            seen += len(text)
+            typer.echo(text.decode(errors="replace"), nl=False)
+        time.sleep(_FOLLOW_S)
+
+
+@app.command("list")
+def list_instances() -> None:
+    """Print the instances that run."""
+    _lab()
+    from bridge.lab.asterisk import Instance  # noqa: PLC0415
+
+    for instance in Instance.all():
+        info = instance.info
+        typer.echo(f"{instance.name}\t{instance.pid}\t{info.version}\t{info.ari.url}")
+
+
+def _lab() -> ModuleType:
+    """Import the laboratory, or say how to get it."""
+    try:
+        import bridge.lab.asterisk as lab  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the embedded Asterisk needs {error.name}: pip install 'callbridge[lab]'"
+        ) from error
+    return lab
+
+
+def _running(name: str) -> Instance:
+    """Return the running instance, or end with what to do."""
+    _lab()
+    from bridge.lab.asterisk import Instance  # noqa: PLC0415
+
+    instance = Instance.find(name)
+    if instance:
+        return instance
+    again = f"callbridge asterisk up --name {name}"
+    crash = Instance.crash_report(name)
+    if crash:
+        typer.echo(f"{crash}\nStart it again: {again}", err=True)
+    else:
+        typer.echo(f"no instance {name} runs: {again}", err=True)
+    raise typer.Exit(NOT_RUNNING)
+
+
+def _describe(instance: Instance) -> None:
+    info = instance.info
+    typer.echo(f"Asterisk {info.version}, instance {instance.name}, pid {instance.pid}")
+    typer.echo(f"  ARI    {info.ari.url}  {info.ari.username} {info.ari.password}")
+    typer.echo(f"  SIP    {info.sip.host}:{info.sip.port} ({info.sip.transport})")
+    for account in info.accounts:
+        typer.echo(f"  phone  {account.number} {account.password}")
+    typer.echo(f"  state  {instance.state_dir}")
