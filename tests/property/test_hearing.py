@@ -23,7 +23,8 @@ def _mix(speakers: list[str], rate: int, dbfs: float, start: int) -> Pcm:
         tone(TONES[name], dbfs, SECONDS, rate, start * (n + 1)).astype(np.int32)
         for n, name in enumerate(speakers)
     )
-    return np.clip(total, -32768, 32767).astype(np.int16)
+    mix: Pcm = np.clip(total, -32768, 32767).astype(np.int16)
+    return mix
 
 
 def _through_g711(pcm: Pcm) -> Pcm:

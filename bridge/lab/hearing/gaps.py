@@ -101,11 +101,10 @@ def _baseband(pcm: Pcm, rate: int, hz: float) -> npt.NDArray[np.complex128]:
 
 def _disturbed(baseband: npt.NDArray[np.complex128]) -> npt.NDArray[np.bool_]:
     """Per millisecond: whether size or phase of the tone is changing."""
-    uneven = np.abs(np.abs(baseband) - 1) > _UNEVEN
-    turning = np.zeros(len(baseband), dtype=np.bool_)
+    changing: npt.NDArray[np.bool_] = np.abs(np.abs(baseband) - 1) > _UNEVEN
     turn = np.angle(baseband[2 * _REACH :] * baseband[: -2 * _REACH].conj(), deg=True)
-    turning[_REACH:-_REACH] = np.abs(turn) > _STEP_DEGREES
-    return uneven | turning
+    changing[_REACH:-_REACH] |= np.abs(turn) > _STEP_DEGREES
+    return changing
 
 
 def _runs(disturbed: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -55,7 +55,8 @@ def tone(hz: float, dbfs: float, seconds: float, rate: int, start_sample: int = 
     turns = (samples * hz / rate) % 1.0
     amplitude = FULL_SCALE * 10.0 ** (dbfs / 20.0)
     wave = np.rint(amplitude * np.sin(2.0 * np.pi * turns))
-    return np.clip(wave, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    samples_16: Pcm = np.clip(wave, -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return samples_16
 
 
 def pcm_from_bytes(frames: bytes) -> Pcm:
