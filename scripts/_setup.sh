@@ -95,7 +95,7 @@ make_venv() {
     pip_from_debian "$folder"
     local wheels
     wheels=$(printf '%s:' "$folder"/tree/usr/share/python-wheels/*.whl)
-    PYTHONPATH=${wheels%:} "$venv/bin/python" -m pip install -q --disable-pip-version-check pip
+    PYTHONPATH=${wheels%:} "$venv/bin/python" -m pip install -qq --disable-pip-version-check pip
     rm -rf -- "$folder"
     trap - EXIT
 }
@@ -118,7 +118,7 @@ is_usable() {
 
 is_usable || make_venv
 printf 'setup: installing into .venv (once, and after changes of pyproject.toml)\n' >&2
-"$venv/bin/python" -m pip install -q --disable-pip-version-check \
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check \
     -c constraints.txt -e '.[dev]' >&2 ||
     fail "pip could not install what is needed (see above)"
 # Written last: an interrupted setup is done again.

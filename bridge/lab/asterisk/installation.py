@@ -10,12 +10,14 @@ from pathlib import Path
 
 from bridge.lab.asterisk import package, process
 from bridge.lab.asterisk.progress import Progress, Silent
+from bridge.lab.asterisk.requirements import (
+    NEEDED,
+    is_recent_enough,
+    missing_modules,
+    parse_version,
+)
 from bridge.model.errors import InstanceError
 
-Version = tuple[int, int, int]
-
-REQUIRED_MODULES = ("chan_websocket", "res_stasis_snoop", "res_ari", "chan_pjsip")
-_NEEDED = "20.16 or later of 20, or 22.6 or later (media over WebSocket)"
 _RUN_TIMEOUT_S = 10.0
 _ETC_FILES = (Path("/etc/asterisk/asterisk.conf"), Path("/usr/local/etc/asterisk/asterisk.conf"))
 
@@ -81,13 +83,13 @@ def inspect(program: Path) -> Installation | str:
         return f"{program} names no version: {answer.stdout.strip()!r}"
     text = ".".join(map(str, version))
     if not is_recent_enough(version):
-        return f"{program} is {text}; needed is {_NEEDED}"
+        return f"{program} is {text}; needed is {NEEDED}"
     folders = _folders(program)
     modules = next((folder for folder in folders["modules"] if folder.is_dir()), None)
     if modules is None:
         looked = ", ".join(map(str, folders["modules"]))
         return f"{program} ({text}): its modules are in none of {looked}"
-    missing = [name for name in REQUIRED_MODULES if not (modules / f"{name}.so").is_file()]
+    missing = missing_modules(modules)
     if missing:
         return f"{program} ({text}) lacks the modules {', '.join(missing)} in {modules}"
     data = next((folder for folder in folders["data"] if (folder / "documentation").is_dir()), None)
@@ -95,25 +97,6 @@ def inspect(program: Path) -> Installation | str:
         looked = ", ".join(map(str, folders["data"]))
         return f"{program} ({text}): its data (folder documentation) is in none of {looked}"
     return Installation(text, (str(program),), modules, data, program.parent)
-
-
-def parse_version(text: str) -> Version | None:
-    """Read ``Asterisk 22.10.1~dfsg…`` or ``Asterisk certified/20.7-cert5``; None if there is none.
-
-    A missing last figure counts as 0.
-    """
-    match = re.search(r"Asterisk\s+\S*?(\d+)\.(\d+)(?:\.(\d+))?", text)
-    if not match:
-        return None
-    return int(match[1]), int(match[2]), int(match[3] or 0)
-
-
-def is_recent_enough(version: Version) -> bool:
-    """Tell whether the version has chan_websocket as we use it (20.16, 22.6, 23.0)."""
-    major, minor, _ = version
-    if major == 20:  # noqa: PLR2004 - the numbers are the contract
-        return minor >= 16  # noqa: PLR2004
-    return (major, minor) >= (22, 6)
 
 
 def _search_path() -> str:

@@ -28,6 +28,7 @@ import msgspec
 
 from bridge.lab.asterisk import apt, process
 from bridge.lab.asterisk.folders import cache_root
+from bridge.lab.asterisk.requirements import missing_modules, parse_version
 from bridge.model.errors import PackageError
 
 if TYPE_CHECKING:
@@ -231,10 +232,7 @@ def _finish(draft: Path) -> None:
 
 def _try_out(tree: Tree) -> str:
     """Run the tree's Asterisk and return its version."""
-    # Not at the top: installation needs this module.
-    from bridge.lab.asterisk.installation import REQUIRED_MODULES, parse_version  # noqa: PLC0415
-
-    missing = [name for name in REQUIRED_MODULES if not (tree.modules / f"{name}.so").is_file()]
+    missing = missing_modules(tree.modules)
     if missing:
         raise PackageError(f"Debian's Asterisk lacks {', '.join(missing)}. {apt.WAYS_OUT}")
     environment = process.plain_environment()
