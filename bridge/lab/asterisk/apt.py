@@ -148,8 +148,6 @@ class PrivateApt:
             "Dir::State::status": f"{self.folder}/status",
             "Dir::Cache": f"{self.folder}/cache",
             "Dir::Log": str(self.folder),
-            # The lock of our cache is held already; apt's own is for root alone.
-            "Debug::NoLocking": "1",
             "APT::Architecture": self._host.architecture,
             "APT::Get::List-Cleanup": "0",
             # As root, apt would download as user _apt, who cannot write here.
@@ -171,6 +169,8 @@ class PrivateApt:
 
     def download(self, packages: Sequence[str], progress: Progress) -> list[Path]:
         """Fetch packages with all they depend on; return the files."""
+        # An earlier fetch that was broken off may have left what is out of date by now.
+        self._apt(["autoclean"], progress)
         self._apt(
             ["install", "-y", "--download-only", "--no-install-recommends", *packages], progress
         )
