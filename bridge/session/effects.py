@@ -83,9 +83,12 @@ class FinishVoice:
 
 @dataclass(frozen=True, slots=True)
 class TearDown:
-    """Hang up all legs with ``cause`` and remove every object of the call → TornDown."""
+    """Remove every object of the call and hang up its legs with ``cause`` → TornDown.
 
-    cause: HangupCause
+    Without a cause the legs, and the bridge that they talk in, are left as they are.
+    """
+
+    cause: HangupCause | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,11 @@ class LineLost:
 
 
 @dataclass(frozen=True, slots=True)
+class EventsMissed:
+    """What stands in Asterisk may differ from what we know: look, and mend it."""
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceReached:
     """All audio sent before a mode change is on its way; the new mode's gates may open."""
 
@@ -154,6 +159,7 @@ Fact: TypeAlias = (
     | AudienceStands
     | AudienceFailed
     | LineLost
+    | EventsMissed
     | VoiceReached
     | VoiceSettled
     | VoiceFailed

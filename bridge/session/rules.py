@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from bridge.model.errors import ErrorCode
-from bridge.model.modes import SPY
+from bridge.model.modes import BARGE, SPY
 from bridge.model.participants import CALLEE, CALLER
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
@@ -138,7 +138,7 @@ def caller_answered(session: Session, event: Input) -> Step:
 def answered(session: Session, event: Input) -> Step:
     """The agent and the caller can talk."""
     del event
-    done, effects = _succeed_awaiting(replace(session, phase=Phase.ANSWERED))
+    done, effects = _succeed_awaiting(replace(session, phase=Phase.ANSWERED, mode=BARGE))
     return done, (*effects, Announce(Notice.ANSWERED))
 
 
@@ -302,11 +302,11 @@ def only_caller_gone(session: Session, event: inputs.PartyGone) -> Step:
 
 
 def server_lost(session: Session, event: Input) -> Step:
-    """Nothing can be said or done on this call any more."""
+    """Nothing can be said or done on this call any more; should the parties talk, they talk on."""
     del event
     message = "Asterisk is gone, or cannot be reached"
     refused, effects = _refuse_awaiting(session, ErrorCode.SERVER_UNREACHABLE, message)
-    ended, more = _end(refused, EndReason.SERVER_LOST, HangupCause.NETWORK_OUT_OF_ORDER)
+    ended, more = _end(refused, EndReason.SERVER_LOST, None)
     return ended, (*effects, *more)
 
 
@@ -323,7 +323,7 @@ def torn_down(session: Session, event: Input) -> Step:
 # --- shared -------------------------------------------------------------------------------------
 
 
-def _end(session: Session, reason: EndReason, cause: HangupCause) -> Step:
+def _end(session: Session, reason: EndReason, cause: HangupCause | None) -> Step:
     silent, effects = _refuse_turnings(session, "the call ended")
     ending = replace(
         silent,

@@ -95,6 +95,11 @@ class Session:
         return self.phase not in {Phase.LEAVING, Phase.DETACHED, Phase.ENDING, Phase.DISCONNECTED}
 
     @property
+    def takes_audio(self) -> bool:
+        """The agent may still say something."""
+        return self.agent_present and self.phase is not Phase.FINISHING
+
+    @property
     def audience(self) -> Audience:
         """Who takes part and who hears the agent, as it shall stand in Asterisk now."""
         agent = ((AGENT, self.heard_by & self.parties),) if self.agent_present else ()

@@ -32,7 +32,8 @@ def _through_g711(pcm: Pcm) -> Pcm:
     magnitude = np.minimum(np.abs(pcm.astype(np.int64)) // 4, 8158) + 33
     step = 2.0 ** (np.floor(np.log2(magnitude)) - 4)
     value = (np.floor(magnitude / step) + 0.5) * step - 33
-    return np.clip(np.sign(pcm) * value * 4, -32768, 32767).astype(np.int16)
+    left: Pcm = np.clip(np.sign(pcm) * value * 4, -32768, 32767).astype(np.int16)
+    return left
 
 
 @given(speakers=voices, rate=rates, dbfs=level, start=starts, g711=st.booleans())

@@ -36,6 +36,7 @@ FACTS: st.SearchStrategy[Input] = st.one_of(
     st.just(inputs.AudienceStands()),
     st.just(inputs.AudienceFailed("refused")),
     st.builds(inputs.LineLost, st.sampled_from([CALLER, CALLEE])),
+    st.just(inputs.EventsMissed()),
     st.builds(inputs.VoiceReached, st.integers(1, 8).map(Token)),
     st.builds(inputs.VoiceSettled, st.integers(1, 8).map(Token)),
     st.builds(inputs.VoiceFailed, st.integers(1, 8).map(Token), st.just("broken")),

@@ -1,0 +1,287 @@
+"""All calls of one application on one Asterisk: who gets which event, and what was left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from bridge.ari import AriConnection, AriSettings, Capabilities, LinkState, LinkStatus, events
+from bridge.ari.generated.events import AnyMessage
+from bridge.media.pcm import AudioFormat
+from bridge.model.errors import CallbridgeError, CapabilityError
+from bridge.model.participants import CALLEE, CALLER
+from bridge.model.states import CallState
+from bridge.runtime.agent import AgentMedia
+from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.executor import Executor
+from bridge.runtime.incoming import IncomingCall, read_incoming
+from bridge.runtime.names import CallId, Names, new_call_id
+from bridge.runtime.reconcile import reconcile
+from bridge.session import Phase, Session, inputs
+
+_log = logging.getLogger(__name__)
+
+_REFUSED_SECONDS = 1.0
+"""How long an address at which nobody listens may be a restart in progress."""
+_SILENT_SECONDS = 30.0
+"""How long a server that does not answer may come back to the calls it had."""
+_LEAVE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerSettings:
+    """What a controller has to know."""
+
+    ari: AriSettings
+    sample_rate: int = 24000
+    """Hz, of the agent's audio in both directions: 8000, 16000 or 24000."""
+    send_buffer_seconds: float = 120.0
+    """How much audio an agent may send ahead."""
+
+
+class Controller:
+    """Takes calls from Asterisk and keeps an engine for each.
+
+    ``on_call`` is called with the engine of every new call, before its first event is processed.
+    """
+
+    def __init__(
+        self, settings: ControllerSettings, *, on_call: Callable[[CallEngine], None]
+    ) -> None:
+        self.settings = settings
+        self._format = AudioFormat(settings.sample_rate)
+        self._on_call = on_call
+        self.names = Names(settings.ari.application)
+        self._arrivals = Arrivals()
+        self._engines: dict[CallId, CallEngine] = {}
+        self._by_caller: dict[str, CallEngine] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost: asyncio.TimerHandle | None = None
+        self._down_since = 0.0
+        self._closing = False
+        self.ended = asyncio.Event()
+        """Set when no event will come any more: closed, or replaced by another program."""
+        self.ari = AriConnection(settings.ari, on_event=self._dispatch, on_state=self._link_changed)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can do."""
+        return self.ari.capabilities
+
+    @property
+    def engines(self) -> tuple[CallEngine, ...]:
+        """The calls that are going on."""
+        return tuple(self._engines.values())
+
+    def engine(self, call_id: CallId) -> CallEngine | None:
+        """Return a call that is going on."""
+        return self._engines.get(call_id)
+
+    async def open(self) -> None:
+        """Connect to Asterisk and take over what an earlier run left there.
+
+        Raises ServerUnreachableError, AuthenticationError, CapabilityError.
+        """
+        await self.ari.open()
+        try:
+            self._require(self.ari.capabilities)
+            await reconcile(self)
+        except BaseException:
+            await self.ari.close()
+            raise
+
+    async def close(self) -> None:
+        """Leave: agents alone with a caller end the call, parties who talk go on talking."""
+        self._closing = True
+        await asyncio.gather(*(self._leave(engine) for engine in self.engines))
+        if self._lost is not None:
+            self._lost.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.ari.close()
+        self.ended.set()
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def take(self, event: events.StasisStart) -> None:
+        """Begin a call with a channel that entered the application."""
+        incoming = read_incoming(event, new_call_id())
+        engine = self._engine(incoming, with_agent=True)
+        _log.info(
+            "call %s: from %s to %s",
+            incoming.call_id,
+            incoming.caller_number or "unknown",
+            incoming.callee_number,
+        )
+        self._on_call(engine)
+
+    def adopt(self, incoming: IncomingCall, callee_channel: str, bridge_id: str) -> None:
+        """Look after a call of an earlier run whose parties are still talking."""
+        session = Session(phase=Phase.DETACHED, parties=frozenset({CALLER, CALLEE}))
+        engine = self._engine(incoming, with_agent=False, session=session)
+        engine.executor.adopt(CALLEE, callee_channel, bridge_id)
+        _log.info("call %s: taken over, its parties are talking", incoming.call_id)
+
+    def _engine(
+        self, incoming: IncomingCall, *, with_agent: bool, session: Session | None = None
+    ) -> CallEngine:
+        agent = None
+        if with_agent:
+            agent = AgentMedia(
+                self._format,
+                self.ari.open_media_socket,
+                send_buffer_seconds=self.settings.send_buffer_seconds,
+            )
+        executor = Executor(
+            self.ari,
+            self._arrivals,
+            self.names,
+            incoming.call_id,
+            application=self.settings.ari.application,
+            agent=agent,
+        )
+        executor.add_leg(CALLER, incoming.channel_id)
+        engine = CallEngine(incoming, self.ari, executor, agent, session=session)
+        self._engines[incoming.call_id] = engine
+        self._by_caller[incoming.channel_id] = engine
+        self._spawn(self._live(engine), f"call {incoming.call_id}")
+        return engine
+
+    async def _live(self, engine: CallEngine) -> None:
+        try:
+            await engine.run()
+        finally:
+            del self._engines[engine.incoming.call_id]
+            del self._by_caller[engine.incoming.channel_id]
+
+    async def _leave(self, engine: CallEngine) -> None:
+        """Take the agent off a call, and end it if he was alone with the caller."""
+        if engine.session.phase is Phase.DETACHED:
+            return
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                if engine.session.state is CallState.CONNECTED:
+                    await engine.command(lambda token: inputs.Close(token, cut=True))
+                else:
+                    await engine.command(lambda token: inputs.Disconnect(token, cut=True))
+        except (CallbridgeError, TimeoutError) as error:
+            _log.warning("call %s: not left in order: %s", engine.incoming.call_id, error)
+
+    # --- events ---------------------------------------------------------------------------------
+
+    def _dispatch(self, event: AnyMessage) -> None:
+        match event:
+            case events.StasisStart(channel=channel):
+                self._entered(event, channel.id)
+            case events.StasisEnd(channel=channel):
+                if engine := self._engine_of(channel.id):
+                    engine.channel_left(channel.id)
+            case events.ChannelStateChange(channel=channel):
+                if channel.state == "Up" and (engine := self._engine_of(channel.id)):
+                    engine.channel_up(channel.id)
+            case events.ChannelDestroyed(channel=channel, cause=cause, cause_txt=text):
+                if engine := self._engine_of(channel.id):
+                    engine.channel_gone(channel.id, cause, text)
+            case _:
+                pass
+
+    def _entered(self, event: events.StasisStart, channel_id: str) -> None:
+        expected = self._arrivals.enter(channel_id)
+        ours = self.names.read(channel_id) is not None
+        known = channel_id in self._by_caller
+        if not (expected or ours or known or self._closing):
+            self.take(event)
+
+    def _engine_of(self, channel_id: str) -> CallEngine | None:
+        name = self.names.read(channel_id)
+        if name is None:
+            return self._by_caller.get(channel_id)
+        return self._engines.get(name.call)
+
+    # --- the link -------------------------------------------------------------------------------
+
+    def _link_changed(self, state: LinkState) -> None:
+        match state.status:
+            case LinkStatus.UP if state.restarted:
+                self._forget_loss()
+                self._lose_all("Asterisk was restarted")
+                self._spawn(self._reconcile(), "reconcile")
+            case LinkStatus.UP if state.reconnected:
+                self._forget_loss()
+                self._spawn(self._reconcile(), "reconcile")
+            case LinkStatus.DOWN:
+                if self._lost is None:
+                    self._down_since = asyncio.get_running_loop().time()
+                    self._look_again_later()
+            case LinkStatus.REPLACED:
+                _log.error("another program took over %r", self.settings.ari.application)
+                self._lose_all("another program took over the application")
+                self.ended.set()
+            case _:
+                pass
+
+    def _look_again_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._lost = loop.call_later(_REFUSED_SECONDS, self._still_down)
+
+    def _still_down(self) -> None:
+        """Give up calls that cannot be saved: Asterisk is not running, or silent for too long."""
+        state = self.ari.state
+        if state.is_up:
+            return
+        down_for = asyncio.get_running_loop().time() - self._down_since
+        if state.refused or down_for >= _SILENT_SECONDS:
+            self._lose_all(state.reason)
+        self._look_again_later()
+
+    def _forget_loss(self) -> None:
+        if self._lost is not None:
+            self._lost.cancel()
+            self._lost = None
+
+    def _lose_all(self, reason: str) -> None:
+        for engine in self.engines:
+            _log.warning("call %s: lost: %s", engine.incoming.call_id, reason)
+            engine.post(inputs.ServerLost())
+
+    async def _reconcile(self) -> None:
+        try:
+            await reconcile(self)
+        except CallbridgeError as error:
+            # The link is down again: its next UP comes back here.
+            _log.warning("cannot compare with what stands in Asterisk: %s", error)
+
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: %s", task.get_name(), error, exc_info=error)
+
+    @staticmethod
+    def _require(capabilities: Capabilities) -> None:
+        """Raise CapabilityError for a server without which no agent can take part."""
+        missing = [
+            what
+            for what, there in (
+                (
+                    "media over WebSocket (chan_websocket, Asterisk 22.6 or 20.16)",
+                    capabilities.websocket_media,
+                ),
+                ("snoop channels (res_stasis_snoop)", capabilities.snoop),
+                ("mixing of several voices (bridge_softmix)", capabilities.softmix),
+            )
+            if not there
+        ]
+        if missing:
+            raise CapabilityError(
+                f"Asterisk {capabilities.version} lacks {'; '.join(missing)}: "
+                "load the module, or use a version that has it"
+            )

@@ -1,0 +1,338 @@
+"""One call: a mailbox, the state machine behind it, and the hands that do what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from itertools import count
+
+from bridge.ari import AriConnection
+from bridge.media.voice import Voice
+from bridge.model.audibility import Audience
+from bridge.model.errors import (
+    CallbridgeError,
+    CallClosedError,
+    CallerGoneError,
+    CommandInProgressError,
+    ConnectFailedError,
+    ErrorCode,
+    InvalidStateError,
+    ServerError,
+)
+from bridge.model.participants import CALLEE, CALLER, Participant
+from bridge.model.states import EndReason, HangupCause
+from bridge.runtime.agent import AgentMedia
+from bridge.runtime.dialling import Dialling
+from bridge.runtime.executor import Executor
+from bridge.runtime.incoming import IncomingCall
+from bridge.session import Phase, Session, effects, inputs, step
+from bridge.session.inputs import Command, Input, Token
+
+_log = logging.getLogger(__name__)
+
+_MEND_SECONDS = 0.2
+_LEFT_SECONDS = 0.5
+
+Listener = Callable[[effects.Announce], None]
+"""Told of what happens to the call, in order. Must not block."""
+
+
+@dataclass(slots=True)
+class _Processed:
+    """Lets a task wait until its input has been carried out."""
+
+    event: Input
+    done: asyncio.Future[None]
+
+
+class CallEngine:
+    """The only writer of one call.
+
+    Everything that happens to the call comes in by ``post`` or ``command``; one task takes it,
+    one after the other, to the state machine and carries out the effects. ``run()`` returns when
+    the call is over and nothing of it is left.
+    """
+
+    def __init__(
+        self,
+        incoming: IncomingCall,
+        ari: AriConnection,
+        executor: Executor,
+        agent: AgentMedia | None,
+        *,
+        session: Session | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.incoming = incoming
+        self.executor = executor
+        self.agent = agent
+        if agent is not None:
+            agent.on_lost = self.line_lost
+        self.session = session or Session()
+        self._ari = ari
+        self.listener = listener
+        self._dialling = Dialling(ari, executor, self.post)
+        # Not bounded: control is never dropped, and its sources are people and one server.
+        self._mailbox: asyncio.Queue[Input | _Processed] = asyncio.Queue()
+        self._tokens = count(1)
+        self._waiting: dict[Token, asyncio.Future[None]] = {}
+        self._errands: set[asyncio.Task[None]] = set()
+
+    def post(self, event: Input) -> None:
+        """Tell the call that something happened."""
+        self._mailbox.put_nowait(event)
+
+    async def command(self, make: Callable[[Token], Command]) -> None:
+        """Give the call a command and wait until it is done.
+
+        Raises the error that the machine refuses it with. Cancelling the wait does not take the
+        command back.
+        """
+        if self.session.phase is Phase.DISCONNECTED:
+            _, out = step(self.session, make(Token(0)))
+            for effect in out:
+                if isinstance(effect, effects.Refuse):
+                    raise _error(effect)
+            return
+        token = Token(next(self._tokens))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = done
+        self.post(make(token))
+        await done
+
+    # --- what Asterisk reports ----------------------------------------------------------------
+
+    def channel_up(self, channel_id: str) -> None:
+        """A channel was answered."""
+        if self.executor.party_of(channel_id) == CALLEE:
+            self._dialling.answered()
+
+    def channel_gone(self, channel_id: str, cause: int, text: str = "") -> None:
+        """A channel is gone. cause: Q.850."""
+        party = self.executor.party_of(channel_id)
+        stood = self.executor.channel_gone(channel_id)
+        if party is not None:
+            failure = self._dialling.failed(cause, text) if party == CALLEE else None
+            self.post(failure or inputs.PartyGone(party, cause))
+        elif stood and self.session.agent_present:
+            # Snoops end with their leg, whose own end is reported a moment later.
+            asyncio.get_running_loop().call_later(_MEND_SECONDS, self.post, inputs.EventsMissed())
+
+    def channel_left(self, channel_id: str) -> None:
+        """A leg left the application: it was hung up, or somebody sent it elsewhere."""
+        if self.executor.party_of(channel_id) is not None:
+            asyncio.get_running_loop().call_later(
+                _LEFT_SECONDS, self.channel_gone, channel_id, HangupCause.NORMAL
+            )
+
+    def line_lost(self, party: Participant) -> None:
+        """A media socket of the agent broke."""
+        self.executor.line_lost(party)
+        self.post(inputs.LineLost(party))
+
+    def reconnected(self, channels: Mapping[str, str]) -> None:
+        """Events were lost. channels: all that stand in Asterisk now, with their states."""
+        for party in (CALLER, CALLEE):
+            leg = self.executor.channel_of(party)
+            if leg is not None and leg not in channels:
+                self.channel_gone(leg, HangupCause.NORMAL)
+            elif leg is not None and channels[leg] == "Up":
+                self.channel_up(leg)
+        self.executor.doubt()
+        self.post(inputs.EventsMissed())
+
+    # --- the mailbox --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live the call to its end."""
+        try:
+            while self.session.phase is not Phase.DISCONNECTED:
+                await self._take(await self._mailbox.get())
+        finally:
+            await self._leave_nothing()
+
+    async def _take(self, item: Input | _Processed) -> None:
+        event = item.event if isinstance(item, _Processed) else item
+        failure: str | None = None
+        due = deque([event])
+        while due:
+            now = due.popleft()
+            if isinstance(now, inputs.AudienceFailed):
+                failure = now.message
+            before = self.session.phase
+            self.session, out = step(self.session, now)
+            _log.debug("call %s: %s, %s", self.incoming.call_id, now, self.session.phase)
+            if self.session.phase is not before:
+                _log.info("call %s: %s", self.incoming.call_id, self.session.phase)
+            for effect in out:
+                due.extend(await self._perform(effect))
+        if isinstance(item, _Processed) and not item.done.done():
+            if failure is None:
+                item.done.set_result(None)
+            else:
+                item.done.set_exception(ServerError(failure))
+
+    async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901 - a match over a closed union
+        match effect:
+            case effects.AnswerCaller():
+                return [await self._answer_caller()]
+            case effects.RingCaller():
+                await self._ring_caller()
+            case effects.Dial(endpoint, seconds):
+                return await self._dialling.dial(self.incoming, endpoint, seconds)
+            case effects.HangUp(party, cause):
+                self._dialling.stop()
+                await self.executor.hang_up(party, cause)
+            case effects.Converge(audience):
+                return [await self._converge(audience)]
+            case effects.SetRoute(parties):
+                self._set_route(parties)
+            case effects.TurnVoice() if self.agent is not None:
+                self._errand(self._turn_voice(self.agent.voice, effect))
+            case effects.FinishVoice(cut):
+                self._errand(self._finish_voice(cut=cut))
+            case effects.TearDown(cause):
+                return [await self._tear_down(cause)]
+            case effects.Succeed(token):
+                self._settle(token, None)
+            case effects.Refuse(token):
+                self._settle(token, _error(effect))
+            case effects.Announce():
+                await self._announce(effect)
+        return []
+
+    async def _answer_caller(self) -> Input:
+        try:
+            await self._ari.channels.answer(channel_id=self.incoming.channel_id)
+        except ServerError as error:
+            return inputs.AnswerFailed(f"the caller could not be answered: {error}")
+        return inputs.CallerAnswered()
+
+    async def _ring_caller(self) -> None:
+        try:
+            await self._ari.channels.ring(channel_id=self.incoming.channel_id)
+        except ServerError as error:
+            # The caller hears nothing for a while; the call itself is not touched by it.
+            _log.warning("call %s: no ringing: %s", self.incoming.call_id, error)
+
+    async def _converge(self, audience: Audience) -> Input:
+        try:
+            await self.executor.converge(audience)
+        except ServerError as error:
+            return inputs.AudienceFailed(str(error))
+        return inputs.AudienceStands()
+
+    async def _tear_down(self, cause: HangupCause | None) -> Input:
+        self._dialling.stop()
+        await self._end_agent()
+        await self.executor.tear_down(cause)
+        return inputs.TornDown()
+
+    async def _announce(self, announce: effects.Announce) -> None:
+        if announce.notice is effects.Notice.TERMINATED:
+            await self._end_agent()
+        if self.listener is not None:
+            self.listener(announce)
+
+    async def _end_agent(self) -> None:
+        if self.agent is not None:
+            await self.agent.aclose()
+
+    # --- the agent's voice --------------------------------------------------------------------
+
+    def _set_route(self, parties: frozenset[Participant]) -> None:
+        """Route what is sent from now on; to nobody means: and drop what was not yet played."""
+        if self.agent is not None:
+            self._errand(
+                self.agent.voice.change(
+                    frozenset(parties), prepare=_nothing, settle=_nothing, cut=not parties
+                )
+            )
+
+    async def _turn_voice(self, voice: Voice, turn: effects.TurnVoice) -> None:
+        try:
+            await voice.change(
+                frozenset(turn.parties),
+                prepare=lambda: self._processed(inputs.VoiceReached(turn.token)),
+                settle=lambda: self._processed(inputs.VoiceSettled(turn.token)),
+                cut=turn.cut,
+            )
+        except CallbridgeError as error:
+            self.post(inputs.VoiceFailed(turn.token, str(error)))
+
+    async def _finish_voice(self, *, cut: bool) -> None:
+        if self.agent is not None:
+            if cut:
+                self.agent.voice.clear()
+            await self.agent.voice.drain()
+        self.post(inputs.VoiceFinished())
+
+    async def _processed(self, event: Input) -> None:
+        """Post an input and wait until it was carried out. Raises ServerError if it failed."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mailbox.put_nowait(_Processed(event, done))
+        await done
+
+    # --- owning and settling ------------------------------------------------------------------
+
+    def _errand(self, work: Coroutine[None, None, None]) -> None:
+        """Do something beside the mailbox, owned by this call."""
+        task = asyncio.create_task(work, name=f"call {self.incoming.call_id}")
+        self._errands.add(task)
+        task.add_done_callback(self._errand_done)
+
+    def _errand_done(self, task: asyncio.Task[None]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, CallClosedError):
+                return
+            _log.error("call %s: %s", self.incoming.call_id, error, exc_info=error)
+
+    def _settle(self, token: Token, error: CallbridgeError | None) -> None:
+        done = self._waiting.pop(token, None)
+        if done is None or done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    async def _leave_nothing(self) -> None:
+        """End what is left of tasks and waits, whatever ended the call."""
+        self._dialling.stop()
+        for task in list(self._errands):
+            task.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self._end_agent()
+        while not self._mailbox.empty():
+            item = self._mailbox.get_nowait()
+            if isinstance(item, _Processed) and not item.done.done():
+                item.done.cancel()
+        for token in list(self._waiting):
+            why = self.session.reason or EndReason.FAILED
+            self._settle(token, CallClosedError(f"the call is over: {why}"))
+
+
+async def _nothing() -> None:
+    """Open or close no gate."""
+
+
+def _error(refusal: effects.Refuse) -> CallbridgeError:
+    """Return the error of the tree that a refusal's code stands for."""
+    message, code = refusal.message, refusal.code
+    match code:
+        case ErrorCode.INVALID_STATE:
+            return InvalidStateError(message)
+        case ErrorCode.COMMAND_IN_PROGRESS:
+            return CommandInProgressError(message)
+        case ErrorCode.CALL_CLOSED:
+            return CallClosedError(message)
+        case ErrorCode.CALLER_GONE:
+            return CallerGoneError(message)
+        case ErrorCode.REQUEST_FAILED | ErrorCode.SERVER_UNREACHABLE:
+            return ServerError(message, code=code)
+        case _:
+            return ConnectFailedError(message, code=code, cause=refusal.cause)

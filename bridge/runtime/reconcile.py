@@ -1,0 +1,176 @@
+"""Comparing what stands in Asterisk with what we know, after a break or an earlier run."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.ari import AriConnection, events, models
+from bridge.model.errors import RequestFailedError
+from bridge.model.participants import CALLEE
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.incoming import IncomingCall
+from bridge.runtime.names import CallId, Names
+from bridge.topology.objects import CALL_BRIDGE, leg_key
+
+_log = logging.getLogger(__name__)
+
+
+class Owner(Protocol):
+    """Who has the calls: the controller."""
+
+    @property
+    def ari(self) -> AriConnection:
+        """The connection."""
+
+    @property
+    def names(self) -> Names:
+        """Reads the ids of our objects."""
+
+    @property
+    def engines(self) -> tuple[CallEngine, ...]:
+        """The calls that are known."""
+
+    def take(self, event: events.StasisStart) -> None:
+        """Begin a call whose arrival was missed."""
+
+    def adopt(self, incoming: IncomingCall, callee_channel: str, bridge_id: str) -> None:
+        """Look after two parties who are talking."""
+
+
+@dataclass(slots=True)
+class Remains:
+    """What of a call that nobody knows was found in Asterisk."""
+
+    bridges: dict[str, str] = field(default_factory=dict)
+    """Keys of our bridges, by their ids."""
+    channels: dict[str, str] = field(default_factory=dict)
+    """Keys of our channels, by their ids."""
+    members: frozenset[str] = frozenset()
+    """Ids of all channels in the call's own bridge."""
+
+    @property
+    def call_bridge(self) -> str | None:
+        """The id of the bridge in which the parties are."""
+        return next((i for i, key in self.bridges.items() if key == CALL_BRIDGE), None)
+
+    @property
+    def talking(self) -> tuple[str, str] | None:
+        """The channels of caller and callee if both are in the call's bridge, else None."""
+        callee = next((i for i, key in self.channels.items() if key == leg_key(CALLEE)), None)
+        others = self.members - set(self.channels)
+        if callee is None or callee not in self.members or len(others) != 1:
+            return None
+        return next(iter(others)), callee
+
+
+def sort_out(
+    channels: Iterable[models.Channel],
+    bridges: Iterable[models.Bridge],
+    names: Names,
+    known: frozenset[CallId],
+) -> Mapping[CallId, Remains]:
+    """Return what belongs to calls of this application that are not ``known``. Pure."""
+    remains: defaultdict[CallId, Remains] = defaultdict(Remains)
+    for channel in channels:
+        name = names.read(channel.id)
+        if name is not None and name.call not in known:
+            remains[name.call].channels[channel.id] = name.key
+    for bridge in bridges:
+        name = names.read(bridge.id)
+        if name is not None and name.call not in known:
+            found = remains[name.call]
+            found.bridges[bridge.id] = name.key
+            if name.key == CALL_BRIDGE:
+                found.members = frozenset(bridge.channels)
+    return remains
+
+
+def missed(
+    channels: Iterable[models.Channel], application: str, names: Names, known: frozenset[str]
+) -> list[models.Channel]:
+    """Return channels that wait in the application and that no call knows. Pure.
+
+    known: channel ids that belong to somebody.
+    """
+    waiting = []
+    for channel in channels:
+        data = channel.dialplan
+        inside = data.app_name == "Stasis" and data.app_data.split(",")[0] == application
+        if inside and names.read(channel.id) is None and channel.id not in known:
+            waiting.append(channel)
+    return waiting
+
+
+async def reconcile(owner: Owner) -> None:
+    """Bring calls up to date, take over what still talks, remove what nobody uses.
+
+    Raises ServerError when Asterisk cannot be asked.
+    """
+    ari, names = owner.ari, owner.names
+    channels = await ari.channels.list()
+    bridges = await ari.bridges.list()
+    states = {channel.id: channel.state for channel in channels}
+    for engine in owner.engines:
+        engine.reconnected(states)
+    known = frozenset(engine.incoming.call_id for engine in owner.engines)
+    remains = sort_out(channels, bridges, names, known)
+    belongs = {member for bridge in bridges for member in bridge.channels}
+    belongs |= {engine.incoming.channel_id for engine in owner.engines}
+    by_id = {channel.id: channel for channel in channels}
+    for call_id, found in remains.items():
+        await _settle_remains(owner, call_id, found, by_id)
+    for channel in missed(channels, ari.settings.application, names, frozenset(belongs)):
+        _log.info("channel %s came while no events did", channel.id)
+        owner.take(_arrival(channel, ari.settings.application))
+
+
+async def _settle_remains(
+    owner: Owner, call_id: CallId, found: Remains, by_id: Mapping[str, models.Channel]
+) -> None:
+    """Keep two parties who talk, with their bridge; remove all else."""
+    kept: set[str] = set()
+    bridge_id = found.call_bridge
+    if (pair := found.talking) is not None and bridge_id is not None and pair[0] in by_id:
+        caller, callee = pair
+        kept = {caller, callee, bridge_id}
+        owner.adopt(_incoming(by_id[caller], call_id), callee, bridge_id)
+    ari = owner.ari
+    for channel_id in {*found.channels, *found.members} - kept:
+        _log.info("call %s: removing channel %s, left over", call_id, channel_id)
+        await _ignoring_absence(ari.channels.hangup(channel_id=channel_id))
+    for object_id in set(found.bridges) - kept:
+        _log.info("call %s: removing bridge %s, left over", call_id, object_id)
+        await _ignoring_absence(ari.bridges.destroy(bridge_id=object_id))
+
+
+async def _ignoring_absence(removal: Awaitable[None]) -> None:
+    try:
+        await removal
+    except RequestFailedError as error:
+        if error.status != 404:  # noqa: PLR2004 - HTTP's own number
+            raise
+
+
+def _incoming(caller: models.Channel, call_id: CallId) -> IncomingCall:
+    return IncomingCall(
+        call_id=call_id,
+        channel_id=caller.id,
+        channel_name=caller.name,
+        caller_number=caller.caller.number,
+        caller_name=caller.caller.name,
+        callee_number=caller.dialplan.exten,
+    )
+
+
+def _arrival(channel: models.Channel, application: str) -> events.StasisStart:
+    """Return the event that was missed, as far as the channel tells it."""
+    return events.StasisStart(
+        application=application,
+        timestamp=channel.creationtime,
+        args=tuple(channel.dialplan.app_data.split(",")[1:]),
+        channel=channel,
+    )

@@ -1,0 +1,266 @@
+"""A live call, as a program has it in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, TypeVar, overload
+
+from bridge.media.ears import AudioStream
+from bridge.media.outbox import Dropped
+from bridge.model.errors import (
+    BadArgumentError,
+    CallClosedError,
+    ConfigurationError,
+    InvalidStateError,
+)
+from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
+from bridge.model.participants import PARTIES, Participant
+from bridge.model.states import CallState, EndReason
+from bridge.runtime import CallEngine
+from bridge.runtime.agent import AgentMedia
+from bridge.sdk import events
+from bridge.sdk.events import CallEvent
+from bridge.sdk.handlers import Handler, Handlers
+from bridge.sdk.routing import endpoint_for
+from bridge.session import inputs
+from bridge.session.effects import Announce, Notice
+
+_H = TypeVar("_H", bound=Handler)
+
+Route = Callable[["ActiveCall"], str | Awaitable[str]]
+"""Says whom ``connect()`` rings: a number, or an endpoint such as ``PJSIP/1002``."""
+
+_EVENTS = {
+    Notice.ANSWERED: events.CALL_ANSWERED,
+    Notice.ANSWER_FAILED: events.CALL_ANSWER_FAILED,
+    Notice.CONNECTED: events.CALL_CONNECTED,
+    Notice.CONNECT_FAILED: events.CALL_CONNECT_FAILED,
+    Notice.MODE_CHANGED: events.CALL_MODE_CHANGED,
+    Notice.TERMINATED: events.CALL_TERMINATED,
+}
+
+
+class ActiveCall:
+    """A call, and the agent's part in it.
+
+    Commands wait until they are in effect, and raise an error of ``bridge.errors`` when they are
+    not. Audio is PCM, s16le, mono, at the client's sample rate, without a header.
+    """
+
+    def __init__(
+        self,
+        engine: CallEngine,
+        agent: AgentMedia,
+        *,
+        route: Route | None,
+        endpoint: str,
+        handlers: Handlers,
+        on_event: Callable[[CallEvent, ActiveCall], None],
+    ) -> None:
+        self._engine = engine
+        self._agent = agent
+        self._route = route
+        self._endpoint = endpoint
+        self._on_event = on_event
+        self._handlers = Handlers(owner=handlers)
+        self._end_reason: EndReason | None = None
+        self._ended = asyncio.Event()
+        engine.listener = self._notice
+
+    def __repr__(self) -> str:
+        return f"<ActiveCall {self.call_id} {self.state}>"
+
+    # --- what it is -----------------------------------------------------------------------------
+
+    @property
+    def call_id(self) -> str:
+        """Names the call for its whole life."""
+        return self._engine.incoming.call_id
+
+    @property
+    def caller_number(self) -> str:
+        """Who calls; empty when withheld."""
+        return self._engine.incoming.caller_number
+
+    @property
+    def caller_name(self) -> str:
+        """The name that came with the number; may be empty."""
+        return self._engine.incoming.caller_name
+
+    @property
+    def callee_number(self) -> str:
+        """What the caller dialled: the original callee."""
+        return self._engine.incoming.callee_number
+
+    @property
+    def state(self) -> CallState:
+        """PENDING, ANSWERED, CONNECTED or DISCONNECTED; the last also after ``close()``."""
+        if self._end_reason is not None:
+            return CallState.DISCONNECTED
+        return self._engine.session.state
+
+    @property
+    def mode(self) -> AudioMode:
+        """The mode in effect. With the caller alone it is BARGE: every party hears the agent."""
+        return self._engine.session.mode.mode
+
+    @property
+    def whispers_to(self) -> frozenset[str]:
+        """Who hears the agent in whisper mode; empty in the others."""
+        return frozenset(self._engine.session.mode.targets)
+
+    @property
+    def end_reason(self) -> EndReason | None:
+        """Why the call ended for this program; None while it goes on."""
+        return self._end_reason
+
+    # --- commands -------------------------------------------------------------------------------
+
+    async def answer(self) -> None:
+        """Answer the caller: PENDING → ANSWERED. The agent and the caller can talk then.
+
+        Raises InvalidStateError, CommandInProgressError, CallerGoneError, CallClosedError, and
+        ServerError if Asterisk failed; the call is PENDING then as before.
+        """
+        await self._engine.command(inputs.Answer)
+
+    async def connect(self, to: str | None = None, *, ring_time_seconds: int = 60) -> None:
+        """Ring the callee and put him to the caller: PENDING or ANSWERED → CONNECTED, in BARGE.
+
+        to: a number or an endpoint; by default what the client's route says, else the original
+        callee. Raises ConnectFailedError, whose ``error_code`` is CALL_UNANSWERED, CALL_BUSY,
+        CALL_DECLINED, CALL_UNREACHABLE or CALL_FAILED: the call goes on as before then. Raises
+        what ``answer`` raises besides, and BadArgumentError.
+        """
+        if ring_time_seconds < 1:
+            raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
+        endpoint = endpoint_for(to if to is not None else await self._target(), self._endpoint)
+        await self._engine.command(lambda token: inputs.Connect(token, endpoint, ring_time_seconds))
+
+    async def spy(self, *, cut: bool = False) -> None:
+        """Listen only. What was sent before is heard first, unless ``cut`` drops it."""
+        await self._turn(SPY, cut=cut)
+
+    async def whisper(self, to: str | Collection[str] = "callee", *, cut: bool = False) -> None:
+        """Speak to ``to`` alone: "callee", "caller", or both. ``cut`` as in ``spy``."""
+        names = {to} if isinstance(to, str) else set(to)
+        if not names or not names <= PARTIES:
+            raise BadArgumentError(f"whisper to {to!r}: one can whisper to 'callee' or 'caller'")
+        await self._turn(whisper(*map(Participant, sorted(names))), cut=cut)
+
+    async def barge(self, *, cut: bool = False) -> None:
+        """Speak to both. ``cut`` as in ``spy``."""
+        await self._turn(BARGE, cut=cut)
+
+    async def close(self, *, cut: bool = False) -> None:
+        """Leave, after the last word that was sent, unless ``cut`` drops it.
+
+        CONNECTED: the parties stay connected. Otherwise the call ends for the caller too. No
+        error when the call has ended already.
+        """
+        await self._engine.command(lambda token: inputs.Close(token, cut))
+
+    async def disconnect(self, *, cut: bool = False) -> None:
+        """End the call for all, after the last word that was sent, unless ``cut`` drops it.
+
+        No error when the call has ended already, or after ``close()``, which it does not undo.
+        """
+        await self._engine.command(lambda token: inputs.Disconnect(token, cut))
+
+    async def _turn(self, mode: ObserverMode, *, cut: bool) -> None:
+        await self._engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
+
+    async def _target(self) -> str:
+        if self._route is None:
+            return self.callee_number
+        target = self._route(self)
+        if inspect.isawaitable(target):
+            target = await target
+        if not isinstance(target, str):
+            raise ConfigurationError(f"the route returned {target!r}: it returns a number")
+        return target
+
+    # --- audio ----------------------------------------------------------------------------------
+
+    async def send_audio(self, pcm: bytes | bytearray | memoryview) -> None:
+        """Say ``pcm`` to whoever hears the agent now; it is queued and played in real time.
+
+        It is heard in the mode that it was sent in, whatever follows. In SPY it is dropped and
+        counted (``dropped_audio``). Raises BufferFullError, with nothing taken, when more is
+        queued than the client's ``send_buffer_seconds``; BadArgumentError for half a sample;
+        InvalidStateError before ``answer()``; CallClosedError after the end.
+        """
+        self._require_media()
+        if not self._engine.session.takes_audio:
+            raise CallClosedError(f"the call is over: {self._end_reason or 'the agent is leaving'}")
+        self._agent.voice.send(pcm)
+
+    def clear_send_audio_buffer(self) -> None:
+        """Fall silent within two frames (40 ms): what is queued is dropped and counted."""
+        self._agent.voice.clear()
+
+    def get_send_audio_buffer_size(self) -> int:
+        """Bytes that were sent and not yet played."""
+        return self._agent.voice.buffered_bytes
+
+    @property
+    def dropped_audio(self) -> Dropped:
+        """Bytes that were sent and not heard: in SPY, cleared, or refused with a failed mode."""
+        return self._agent.voice.dropped
+
+    def audio_stream(self, speaker: str | None = None, *, max_seconds: float = 10.0) -> AudioStream:
+        """Hear the parties: an asynchronous iterator of frames of 20 ms, from now on.
+
+        speaker: "caller" or "callee" alone; by default the mix of both. It ends with the call or
+        with ``close()``. A slow reader loses the oldest audio beyond ``max_seconds``, counted in
+        ``dropped_frames`` of the stream. Raises InvalidStateError before ``answer()``.
+        """
+        if speaker is not None and speaker not in PARTIES:
+            raise BadArgumentError(f"speaker={speaker!r}: 'caller', 'callee', or None for both")
+        self._require_media()
+        return self._agent.ears.subscribe(speaker, max_seconds=max_seconds)
+
+    def _require_media(self) -> None:
+        if self.state is CallState.PENDING:
+            raise InvalidStateError("no audio yet: answer() or connect() comes first")
+
+    # --- events ---------------------------------------------------------------------------------
+
+    @overload
+    def on(self, event: CallEvent | str) -> Callable[[_H], _H]: ...
+
+    @overload
+    def on(self, event: CallEvent | str, handler: _H) -> _H: ...
+
+    def on(self, event: CallEvent | str, handler: Handler | None = None) -> Any:
+        """Register a handler, as a decorator or directly. It takes the call, or nothing.
+
+        One for CALL_TERMINATED that comes too late is called at once. Raises BadArgumentError
+        for an event that a call does not have.
+        """
+        if event not in set(CallEvent):
+            known = ", ".join(CallEvent)
+            raise BadArgumentError(f"a call has no event {event!r}; it has {known}")
+
+        def register(function: _H) -> _H:
+            self._handlers.add(event, function)
+            if event == events.CALL_TERMINATED and self._end_reason is not None:
+                self._handlers.run(function, self)
+            return function
+
+        return register if handler is None else register(handler)
+
+    async def wait_ended(self) -> EndReason:
+        """Wait until the call ended, or the agent left it; return why."""
+        await self._ended.wait()
+        return self._end_reason or EndReason.FAILED
+
+    def _notice(self, announce: Announce) -> None:
+        event = _EVENTS[announce.notice]
+        if announce.notice is Notice.TERMINATED:
+            self._end_reason = announce.reason or EndReason.FAILED
+            self._ended.set()
+        self._handlers.emit(event, self)
+        self._on_event(event, self)

@@ -1,0 +1,214 @@
+"""The door: takes calls from one Asterisk and hands them to the program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, overload
+
+from bridge.ari import Capabilities
+from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
+from bridge.runtime import CallEngine, Controller, ControllerSettings
+from bridge.sdk import events
+from bridge.sdk.call import ActiveCall, Route
+from bridge.sdk.discovery import find_server
+from bridge.sdk.events import CallEvent, ClientEvent
+from bridge.sdk.handlers import Handler, Handlers
+from bridge.sdk.routing import DEFAULT_ENDPOINT
+
+_log = logging.getLogger(__name__)
+_H = TypeVar("_H", bound=Handler)
+
+HANDLER_SECONDS = 5.0
+"""How long handlers may go on when the client leaves."""
+
+
+class Client:
+    """Calls of one application on one Asterisk.
+
+    ::
+
+        async with Client() as client:
+            client.on(events.INCOMING_CALL, handle)
+            await client.run_forever()
+
+    ari_url, username, password: by default from CALLBRIDGE_ARI_URL, CALLBRIDGE_ARI_USERNAME and
+    CALLBRIDGE_ARI_PASSWORD, else those of the running instance that ``callbridge asterisk up``
+    started (``instance``: its name).
+    application: the name that the dialplan hands calls to, ``Stasis(callbridge)``.
+    sample_rate: Hz of all audio: 8000, 16000 or 24000.
+    route: says whom ``connect()`` rings, given the call; by default the original callee.
+    endpoint: how a number is dialled.
+    send_buffer_seconds: how much audio may be sent ahead.
+
+    Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
+    """
+
+    def __init__(
+        self,
+        ari_url: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        application: str = "callbridge",
+        sample_rate: int = 24000,
+        route: Route | None = None,
+        endpoint: str = DEFAULT_ENDPOINT,
+        send_buffer_seconds: float = 120.0,
+        instance: str = "default",
+    ) -> None:
+        if "{number}" not in endpoint:
+            raise BadArgumentError(f"endpoint={endpoint!r} has no {{number}} in it")
+        ari = find_server(
+            url=ari_url,
+            username=username,
+            password=password,
+            application=application,
+            instance=instance,
+        )
+        self._settings = ControllerSettings(ari, sample_rate, send_buffer_seconds)
+        self._route = route
+        self._endpoint = endpoint
+        self._handlers = Handlers()
+        self._calls: dict[str, ActiveCall] = {}
+        self._unheard: list[ActiveCall] = []
+        self._controller: Controller | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.disconnect()
+
+    @property
+    def calls(self) -> tuple[ActiveCall, ...]:
+        """The calls that this program takes part in."""
+        return tuple(self._calls.values())
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can and cannot do. Raises InvalidStateError before ``connect()``."""
+        return self._connected().capabilities
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of all audio."""
+        return self._settings.sample_rate
+
+    def get_call(self, call_id: str) -> ActiveCall | None:
+        """Return a call that this program takes part in."""
+        return self._calls.get(call_id)
+
+    @overload
+    def on(self, event: ClientEvent | CallEvent | str) -> Callable[[_H], _H]: ...
+
+    @overload
+    def on(self, event: ClientEvent | CallEvent | str, handler: _H) -> _H: ...
+
+    def on(self, event: ClientEvent | CallEvent | str, handler: Handler | None = None) -> Any:
+        """Register a handler, as a decorator or directly. It takes the call, or nothing.
+
+        Events of calls are heard for every call. Calls that came before there was anybody to
+        take them are handed over now. Raises BadArgumentError for an unknown event.
+        """
+        if event not in {*ClientEvent, *CallEvent}:
+            known = ", ".join([*ClientEvent, *CallEvent])
+            raise BadArgumentError(f"there is no event {event!r}; there are {known}")
+
+        def register(function: _H) -> _H:
+            self._handlers.add(event, function)
+            if event == events.INCOMING_CALL:
+                waiting, self._unheard = self._unheard, []
+                for call in waiting:
+                    self._handlers.emit(events.INCOMING_CALL, call)
+            return function
+
+        return register if handler is None else register(handler)
+
+    async def connect(self) -> None:
+        """Connect to Asterisk and take its calls from now on.
+
+        Raises ServerUnreachableError, AuthenticationError, CapabilityError, InvalidStateError.
+        """
+        if self._controller is not None:
+            raise InvalidStateError("this client is connected")
+        controller = Controller(self._settings, on_call=self._incoming)
+        await controller.open()
+        self._controller = controller
+
+    async def disconnect(self) -> None:
+        """Leave. Parties who talk go on; a caller whom only the agent was with is hung up.
+
+        Handlers have some seconds to come to an end. Idempotent.
+        """
+        controller, self._controller = self._controller, None
+        if controller is None:
+            return
+        await controller.close()
+        await self._handlers.close(HANDLER_SECONDS)
+
+    async def run_forever(self) -> None:
+        """Take calls until ``disconnect()``, SIGTERM, or cancellation.
+
+        Raises ServerError when another program took over the application's name.
+        """
+        controller = self._connected()
+        loop = asyncio.get_running_loop()
+        stopped = asyncio.Event()
+        # Only the main thread can have signal handlers; elsewhere the program sees to it.
+        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+            loop.add_signal_handler(signal.SIGTERM, stopped.set)
+        waits = [
+            asyncio.create_task(stopped.wait(), name="SIGTERM"),
+            asyncio.create_task(controller.ended.wait(), name="controller ended"),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
+                loop.remove_signal_handler(signal.SIGTERM)
+        if controller.ended.is_set() and self._controller is controller:
+            raise ServerError(f"no more events: {controller.ari.state.reason}")
+
+    def _connected(self) -> Controller:
+        if self._controller is None:
+            raise InvalidStateError("not connected: use `async with Client() as client`")
+        return self._controller
+
+    def _incoming(self, engine: CallEngine) -> None:
+        if engine.agent is None:
+            return
+        call = ActiveCall(
+            engine,
+            engine.agent,
+            route=self._route,
+            endpoint=self._endpoint,
+            handlers=self._handlers,
+            on_event=self._call_event,
+        )
+        self._calls[call.call_id] = call
+        if self._handlers.has(events.INCOMING_CALL):
+            self._handlers.emit(events.INCOMING_CALL, call)
+        else:
+            _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
+            self._unheard.append(call)
+
+    def _call_event(self, event: CallEvent, call: ActiveCall) -> None:
+        if event is events.CALL_TERMINATED:
+            self._calls.pop(call.call_id, None)
+            if call in self._unheard:
+                self._unheard.remove(call)
+        self._handlers.emit(event, call)

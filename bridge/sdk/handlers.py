@@ -1,0 +1,87 @@
+"""Handlers of events: registered by decorator, run in tasks that somebody owns."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+
+from bridge.model.errors import CallClosedError, CallerGoneError
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[..., object]
+"""Takes the call, or nothing; a function or a coroutine function."""
+
+
+class Handlers:
+    """The handlers of one client or one call, and the tasks in which they run.
+
+    owner: whose tasks they are, so that a call's handlers outlive the call; by default its own.
+    """
+
+    def __init__(self, owner: Handlers | None = None) -> None:
+        self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
+        self._tasks: set[asyncio.Task[None]] = set() if owner is None else owner._tasks
+
+    def add(self, event: str, handler: Handler) -> None:
+        """Let ``handler`` hear of ``event``."""
+        self._handlers[event].append(handler)
+
+    def has(self, event: str) -> bool:
+        """Tell whether anybody listens to ``event``."""
+        return bool(self._handlers.get(event))
+
+    def emit(self, event: str, argument: object) -> None:
+        """Run all handlers of ``event``, each in a task of its own, in order of registration."""
+        for handler in self._handlers.get(event, ()):
+            self.run(handler, argument)
+
+    def run(self, handler: Handler, argument: object) -> None:
+        """Run one handler in a task of its own; what it raises is logged."""
+        task = asyncio.create_task(_run(handler, argument), name=_name(handler))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self, within: float = 0.0) -> None:
+        """Wait ``within`` seconds for what still runs, then cancel it and wait for its end."""
+        own = asyncio.current_task()
+        tasks = [task for task in self._tasks if task is not own]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=within)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def takes_argument(handler: Handler) -> bool:
+    """Tell whether a handler wants the call."""
+    try:
+        parameters = inspect.signature(handler).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
+    return any(parameter.kind in positional for parameter in parameters)
+
+
+async def _run(handler: Handler, argument: object) -> None:
+    try:
+        result = handler(argument) if takes_argument(handler) else handler()
+        if isinstance(result, Awaitable):
+            await result
+    except (CallClosedError, CallerGoneError) as error:
+        # People hang up in the middle of everything: that is an end, not a fault.
+        _log.info("%s ended with the call: %s", _name(handler), error)
+    except Exception:  # noqa: BLE001 - a user's handler may raise anything; the call goes on
+        _log.exception("%s failed; the call goes on", _name(handler))
+
+
+def _name(handler: Handler) -> str:
+    return getattr(handler, "__qualname__", repr(handler))
