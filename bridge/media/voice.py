@@ -125,7 +125,7 @@ class Voice:
         """Bytes of audio that were sent and not yet played: here and in Asterisk's queue."""
         now = self._loop.time()
         depth = max((line.pacer.depth(now) for line in self._lines.values()), default=0.0)
-        return self._outbox.size_bytes + int(depth * self._format.rate) * 2
+        return self._outbox.size_bytes + round(depth * self._format.rate) * 2
 
     def add_line(self, key: str, outlet: Outlet) -> None:
         """Let routes that name ``key`` reach ``outlet``; one that was there is replaced."""
@@ -220,8 +220,8 @@ class Voice:
         """Fall silent for good. Changes on their way raise CallClosedError."""
         if self._closed:
             return
-        self.clear()
         self._closed = True
+        self.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
