@@ -20,6 +20,7 @@ from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.names import CallId, Names, new_call_id
 from bridge.runtime.reconcile import reconcile
+from bridge.runtime.release import Release
 from bridge.session import Phase, Session, inputs
 
 _log = logging.getLogger(__name__)
@@ -65,6 +66,8 @@ class Controller:
         self.ended = asyncio.Event()
         """Set when no event will come any more: closed, or replaced by another program."""
         self.ari = AriConnection(settings.ari, on_event=self._dispatch, on_state=self._link_changed)
+
+        self._release = Release(self.ari)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -145,7 +148,7 @@ class Controller:
             agent=agent,
         )
         executor.add_leg(CALLER, incoming.channel_id)
-        engine = CallEngine(incoming, self.ari, executor, agent, session=session)
+        engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)
         self._engines[incoming.call_id] = engine
         self._by_caller[incoming.channel_id] = engine
         self._spawn(self._live(engine), f"call {incoming.call_id}")

@@ -28,6 +28,7 @@ from bridge.runtime.agent import AgentMedia
 from bridge.runtime.dialling import Dialling
 from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall
+from bridge.runtime.release import Release
 from bridge.session import Phase, Session, effects, inputs, step
 from bridge.session.inputs import Command, Input, Token
 
@@ -62,6 +63,7 @@ class CallEngine:
         ari: AriConnection,
         executor: Executor,
         agent: AgentMedia | None,
+        release: Release,
         *,
         session: Session | None = None,
         listener: Listener | None = None,
@@ -73,6 +75,7 @@ class CallEngine:
             agent.on_lost = self.line_lost
         self.session = session or Session()
         self._ari = ari
+        self._release = release
         self.listener = listener
         self._dialling = Dialling(ari, executor, self.post)
         # Not bounded: control is never dropped, and its sources are people and one server.
@@ -234,8 +237,16 @@ class CallEngine:
     async def _announce(self, announce: effects.Announce) -> None:
         if announce.notice is effects.Notice.TERMINATED:
             await self._end_agent()
+        if announce.notice is effects.Notice.CONNECTED:
+            self._tie_parties()
         if self.listener is not None:
             self.listener(announce)
+
+    def _tie_parties(self) -> None:
+        callee = self.executor.channel_of(CALLEE)
+        if callee is not None:
+            caller = (self.incoming.channel_id, self.incoming.channel_name)
+            self._errand(self._release.tie(caller, (callee, self._dialling.callee_name)))
 
     async def _end_agent(self) -> None:
         if self.agent is not None:
@@ -309,7 +320,10 @@ class CallEngine:
         await self._end_agent()
         while not self._mailbox.empty():
             item = self._mailbox.get_nowait()
-            if isinstance(item, _Processed) and not item.done.done():
+            if self.session.phase is Phase.DISCONNECTED:
+                # Nothing is done any more; but whoever asks is to be answered.
+                await self._take(item)
+            elif isinstance(item, _Processed) and not item.done.done():
                 item.done.cancel()
         for token in list(self._waiting):
             why = self.session.reason or EndReason.FAILED

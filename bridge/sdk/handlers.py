@@ -24,7 +24,12 @@ class Handlers:
 
     def __init__(self, owner: Handlers | None = None) -> None:
         self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
-        self._tasks: set[asyncio.Task[None]] = set() if owner is None else owner._tasks
+        self._tasks: set[asyncio.Task[None]] = set() if owner is None else owner.tasks
+
+    @property
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The tasks that run handlers now."""
+        return self._tasks
 
     def add(self, event: str, handler: Handler) -> None:
         """Let ``handler`` hear of ``event``."""
