@@ -1,0 +1,154 @@
+"""What every phone can do, whichever library it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bridge.lab.phones.settings import PhoneSettings, Source
+
+
+class CallState(StrEnum):
+    """Where a call of a phone stands, as SIP sees it (RFC 3261)."""
+
+    CALLING = "calling"
+    """INVITE sent."""
+    INCOMING = "incoming"
+    """INVITE received."""
+    EARLY = "early"
+    """A provisional answer (180, 183) was sent or received."""
+    CONNECTING = "connecting"
+    """200 was sent or received, ACK not yet."""
+    CONFIRMED = "confirmed"
+    DISCONNECTED = "disconnected"
+
+
+class Direction(StrEnum):
+    """Who placed a call, seen from the phone."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class Disconnect(msgspec.Struct, frozen=True):
+    """Why a call ended: SIP code and reason phrase."""
+
+    code: int
+    reason: str
+
+
+class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a phone."""
+
+    call_id: int
+    """Counted by the phone, from 1 on."""
+    direction: Direction
+    remote: str
+    """The other's SIP address as it stands in the dialog."""
+    state: CallState
+    reached: tuple[CallState, ...]
+    """All states up to now, in order."""
+    disconnect: Disconnect | None = None
+
+
+class PhoneStats(msgspec.Struct, frozen=True, kw_only=True):
+    """RTP of the current call, from its start."""
+
+    codec: str
+    clock_rate_hz: int
+    rx_packets: int
+    tx_packets: int
+    rx_lost: int
+    rx_discarded: int
+    """Packets thrown away by the RTP session."""
+    jitter_buffer_ms: int
+    """Audio waiting in the jitter buffer now."""
+    jitter_buffer_discarded: int
+    """Frames that the jitter buffer threw away."""
+    jitter_buffer_empty: int
+    """Times that it had nothing to play."""
+    round_trip_ms: float
+    """From RTCP; 0 before the first report."""
+
+
+class RecordPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """Which moment of a recording belongs to which moment of ``time.monotonic()``."""
+
+    path: Path
+    seconds: float
+    """Seconds of the recording, written when ``monotonic`` was."""
+    monotonic: float
+
+    def at(self, monotonic: float) -> float:
+        """Where in the recording what the phone's ear took at ``monotonic`` is, in seconds."""
+        return self.seconds + monotonic - self.monotonic
+
+
+class Phone(Protocol):
+    """A SIP phone with one line. PhoneError names what cannot be done, and why."""
+
+    @property
+    def settings(self) -> PhoneSettings:
+        """What it was started with."""
+
+    @property
+    def calls(self) -> Sequence[CallInfo]:
+        """Every call it had, oldest first."""
+
+    @property
+    def state(self) -> CallState | None:
+        """State of the newest call; None before the first."""
+
+    @property
+    def last_disconnect(self) -> Disconnect | None:
+        """Why the newest call that has ended did so."""
+
+    @property
+    def digits(self) -> str:
+        """All DTMF digits received (RFC 4733), in order."""
+
+    async def call(self, number: str) -> None:
+        """Send an INVITE to a number at the phone's server."""
+
+    async def answer(self) -> None:
+        """Answer the call that rings here."""
+
+    async def hangup(self, code: int = 0) -> None:
+        """End the current call; ``code`` is the SIP answer for a call that only rings (0: 603)."""
+
+    async def dtmf(self, digits: str) -> None:
+        """Press keys (RFC 4733)."""
+
+    async def mute(self, on: bool) -> None:  # noqa: FBT001 - a verb with a switch
+        """Send silence instead of the source; with silence suppression, nothing at all."""
+
+    async def play(self, source: Source) -> None:
+        """Say something else from now on."""
+
+    async def hold(self) -> None:
+        """Put the current call on hold (re-INVITE, sendonly)."""
+
+    async def unhold(self) -> None:
+        """Take the current call back."""
+
+    async def stats(self) -> PhoneStats:
+        """RTP and jitter buffer of the current call."""
+
+    async def record_position(self) -> RecordPosition:
+        """How far the recording is, now."""
+
+    async def wait_state(self, state: CallState, timeout: float = 5.0) -> CallInfo:  # noqa: ASYNC109 - the caller's deadline is part of the message
+        """Wait until the newest call has reached ``state``."""
+
+    async def wait_digits(self, digits: str, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - see wait_state
+        """Wait until all received digits end with ``digits``."""
+
+    def events(self) -> AsyncIterator[CallInfo]:
+        """Every change of state from now on, until the phone stops."""
+
+    async def stop(self) -> None:
+        """Hang up, sign off and end the process; returns when it is gone."""

@@ -1,0 +1,133 @@
+"""What a phone says and keeps of what it hears: samples, without pjsua2."""
+
+from __future__ import annotations
+
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from bridge.lab.hearing import Pcm, tone
+from bridge.lab.phones.settings import Silence, Source, Tone, WavFile
+
+FRAME_MS = 20
+# As long as a talker's pause between two words: shorter ones are sent.
+_QUIET_FRAMES = 10
+_FRAMES_PER_WRITE = 1000 // FRAME_MS
+
+
+class Voice:
+    """A source as frames of 20 ms.
+
+    ``next()`` gives one frame of little-endian PCM. ``quiet`` is true while there is nothing to
+    send: muted, no source, or digital silence in it for 200 ms.
+    """
+
+    def __init__(self, source: Source, rate: int) -> None:
+        self._rate = rate
+        self.samples = rate * FRAME_MS // 1000
+        self._nothing = bytes(2 * self.samples)
+        self._clock = 0
+        self._muted = False
+        self._silent_frames = 0
+        self.play(source)
+
+    def play(self, source: Source) -> None:
+        """Change the source from the next frame on; a tone takes up the phase that it would have.
+
+        Raises OSError or soundfile.LibsndfileError for a file that cannot be read.
+        """
+        clip = _load(source.path, self._rate) if isinstance(source, WavFile) else None
+        self._source, self._clip, self._at = source, clip, 0
+        self._silent_frames = 0
+
+    def mute(self, *, on: bool) -> None:
+        """Say nothing from the next frame on; the source's time goes on."""
+        self._muted = on
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a phone with silence suppression would send nothing now."""
+        nothing = self._muted or isinstance(self._source, Silence)
+        return nothing or self._silent_frames >= _QUIET_FRAMES
+
+    def next(self) -> bytes:
+        """The next 20 ms."""
+        pcm = self._frame()
+        self._clock += self.samples
+        if pcm is None:
+            return self._nothing
+        self._silent_frames = 0 if pcm.any() else self._silent_frames + 1
+        return self._nothing if self._muted else pcm.astype("<i2").tobytes()
+
+    def _frame(self) -> Pcm | None:
+        if isinstance(self._source, Tone):
+            hz, dbfs = self._source.hz, self._source.dbfs
+            return tone(hz, dbfs, FRAME_MS / 1000, self._rate, self._clock)
+        if not isinstance(self._source, WavFile) or self._clip is None:
+            return None
+        at = self._at
+        self._at += self.samples
+        indices = np.arange(at, self._at)
+        if self._source.loop:
+            return np.take(self._clip, indices, mode="wrap")
+        piece = self._clip[at : self._at]
+        frame = np.zeros(self.samples, np.int16)
+        frame[: len(piece)] = piece
+        return frame
+
+
+def _load(path: Path, rate: int) -> Pcm:
+    """A sound file as mono samples at ``rate``."""
+    data, file_rate = soundfile.read(path, dtype="float64", always_2d=True)
+    mono = data.mean(axis=1)
+    if file_rate != rate and len(mono):
+        # Band-limited: the spectrum is cut or padded, which no short filter does as well.
+        length = round(len(mono) * rate / file_rate)
+        mono = np.fft.irfft(np.fft.rfft(mono), length) * (length / len(mono))
+    pcm: Pcm = np.clip(np.rint(mono * 32768), -32768, 32767).astype(np.int16)
+    return pcm if len(pcm) else np.zeros(1, np.int16)
+
+
+class Recorder:
+    """A WAV file (16-bit mono) that grows with every frame and is readable at any time.
+
+    What is on disk may be one second short until ``close()``.
+    """
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self.path = path
+        self._rate = rate
+        # The recorder outlives this scope and is closed by close().
+        self._file = wave.open(str(path), "wb")  # noqa: SIM115 - closed by close()
+        self._file.setnchannels(1)
+        self._file.setsampwidth(2)
+        self._file.setframerate(rate)
+        self._pending: list[bytes] = []
+        self._samples = 0
+        self._mark = (0.0, time.monotonic())
+
+    def write(self, frame: bytes) -> None:
+        """Append one frame of little-endian PCM."""
+        self._pending.append(frame)
+        self._samples += len(frame) // 2
+        self._mark = (self._samples / self._rate, time.monotonic())
+        if len(self._pending) >= _FRAMES_PER_WRITE:
+            self._flush()
+
+    @property
+    def position(self) -> tuple[float, float]:
+        """Seconds recorded, and the ``time.monotonic()`` at which the last of them came."""
+        return self._mark
+
+    def close(self) -> None:
+        """Write the rest."""
+        self._flush()
+        self._file.close()
+
+    def _flush(self) -> None:
+        # writeframes also brings the lengths in the header up to date.
+        self._file.writeframes(b"".join(self._pending))
+        self._pending.clear()
