@@ -1,0 +1,318 @@
+"""The fake's HTTP server: plain REST, REST over the events WebSocket, events and media."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from bridge.lab.fake_ari.failures import Failures, Fault, Rule
+from bridge.lab.fake_ari.objects import FakeChannel, Json, Refusal, now_text
+from bridge.lab.fake_ari.routes import Request, Server, dispatch
+from bridge.lab.fake_ari.world import ASTERISK_ID, World
+
+USERNAME = "callbridge"
+PASSWORD = "not a secret"  # noqa: S105 - of a server that lives in a test
+MAX_BODY = 40_960
+"""Bytes of a body in plain REST (main/http.c, MAX_CONTENT_LENGTH)."""
+OUTBOX_LIMIT = 10_000
+"""Messages that wait for one reader; a slower one is disconnected."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request that the fake was sent."""
+
+    method: str
+    resource: str
+    query: dict[str, str]
+    body: object = None
+    over_websocket: bool = False
+
+
+@dataclass
+class _Session:
+    """One events WebSocket."""
+
+    ws: web.WebSocketResponse
+    application: str
+    transport: asyncio.Transport | None
+    outbox: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(OUTBOX_LIMIT))
+
+    def abort(self) -> None:
+        """Cut the connection without a goodbye."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class _DropError(Exception):
+    """The connection shall drop."""
+
+
+class FakeAri:
+    """A fake Asterisk on a local port; ``async with FakeAri() as fake: … fake.url …``.
+
+    ``world`` holds what stands, ``failures`` what shall go wrong, ``received`` what was asked.
+    """
+
+    def __init__(self, *, rest_over_websocket: bool = True, server: Server | None = None) -> None:
+        self.username = USERNAME
+        self.password = PASSWORD
+        self.server = server or Server()
+        self.rest_over_websocket = rest_over_websocket
+        """False: like a server older than 22.4, which ignores what it is sent there."""
+        self.failures = Failures()
+        self.received: list[Received] = []
+        self.world = World(self._publish)
+        self._sessions: dict[str, _Session] = {}
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    @property
+    def port(self) -> int:
+        """The local port."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """The address of ARI."""
+        return f"http://127.0.0.1:{self._port}/ari"
+
+    @property
+    def applications(self) -> set[str]:
+        """Names of the applications that are registered."""
+        return set(self._sessions)
+
+    async def __aenter__(self) -> Self:
+        """Begin to listen."""
+        app = web.Application()
+        app.router.add_get("/ari/events", self._events)
+        app.router.add_get("/media/{id}", self._media)
+        app.router.add_route("*", "/ari/{resource:.*}", self._rest)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End everything."""
+        await self.world.stop()
+        self.drop_sockets()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def incoming_call(
+        self, *, caller: str = "1001", number: str = "1002", application: str = "callbridge"
+    ) -> FakeChannel:
+        """Let a phone dial a number that reaches the application."""
+        return self.world.incoming(caller, number, application)
+
+    def channel_hangs_up(self, identity: str, cause: int = 16) -> None:
+        """Let the party on a channel hang up; ``cause`` in Q.850."""
+        self.world.end(self.world.channels[identity], cause)
+
+    def drop_sockets(self) -> None:
+        """Cut every events WebSocket, without a goodbye."""
+        for session in list(self._sessions.values()):
+            session.abort()
+        self._sessions.clear()
+
+    def restart(self) -> None:
+        """Forget everything, as a server that was started again has."""
+        self.drop_sockets()
+        for channel in self.world.channels.values():
+            channel.application = None
+            self.world.end(channel)
+        self.world.channels.clear()
+        self.world.bridges.clear()
+        self.server.startup_time = now_text()
+
+    def send_raw(self, application: str, text: str) -> None:
+        """Send a message as it is, whatever it is."""
+        self._sessions[application].outbox.put_nowait(text.encode())
+
+    def count(self, method: str, resource: str) -> int:
+        """Count the requests received for exactly this resource."""
+        return sum(1 for r in self.received if (r.method, r.resource) == (method, resource))
+
+    def _publish(self, application: str, event: Json) -> None:
+        session = self._sessions.get(application)
+        if session is None:
+            return
+        for _ in range(self.failures.copies(str(event["type"]))):
+            self._post(session, event)
+
+    def _post(self, session: _Session, message: Json) -> None:
+        try:
+            session.outbox.put_nowait(msgspec.json.encode(message))
+        except asyncio.QueueFull:
+            session.abort()
+
+    def _admits(self, request: web.Request) -> bool:
+        token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return request.headers.get("Authorization") == f"Basic {token}"
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if not self._admits(request):
+            return _refusal(Refusal(401, "Authentication required"))
+        application = request.query.get("app", "")
+        if not application:
+            return _refusal(Refusal(400, "HTTP request is missing param: [app]"))
+        ws = web.WebSocketResponse()
+        await ws.prepare(request)
+        session = _Session(ws, application, request.transport)
+        before = self._sessions.get(application)
+        if before is not None:
+            event: Json = {"type": "ApplicationReplaced", "timestamp": now_text()}
+            event |= {"application": application, "asterisk_id": ASTERISK_ID}
+            self._post(before, event)
+        self._sessions[application] = session
+        async with _running(self._send_all(session)):
+            async for message in ws:
+                if message.type is aiohttp.WSMsgType.TEXT and self.rest_over_websocket:
+                    await self._rest_over_websocket(session, message.data)
+        if self._sessions.get(application) is session:
+            del self._sessions[application]
+        return ws
+
+    async def _send_all(self, session: _Session) -> None:
+        while True:
+            data = await session.outbox.get()
+            try:
+                await session.ws.send_frame(data, aiohttp.WSMsgType.TEXT)
+            except ConnectionError:
+                return
+
+    async def _rest_over_websocket(self, session: _Session, text: str) -> None:
+        message = msgspec.json.decode(text, type=dict[str, object])
+        pairs = msgspec.convert(message.get("query_strings", []), list[dict[str, str]])
+        body = message.get("message_body")
+        request = Request(
+            method=str(message.get("method")),
+            resource=str(message.get("uri")),
+            query={pair["name"]: pair["value"] for pair in pairs},
+            body=msgspec.json.decode(str(body)) if body else None,
+            application=session.application,
+        )
+        try:
+            status, reason, value = await self._carry_out(request, over_websocket=True)
+        except _DropError:
+            session.abort()
+            return
+        answer: Json = {
+            "type": "RESTResponse",
+            "transaction_id": message.get("transaction_id", ""),
+            "request_id": message.get("request_id", ""),
+            "status_code": status,
+            "reason_phrase": reason,
+            "uri": request.resource,
+            "application": session.application,
+            "timestamp": now_text(),
+            "asterisk_id": ASTERISK_ID,
+        }
+        if value is not None:
+            answer["content_type"] = "application/json"
+            answer["message_body"] = msgspec.json.encode(value).decode()
+        self._post(session, answer)
+
+    async def _rest(self, request: web.Request) -> web.StreamResponse:
+        if not self._admits(request):
+            return _refusal(Refusal(401, "Authentication required"))
+        body = await request.read()
+        if len(body) > MAX_BODY:
+            return _refusal(Refusal(413, "Request body too large"))
+        asked = Request(
+            method=request.method,
+            resource=request.rel_url.raw_path.removeprefix("/ari/"),
+            query=dict(request.query),
+            body=msgspec.json.decode(body) if body else None,
+            application=next(iter(self._sessions), ""),
+        )
+        try:
+            status, reason, value = await self._carry_out(asked, over_websocket=False)
+        except _DropError:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        return web.Response(
+            status=status,
+            reason=reason,
+            body=None if value is None else msgspec.json.encode(value),
+            content_type="application/json",
+        )
+
+    async def _carry_out(
+        self, request: Request, *, over_websocket: bool
+    ) -> tuple[int, str, object]:
+        """Return status, reason and JSON value. Raises _DropError."""
+        self.received.append(
+            Received(
+                request.method, request.resource, dict(request.query), request.body, over_websocket
+            )
+        )
+        rule = self.failures.take(request.method, request.resource)
+        try:
+            if rule is not None:
+                await _before(rule)
+            value = dispatch(self.world, self.server, request)
+        except Refusal as refusal:
+            phrase = HTTPStatus(refusal.status).phrase
+            return refusal.status, phrase, {"message": refusal.reason}
+        if rule is not None and rule.fault is Fault.DROP_AFTER:
+            raise _DropError
+        return (204, "No Content", None) if value is None else (200, "OK", value)
+
+    async def _media(self, request: web.Request) -> web.StreamResponse:
+        wanted = request.match_info["id"]
+        channel = self.world.media_channel(wanted)
+        if channel is None or channel.media is None:
+            return _refusal(Refusal(404, "Not found"))
+        if channel.media.connected:
+            return _refusal(Refusal(409, "Conflict"))
+        ws = web.WebSocketResponse(protocols=("media",))
+        await ws.prepare(request)
+        # Accepted first, answered then: the program may hear MEDIA_START before StasisStart.
+        self.world.later(0.0, lambda: self.world.media_connected(channel))
+        await channel.media.serve(ws)
+        self.world.end(channel)
+        return ws
+
+
+async def _before(rule: Rule) -> None:
+    if rule.fault is Fault.REFUSE:
+        raise Refusal(rule.status, rule.reason)
+    if rule.fault is Fault.DELAY:
+        await asyncio.sleep(rule.seconds)
+    if rule.fault is Fault.DROP_BEFORE:
+        raise _DropError
+
+
+def _refusal(refusal: Refusal) -> web.Response:
+    return web.json_response({"message": refusal.reason}, status=refusal.status)
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run something beside the block, and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

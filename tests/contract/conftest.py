@@ -1,0 +1,126 @@
+"""The servers that the contract is held against: the fake and a real Asterisk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+
+import aiohttp
+import pytest
+
+from bridge.ari import AriConnection, AriSettings, LinkState, events, new_id
+from bridge.ari.generated.events import Message
+from bridge.lab.asterisk import Instance
+from bridge.lab.fake_ari import Answer, FakeAri
+from bridge.lab.waiting import until
+from bridge.model.errors import RequestFailedError
+
+
+@dataclass
+class Desk:
+    """An open connection, and everything that it reported."""
+
+    connection: AriConnection
+    events: list[events.AnyMessage] = field(default_factory=list)
+    states: list[LinkState] = field(default_factory=list)
+    sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
+    """Held, because a socket that nobody holds is closed."""
+
+    def seen(self, kind: type[Message], identity: str) -> bool:
+        """Tell whether an event of this type about this channel or bridge has come."""
+        return any(
+            isinstance(event, kind) and identity in (*event.channel_ids(), *event.bridge_ids())
+            for event in self.events
+        )
+
+    async def wait_for(self, kind: type[Message], identity: str) -> None:
+        """Wait for an event of this type about this channel or bridge."""
+        await until(lambda: self.seen(kind, identity), f"{kind.__name__} of {identity}")
+
+    async def party(self) -> str:
+        """Make a channel in Stasis that is Up; its id."""
+        identity = await self.waiting_channel()
+        found = await self.connection.channels.get(channel_id=identity)
+        assert found.state == "Down"
+        variables = await self.connection.channels.get_channel_var(
+            channel_id=identity, variable="MEDIA_WEBSOCKET_CONNECTION_ID"
+        )
+        self.sockets.append(await self.connection.open_media_socket(variables.value))
+        await self.wait_for(events.StasisStart, identity)
+        return identity
+
+    async def waiting_channel(self) -> str:
+        """Make a media channel that is not in Stasis yet, as nobody has connected to it."""
+        identity = new_id("party")
+        channel = await self.connection.channels.external_media(
+            app=self.connection.settings.application,
+            channel_id=identity,
+            external_host="INCOMING",
+            transport="websocket",
+            encapsulation="none",
+            connection_type="server",
+            format="slin16",
+        )
+        assert channel.id == identity
+        return identity
+
+
+async def swept(connection: AriConnection) -> None:
+    """Return when no channel and no bridge is left: deleting is asynchronous."""
+    async with asyncio.timeout(5):
+        left = 1
+        while left:
+            left = len(await connection.channels.list()) + len(await connection.bridges.list())
+
+
+@pytest.fixture(scope="session")
+def asterisk() -> Iterator[Instance]:
+    instance = Instance.start(name="contract", tied=True)
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.asterisk)])
+async def settings(request: pytest.FixtureRequest) -> AsyncIterator[AriSettings]:
+    if request.param == "fake":
+        async with FakeAri() as fake:
+            # On the real server no phone has signed in.
+            for phone in fake.world.phones.values():
+                phone.answer = Answer.UNREGISTERED
+            yield AriSettings(fake.url, fake.username, fake.password, application="contract")
+            assert fake.world.violations == []
+    else:
+        ari = request.getfixturevalue("asterisk").info.ari
+        yield AriSettings(ari.url, ari.username, ari.password, application="contract")
+
+
+@pytest.fixture
+async def desk(settings: AriSettings) -> AsyncIterator[Desk]:
+    reported: list[events.AnyMessage] = []
+    states: list[LinkState] = []
+    connection = AriConnection(settings, on_event=reported.append, on_state=states.append)
+    await connection.open()
+    made = Desk(connection, reported, states)
+    yield made
+    for socket in made.sockets:
+        await socket.close()
+    for channel in await connection.channels.list():
+        with contextlib.suppress(RequestFailedError):
+            # A channel whose media socket was closed just now is going already.
+            await connection.channels.hangup(channel_id=channel.id)
+    for bridge in await connection.bridges.list():
+        await connection.bridges.destroy(bridge_id=bridge.id)
+    await swept(connection)
+    await connection.close()
+    assert connection.callback_errors == 0
+    assert not connection.unknown_events
+
+
+@pytest.fixture(autouse=True)
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    mine = {asyncio.current_task()}
+    await until(lambda: asyncio.all_tasks() <= before | mine, "the end of every task")
