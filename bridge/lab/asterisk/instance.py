@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3
 _CLAIM_TIMEOUT_S = 5.0
+_NOTED_TIMEOUT_S = 2.0
 
 
 class Instance:
@@ -139,6 +140,11 @@ class Instance:
         record = shelf.record()
         if record is None or not record.ready or cls.find(name):
             return None
+        # The keeper notes the end a moment after it.
+        keeper = shelf.keeper(record)
+        process.wait_until(
+            lambda: bool(shelf.exit() or not keeper or not keeper.is_alive()), _NOTED_TIMEOUT_S
+        )
         what = f"Asterisk of instance {name} {report.describe_end(shelf.exit())}"
         return report.describe(what, shelf.log, None)
 

@@ -32,7 +32,7 @@ from bridge.lab.asterisk.requirements import missing_modules, parse_version
 from bridge.model.errors import PackageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bridge.lab.asterisk.progress import Progress
 
@@ -104,17 +104,24 @@ class Tree:
         return (str(loader), "--library-path", path, "--argv0", "asterisk", program)
 
 
-def provide(progress: Progress, *, passed_over: Sequence[str] = ()) -> Tree:
+def provide(
+    progress: Progress,
+    *,
+    passed_over: Sequence[str] = (),
+    fetch: Callable[[Path, Progress], Tree] | None = None,
+) -> Tree:
     """Return a complete tree: the newest of the cache, else one fetched now.
 
-    ``passed_over``, why no other Asterisk is used, becomes part of the message of the PackageError
-    that is raised when none can be had.
+    ``fetch`` puts a new tree into a folder; from Debian unless told otherwise. ``passed_over``, why
+    no other Asterisk is used, becomes part of the message of the PackageError that is raised when
+    none can be had.
     """
     folder = cache_root() / "asterisk"
+    fetch = fetch or fetch_from_debian
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / "lock"):
-            return _cached(folder, progress) or _fetch(folder, progress)
+            return _cached(folder, progress) or fetch(folder, progress)
     except OSError as error:
         raise PackageError(_with(passed_over, _storage_failure(folder, error))) from error
     except PackageError as error:
@@ -149,7 +156,11 @@ def _cached(folder: Path, progress: Progress) -> Tree | None:
     return None
 
 
-def _fetch(folder: Path, progress: Progress) -> Tree:
+def fetch_from_debian(folder: Path, progress: Progress) -> Tree:
+    """Download, verify and unpack Debian's package into a new tree in ``folder``.
+
+    Raises PackageError if it cannot be had, OSError if the disk is full.
+    """
     where = apt.host()
     if where.architecture not in TRIPLETS:
         raise PackageError(

@@ -140,14 +140,10 @@ class Shelf:
         return kept
 
     def remove(self) -> None:
-        """Remove everything of the instance, and the folders above if nothing else is there."""
+        """Remove everything of the instance."""
         for folder in (self.run, self.folder):
             if folder.exists():
                 shutil.rmtree(folder)
-        for folder in (instances_root(), state_root()):
-            # Another instance lives there, or was told to.
-            with contextlib.suppress(OSError):
-                folder.rmdir()
 
 
 def instances_root() -> Path:
@@ -165,7 +161,8 @@ def names() -> list[str]:
 def locked() -> Iterator[None]:
     """Let one process at a time start or stop instances.
 
-    The folder itself is the lock, so that no lock file is left behind.
+    The folder itself is the lock, so that no lock file is left behind; the folder goes too if it is
+    empty in the end.
     """
     root = instances_root()
     while True:
@@ -180,6 +177,10 @@ def locked() -> Iterator[None]:
     try:
         yield
     finally:
+        for folder in (root, state_root()):
+            # Not empty: other instances or crashes are kept there.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         os.close(descriptor)
 
 
