@@ -367,13 +367,17 @@ def test_changes_happen_one_after_another(virtual: Virtual, far_queue: type[FarQ
         async with asyncio.TaskGroup() as group:
             for name, route in (("one", CALLER), ("two", BOTH), ("three", CALLEE)):
                 group.create_task(
-                    scene.voice.change(route, prepare=step(f"{name} opens"), settle=nothing)
+                    scene.voice.change(
+                        route, prepare=step(f"{name} opens"), settle=step(f"{name} closes")
+                    )
                 )
                 await asyncio.sleep(0)
                 scene.voice.send(speech(3))
+        # The gates that one change closes must not be those that the next has opened already.
         assert log == [
-            f"{name} opens {edge}"
+            f"{name} {action} {edge}"
             for name in ("one", "two", "three")
+            for action in ("opens", "closes")
             for edge in ("begins", "ends")
         ]
         await scene.close()
@@ -494,6 +498,29 @@ def test_a_line_that_joins_a_running_route_gets_a_cushion_of_its_own(
         assert joined(scene.callee.frames) == speech(100, first=9000)
         assert scene.caller.gaps == scene.callee.gaps == 0
         assert scene.caller.deepest <= 10
+
+    virtual(scenario)
+
+
+def test_a_line_that_stays_while_others_join_in_turn_does_not_grow_deep(
+    virtual: Virtual, far_queue: type[FarQueue]
+) -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        scene = Scene(loop, far_queue)
+        consult = far_queue(loop)
+        scene.voice.add_line("consult", consult)
+        changes = []
+        for number in range(20):
+            other = ("callee", "consult")[number % 2]
+            changes.append(asyncio.create_task(scene.speak_to(frozenset({"caller", other}))))
+            await asyncio.sleep(0)
+            scene.voice.send(speech(15, first=1 + number * 1500))
+        await asyncio.gather(*changes)
+        await scene.close()
+        consult.stop()
+        assert len(scene.caller.frames) == 300
+        assert scene.caller.gaps == 0
+        assert scene.caller.deepest <= 14
 
     virtual(scenario)
 
