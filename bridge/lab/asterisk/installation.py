@@ -51,6 +51,7 @@ def find(progress: Progress | None = None) -> Installation:
 
     Raises PackageError if there is none to be had.
     """
+    progress = progress or Silent()
     passed_over: tuple[str, ...] = ()
     program = shutil.which("asterisk", path=_search_path())
     if program:
@@ -58,7 +59,8 @@ def find(progress: Progress | None = None) -> Installation:
         if isinstance(found, Installation):
             return found
         passed_over = (found,)
-    tree = package.provide(progress or Silent(), passed_over=passed_over)
+        progress.step(f"Passed over: {found}")
+    tree = package.provide(progress, passed_over=passed_over)
     return Installation(
         version=tree.version,
         command=tree.command,

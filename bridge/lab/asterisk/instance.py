@@ -40,6 +40,10 @@ class Instance:
         self._record = record
         self._last_pid = self.pid
 
+    def __repr__(self) -> str:
+        """Name, process and address; no secrets."""
+        return f"<Instance {self.name} pid={self.pid} {self.info.ari.url}>"
+
     @property
     def name(self) -> str:
         """The name it was started under."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
 from bridge.lab.asterisk import Instance
 from bridge.lab.asterisk.installation import Installation, _search_path, find, inspect
+from bridge.lab.asterisk.progress import Silent
 from bridge.model.errors import InstanceError, PackageError
 
 if TYPE_CHECKING:
@@ -86,6 +87,24 @@ def on_path(bin_dir: Path, fetched: Installation, script: Callable[[Path, str], 
         (prefix / link).parent.mkdir(parents=True)
         (prefix / link).symlink_to(target)
     return script(bin_dir / "asterisk", f'exec {shlex.join(fetched.command)} "$@"')
+
+
+def test_why_one_was_passed_over_is_told(
+    bin_dir: Path, script: Callable[[Path, str], Path], fetched: Installation
+) -> None:
+    class Told(Silent):
+        steps: ClassVar[list[str]] = []
+
+        def step(self, text: str) -> None:
+            self.steps.append(text)
+
+    program = script(bin_dir / "asterisk", "echo Asterisk 18.1.0")
+    told = Told()
+    found = find(told)
+    assert found.command == fetched.command
+    assert len(found.passed_over) == 1
+    assert found.passed_over[0].startswith(f"{program} is 18.1.0")
+    assert told.steps == [f"Passed over: {found.passed_over[0]}"]
 
 
 @pytest.mark.usefixtures("state")
