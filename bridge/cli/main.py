@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli import asterisk
+from bridge.cli.demo import demo
 from bridge.model.errors import CallbridgeError
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(asterisk.app, name="asterisk")
+app.command()(demo)
 
 
 def _print_version(*, value: bool) -> None:

@@ -22,7 +22,7 @@ from bridge.lab.phones.settings import (
     Tone,
     WavFile,
 )
-from bridge.lab.phones.softphone import Softphone, start_phone
+from bridge.lab.phones.softphone import Softphone, require_pjsua2, start_phone
 
 __all__ = [
     "Behaviour",
@@ -40,5 +40,6 @@ __all__ = [
     "Source",
     "Tone",
     "WavFile",
+    "require_pjsua2",
     "start_phone",
 ]

@@ -39,7 +39,7 @@ async def start_phone(settings: PhoneSettings) -> Softphone:
     Raises PhoneError with the SIP status if the server refuses it, and at once if this Python
     has no pjsua2.
     """
-    _require_pjsua2()
+    require_pjsua2()
     phone = Softphone(settings)
     try:
         await phone.start()
@@ -49,7 +49,8 @@ async def start_phone(settings: PhoneSettings) -> Softphone:
     return phone
 
 
-def _require_pjsua2() -> None:
+def require_pjsua2() -> None:
+    """Raise PhoneError, with ways out, if this Python has no pjsua2."""
     if importlib.util.find_spec("pjsua2") is not None:
         return
     version = f"{sys.version_info.major}.{sys.version_info.minor}"

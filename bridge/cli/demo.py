@@ -1,0 +1,61 @@
+"""``callbridge demo``: a real call, measured."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bridge.model.errors import BadArgumentError
+from bridge.model.participants import PARTIES, Participant
+
+
+def demo(
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured.")
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Leave the recordings and a timeline of the steps."),
+    ] = None,
+    codec: Annotated[
+        str, typer.Option(help="Of the phones: L16/16000, L16/8000, G722, PCMU or PCMA.")
+    ] = "L16/16000",
+    silent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARTY", help="caller or callee: its phone sends no RTP at all."),
+    ] = None,
+) -> None:
+    """Bring up Asterisk and phones, place a call, and measure who hears whom in every mode."""
+    from bridge.lab.asterisk import Instance  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.demo import DemoSettings, run_demo  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.demo.report import show  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.phones import Codec, require_pjsua2  # noqa: PLC0415 - the lab is optional
+
+    parties = frozenset(map(Participant, silent or ()))
+    if not parties <= PARTIES:
+        raise BadArgumentError(f"--silent {' '.join(sorted(parties))}: caller or callee")
+    if codec not in set(Codec):
+        raise BadArgumentError(f"--codec {codec}: one of {', '.join(Codec)}")
+    require_pjsua2()
+    settings = DemoSettings(codec=Codec(codec), silent=parties, keep=keep)
+    console, notes = Console(), Console(stderr=True)
+    instance = Instance.start(f"demo-{os.getpid()}", tied=True)
+    try:
+        result = asyncio.run(
+            run_demo(instance, settings, lambda text: notes.print(f"· {text}", style="dim"))
+        )
+    finally:
+        instance.stop()
+    show(result, console)
+    if json_file is not None:
+        json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+    if keep is not None:
+        console.print(f"Recordings and timeline: {keep}")
+    if not result.ok:
+        raise typer.Exit(1)

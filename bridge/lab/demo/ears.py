@@ -1,0 +1,105 @@
+"""Ears of the demonstration: where in what they heard a moment is, and since when a voice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import soundfile
+
+from bridge.lab.hearing import Pcm, ToneMeter, first_heard, pcm_from_bytes
+from bridge.lab.phones import Phone, RecordPosition
+
+FRAME_SECONDS = 0.020
+SETTLED_SECONDS = 0.5
+
+Frames = Sequence[tuple[float, bytes]]
+"""(arrival in seconds of the monotonic clock, 20 ms of PCM)."""
+
+
+class Ear(Protocol):
+    """One listener's. Times are seconds of the monotonic clock."""
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+
+    async def note(self) -> None:
+        """Note the present moment, so that moments near it can be placed."""
+
+    def place(self, moment: float) -> float:
+        """Return where ``moment`` is in what was heard, in seconds."""
+
+    def audio(self) -> Pcm:
+        """Return all that was heard; for phones only after they have stopped."""
+
+    def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
+        """Return milliseconds from ``since`` to the first frame with the tone, None for never."""
+
+
+class FrameEar:
+    """Hears frames as they arrive: no jitter buffer, no sound device, no codec of its own."""
+
+    def __init__(self, frames: Callable[[], Frames], rate: int) -> None:
+        self._frames = frames
+        self.rate = rate
+
+    async def note(self) -> None:
+        """Nothing to do: every frame carries its time."""
+
+    def place(self, moment: float) -> float:
+        """See Ear."""
+        return FRAME_SECONDS * sum(arrival < moment for arrival, _ in self._frames())
+
+    def audio(self) -> Pcm:
+        """See Ear."""
+        frames = [pcm_from_bytes(frame) for _, frame in self._frames()]
+        return np.concatenate(frames) if frames else np.zeros(0, np.int16)
+
+    def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
+        """See Ear."""
+        later = [(at, frame) for at, frame in self._frames() if at >= since]
+        first = first_heard(later, self.rate, hz, threshold_dbfs)
+        return None if first is None else (first - since) * 1000
+
+
+class PhoneEar:
+    """Hears what a phone plays: behind its codec and its jitter buffer."""
+
+    def __init__(self, phone: Phone, path: Path, rate: int) -> None:
+        self._phone = phone
+        self._path = path
+        self._notes: list[RecordPosition] = []
+        self._audio: Pcm | None = None
+        self.rate = rate
+
+    async def note(self) -> None:
+        """See Ear."""
+        self._notes.append(await self._phone.record_position())
+
+    def place(self, moment: float) -> float:
+        """See Ear."""
+        nearest = min(self._notes, key=lambda note: abs(note.monotonic - moment))
+        return nearest.at(moment)
+
+    def audio(self) -> Pcm:
+        """See Ear."""
+        if self._audio is None:
+            samples, rate = soundfile.read(self._path, dtype="int16")
+            if rate != self.rate:
+                raise ValueError(f"{self._path}: {rate} Hz, not {self.rate}")
+            self._audio = samples
+        return self._audio
+
+    def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
+        """See Ear."""
+        start = round(self.place(since) * self.rate)
+        window = round(FRAME_SECONDS * self.rate)
+        hop = window // 4
+        pcm = self.audio()[start : start + round(SETTLED_SECONDS * self.rate)]
+        for index, level in enumerate(ToneMeter(self.rate, hz, window).track(pcm, hop)):
+            if level >= threshold_dbfs:
+                return index * hop / self.rate * 1000
+        return None

@@ -1,0 +1,164 @@
+"""What was measured, step by step, and whether it is as it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bridge.lab.demo.story import ALL, Step
+from bridge.model.participants import Participant
+
+PRESENT_WITHIN_DB = 3.0
+ABSENT_BELOW_DB = 60.0
+ABSENT_BELOW_G711_DB = 40.0
+"""G.711's own quantisation noise lies about 38 dB below a voice, spread over its band."""
+
+Levels = Mapping[Participant, float]
+"""dBFS of every speaker's tone at one listener."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What counts as heard, and as not heard."""
+
+    sent_dbfs: float
+    absent_below_db: float = ABSENT_BELOW_DB
+
+    def holds(self, level: float, *, expected: bool) -> bool:
+        """Tell whether a level is what it must be."""
+        if expected:
+            return abs(level - self.sent_dbfs) <= PRESENT_WITHIN_DB
+        return level <= self.sent_dbfs - self.absent_below_db
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One call's ears during one step."""
+
+    hears: Mapping[Participant, Levels]
+    """Per listener."""
+    heard_after_ms: float | None
+    """From the command to the first frame with the agent's voice, at the last of those who newly
+    hear him; None where nobody does."""
+    lost_frames: Mapping[Participant, int]
+    """Per listener: frames of 20 ms of the parties' voices that he lost, since the last step."""
+    windows: Mapping[Participant, tuple[float, float]] = field(default_factory=dict)
+    """Per listener: where the step is in his recording, in seconds."""
+    other_calls: Mapping[Participant, float] = field(default_factory=dict)
+    """Per listener: the loudest voice of any other call, dBFS."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """A step on the call of the phones and, beside it, on one that is heard without them."""
+
+    step: Step
+    silent: frozenset[Participant]
+    """Parties that send nothing at all."""
+    limits: Limits
+    phones: Measured
+    direct: Measured
+
+    def expected(self, listener: Participant, speaker: Participant) -> bool:
+        """Tell whether ``listener`` must hear ``speaker``."""
+        return (listener, speaker) in self.step.matrix and speaker not in self.silent
+
+    @property
+    def wrong(self) -> list[tuple[str, str, str, float]]:
+        """Cells that are not as they must be: (call, listener, speaker, dBFS)."""
+        cells: list[tuple[str, str, str, float]] = []
+        calls = (("phones", self.phones, self.limits), ("direct", self.direct, self._strict))
+        for name, measured, limits in calls:
+            for listener, levels in measured.hears.items():
+                for speaker, level in levels.items():
+                    expected = self._expected_on(name, listener, speaker)
+                    if not limits.holds(level, expected=expected):
+                        cells.append((name, listener, speaker, level))
+            for listener, level in measured.other_calls.items():
+                if not limits.holds(level, expected=False):
+                    cells.append((name, listener, "another call", level))
+        return cells
+
+    @property
+    def ok(self) -> bool:
+        """Every cell is as it must be."""
+        return not self.wrong
+
+    @property
+    def _strict(self) -> Limits:
+        return Limits(self.limits.sent_dbfs)
+
+    def _expected_on(self, call: str, listener: Participant, speaker: Participant) -> bool:
+        if call == "phones":
+            return self.expected(listener, speaker)
+        return (listener, speaker) in self.step.matrix
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``--json`` writes of this step."""
+        return {
+            "name": self.step.name,
+            "mode": self.step.mode,
+            "hears": _rounded(self.phones.hears),
+            "expected": {
+                listener: {speaker: self.expected(listener, speaker) for speaker in ALL}
+                for listener in self.phones.hears
+            },
+            "ok": self.ok,
+            "heard_after_ms": self.direct.heard_after_ms,
+            "lost_frames": dict(self.direct.lost_frames),
+            "phones": {
+                "heard_after_ms": self.phones.heard_after_ms,
+                "lost_frames": dict(self.phones.lost_frames),
+            },
+            "direct": {"hears": _rounded(self.direct.hears)},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """The whole demonstration."""
+
+    asterisk: str
+    codec: str
+    tones: Mapping[Participant, float]
+    sent_dbfs: float
+    steps: tuple[StepResult, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Every cell of every step is as it must be."""
+        return all(step.ok for step in self.steps)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``--json`` writes."""
+        return {
+            "asterisk": self.asterisk,
+            "codec": self.codec,
+            "sent_dbfs": self.sent_dbfs,
+            "ok": self.ok,
+            "steps": [step.as_json() for step in self.steps],
+        }
+
+    def timeline(self) -> dict[str, object]:
+        """Return where in ``caller.wav``, ``callee.wav`` and ``ai.wav`` every step is heard."""
+        return {
+            "tones": dict(self.tones),
+            "sent_dbfs": self.sent_dbfs,
+            "steps": [
+                {
+                    "name": step.step.name,
+                    "listeners": {
+                        listener: [round(start, 3), round(end, 3)]
+                        for listener, (start, end) in step.phones.windows.items()
+                    },
+                }
+                for step in self.steps
+            ],
+        }
+
+
+def _rounded(hears: Mapping[Participant, Levels]) -> dict[str, dict[str, float]]:
+    return {
+        listener: {speaker: round(level, 1) for speaker, level in levels.items()}
+        for listener, levels in hears.items()
+    }

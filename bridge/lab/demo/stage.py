@@ -1,0 +1,159 @@
+"""One call of the demonstration: its agent, its ears, and what is done and measured on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from bridge.lab.demo.agent import ToneAgent
+from bridge.lab.demo.ears import Ear, FrameEar
+from bridge.lab.demo.result import Measured
+from bridge.lab.demo.story import ALL, Step
+from bridge.lab.hearing import Pcm, gaps, levels
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.sdk import ActiveCall
+
+SETTLE_SECONDS = 0.5
+WINDOW_SECONDS = 1.0
+MARGIN_SECONDS = 0.05
+"""Kept from the next command: what a phone hears lags by its jitter buffer, never leads."""
+
+THRESHOLD_BELOW_DB = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """A step that was done, and when. Seconds of the monotonic clock."""
+
+    step: Step
+    since: float
+    """From when on the new voice is counted: the command, or the end of an answer or connect,
+    whose length is the people's."""
+    window: tuple[float, float]
+    """What is measured: everything has settled."""
+
+
+class Stage:
+    """A call with ears at its parties."""
+
+    def __init__(
+        self,
+        call: ActiveCall,
+        *,
+        tones: Mapping[Participant, float],
+        sent_dbfs: float,
+        rate: int,
+        ears: Mapping[Participant, Ear],
+        silent: frozenset[Participant] = frozenset(),
+        meanwhile: Callable[[Step], Awaitable[None]] | None = None,
+    ) -> None:
+        self.call = call
+        self.tones = tones
+        self._sent_dbfs = sent_dbfs
+        self._rate = rate
+        self._ears = dict(ears)
+        self._silent = silent
+        self._meanwhile = meanwhile
+        self._agent: ToneAgent | None = None
+        self._performed: list[Performed] = []
+
+    @property
+    def ears(self) -> Mapping[Participant, Ear]:
+        """All ears, the agent's among them once the call was answered."""
+        return self._ears
+
+    async def perform(self, step: Step) -> float:
+        """Do what the step says; return since when its voice counts."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        beside = asyncio.create_task(self._beside(step))
+        try:
+            await step.command(self.call)
+        finally:
+            await beside
+        ended = loop.time()
+        if self._agent is None:
+            agent = self._agent = ToneAgent(
+                self.call, hz=self.tones[AGENT], dbfs=self._sent_dbfs, rate=self._rate
+            )
+            self._ears[AGENT] = FrameEar(lambda: agent.frames, self._rate)
+        else:
+            self._agent.speak_now()
+        return ended if step.mode in {"answered", "barge"} else began
+
+    async def settle(self, step: Step, since: float) -> None:
+        """Let the step last, and note where it is in everybody's ears."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(SETTLE_SECONDS)
+        start = loop.time()
+        await asyncio.sleep(WINDOW_SECONDS)
+        await asyncio.gather(*(ear.note() for ear in self._ears.values()))
+        end = start + WINDOW_SECONDS - MARGIN_SECONDS
+        self._performed.append(Performed(step, since, (start, end)))
+
+    async def aclose(self) -> None:
+        """Let the agent fall silent."""
+        if self._agent is not None:
+            await self._agent.aclose()
+
+    def measure(self, index: int, foreign: Mapping[str, float]) -> Measured:
+        """Return what was heard in the step. foreign: tones of other calls, Hz."""
+        now = self._performed[index]
+        windows = {who: self._window(who, now) for who in now.step.listeners}
+        hears, strange = {}, {}
+        for who in now.step.listeners:
+            pcm, rate = self._cut(who, windows[who]), self._ears[who].rate
+            heard = levels(pcm, rate, {speaker: self.tones[speaker] for speaker in ALL})
+            hears[who] = {speaker: heard[speaker] for speaker in ALL}
+            strange[who] = max(levels(pcm, rate, foreign).values()) if foreign else -120.0
+        return Measured(
+            hears=hears,
+            heard_after_ms=self._heard_after(index),
+            lost_frames={who: self._lost(who, index) for who in now.step.listeners},
+            windows=windows,
+            other_calls=strange,
+        )
+
+    async def _beside(self, step: Step) -> None:
+        if self._meanwhile is not None:
+            await self._meanwhile(step)
+
+    def _window(self, who: Participant, performed: Performed) -> tuple[float, float]:
+        start, end = performed.window
+        return self._ears[who].place(start), self._ears[who].place(end)
+
+    def _cut(self, who: Participant, window: tuple[float, float]) -> Pcm:
+        ear = self._ears[who]
+        start, end = (round(seconds * ear.rate) for seconds in window)
+        return ear.audio()[start:end]
+
+    def _heard_after(self, index: int) -> float | None:
+        """Return when the last of those who newly hear the agent did, in ms."""
+        now = self._performed[index]
+        before = self._performed[index - 1].step.heard_by if index else None
+        newly = (now.step.heard_by or frozenset()) - (before or frozenset())
+        threshold = self._sent_dbfs - THRESHOLD_BELOW_DB
+        after = [
+            self._ears[who].heard_after(self.tones[AGENT], now.since, threshold) for who in newly
+        ]
+        heard = [ms for ms in after if ms is not None]
+        return round(max(heard), 1) if heard and len(heard) == len(after) else None
+
+    def _lost(self, who: Participant, index: int) -> int:
+        """Count frames of the parties' voices lost since the end of the last step's window.
+
+        A voice that was not heard before begins with this step's window.
+        """
+        now = self._performed[index]
+        lost = 0
+        for speaker in (CALLER, CALLEE):
+            cell = (who, speaker)
+            if cell not in now.step.matrix or speaker in self._silent:
+                continue
+            start, end = self._window(who, now)
+            if index and cell in self._performed[index - 1].step.matrix:
+                _, start = self._window(who, self._performed[index - 1])
+            pcm = self._cut(who, (start, end))
+            lost += len(gaps(pcm, self._ears[who].rate, self.tones[speaker]))
+        return lost
