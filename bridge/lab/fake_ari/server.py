@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -76,6 +77,7 @@ class FakeAri:
         self._sessions: dict[str, _Session] = {}
         self._runner: web.AppRunner | None = None
         self._port = 0
+        self._leaving = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -112,6 +114,7 @@ class FakeAri:
         traceback: TracebackType | None,
     ) -> None:
         """End everything."""
+        self._leaving.set()
         await self.world.stop()
         self.drop_sockets()
         if self._runner is not None:
@@ -269,7 +272,7 @@ class FakeAri:
         rule = self.failures.take(request.method, request.resource)
         try:
             if rule is not None:
-                await _before(rule)
+                await self._fail(rule)
             value = dispatch(self.world, self.server, request)
         except Refusal as refusal:
             phrase = HTTPStatus(refusal.status).phrase
@@ -277,6 +280,17 @@ class FakeAri:
         if rule is not None and rule.fault is Fault.DROP_AFTER:
             raise _DropError
         return (204, "No Content", None) if value is None else (200, "OK", value)
+
+    async def _fail(self, rule: Rule) -> None:
+        if rule.fault is Fault.REFUSE:
+            raise Refusal(rule.status, rule.reason)
+        if rule.fault is Fault.DROP_BEFORE:
+            raise _DropError
+        if rule.fault is Fault.DELAY:
+            # A fake that is left does not keep its delays.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(rule.seconds):
+                    await self._leaving.wait()
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         wanted = request.match_info["id"]
@@ -292,15 +306,6 @@ class FakeAri:
         await channel.media.serve(ws)
         self.world.end(channel)
         return ws
-
-
-async def _before(rule: Rule) -> None:
-    if rule.fault is Fault.REFUSE:
-        raise Refusal(rule.status, rule.reason)
-    if rule.fault is Fault.DELAY:
-        await asyncio.sleep(rule.seconds)
-    if rule.fault is Fault.DROP_BEFORE:
-        raise _DropError
 
 
 def _refusal(refusal: Refusal) -> web.Response:

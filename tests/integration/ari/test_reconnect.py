@@ -1,0 +1,259 @@
+"""What the connection does when the link, the server or another program gets in its way."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bridge.ari import AriConnection, AriSettings, LinkStatus, events
+from bridge.lab.fake_ari import FakeAri
+from bridge.lab.waiting import until
+from bridge.model.errors import (
+    AuthenticationError,
+    CommandTimeoutError,
+    ErrorCode,
+    InvalidStateError,
+    RequestFailedError,
+    ServerUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from tests.integration.ari.conftest import Line
+
+PING = "asterisk/ping"
+
+
+def over_websocket(line: Line) -> list[bool]:
+    """Which transport each ping came by, the probes left out."""
+    return [r.over_websocket for r in line.fake.received if r.resource == "channels"]
+
+
+async def test_a_cut_link_comes_back_and_says_that_events_were_lost(line: Line) -> None:
+    await line.proxy.cut()
+    again = await line.status(LinkStatus.UP, 2)
+    assert [s.status for s in line.states] == [LinkStatus.UP, LinkStatus.DOWN, LinkStatus.UP]
+    assert again.reconnected
+    assert not again.restarted
+    assert not line.states[1].refused
+    assert line.states[0].reconnected is False
+    channel = line.fake.incoming_call()
+    await until(lambda: line.events, "an event on the new socket")
+    assert line.events[-1].channel_ids() == (channel.id,)
+
+
+async def test_rest_over_websocket_is_probed_again_on_the_new_socket(line: Line) -> None:
+    await line.connection.channels.list()
+    line.fake.rest_over_websocket = False
+    await line.proxy.cut()
+    await line.status(LinkStatus.UP, 2)
+    await line.connection.channels.list()
+    assert over_websocket(line) == [True, False]
+    await until(
+        lambda: not line.connection.capabilities.rest_over_websocket, "the verdict of the probe"
+    )
+
+
+async def test_a_server_that_is_gone_is_tried_again_for_ever(line: Line) -> None:
+    await line.proxy.refuse()
+    await until(lambda: any(s.refused for s in line.states), "a refused attempt")
+    down = [s for s in line.states if s.status is LinkStatus.DOWN]
+    # Many attempts, but each state is reported once.
+    assert [s.refused for s in down] == [False, True]
+    with pytest.raises(ServerUnreachableError, match="cannot connect"):
+        await line.connection.channels.list()
+    await line.proxy.resume()
+    assert (await line.status(LinkStatus.UP, 2)).reconnected
+    assert await line.connection.channels.list() == ()
+
+
+async def test_a_restarted_server_is_told_from_a_dropped_link(line: Line) -> None:
+    line.fake.incoming_call()
+    line.fake.server.startup_time = "2026-02-02T00:00:00.000+0000"
+    line.fake.server.modules = ("chan_pjsip.so",)
+    assert line.connection.capabilities.snoop
+    line.fake.drop_sockets()
+    assert (await line.status(LinkStatus.UP, 2)).restarted
+    assert not line.connection.capabilities.snoop
+
+
+async def test_what_was_measured_survives_a_restart_but_not_an_upgrade(line: Line) -> None:
+    connection = line.connection
+    connection.note_whisper_to_silent_leg(verdict=False, source="measured")
+    line.fake.server.startup_time = "2026-02-02T00:00:00.000+0000"
+    line.fake.drop_sockets()
+    await line.status(LinkStatus.UP, 2)
+    assert connection.capabilities.whisper_to_silent_leg is False
+    assert connection.capabilities.sources["whisper_to_silent_leg"] == "measured"
+    line.fake.server.startup_time = "2026-03-03T00:00:00.000+0000"
+    line.fake.server.version = "22.11.0"
+    line.fake.drop_sockets()
+    await line.status(LinkStatus.UP, 3)
+    assert connection.capabilities.whisper_to_silent_leg is None
+
+
+async def test_a_stalled_link_is_noticed_by_the_heartbeat(line: Line) -> None:
+    line.proxy.stall()
+    down = await line.status(LinkStatus.DOWN)
+    assert "WebSocket" in down.reason
+    await line.proxy.resume()
+    await line.status(LinkStatus.UP, 2)
+
+
+async def test_a_request_without_an_answer_ends_by_its_deadline(line: Line) -> None:
+    line.fake.failures.delay("GET", "channels", 0.3)
+    with pytest.raises(CommandTimeoutError, match="GET channels: no answer in time") as caught:
+        await line.connection.request("GET", "channels", timeout=0.05)
+    assert caught.value.error_code is ErrorCode.COMMAND_TIMEOUT
+    # The answer that comes too late is nobody's, and does no harm.
+    assert await line.connection.channels.list() == ()
+    assert line.connection.state.is_up
+
+
+async def test_a_drop_fails_everybody_who_waits_with_an_unknown_outcome(line: Line) -> None:
+    line.fake.failures.delay("GET", "channels", 5)
+    waiting = [asyncio.create_task(line.connection.request("GET", "channels")) for _ in range(20)]
+    await until(lambda: line.fake.count("GET", "channels"), "the first request at the server")
+    await line.proxy.cut()
+    errors = await asyncio.gather(*waiting, return_exceptions=True)
+    assert len(errors) == 20
+    assert all(isinstance(e, ServerUnreachableError) for e in errors)
+    assert "whether Asterisk did it is unknown" in str(errors[0])
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+async def test_a_command_is_sent_once_even_when_the_link_drops(
+    line: Line,
+    carried_out: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    line.fake.failures.drop("POST", "bridges/b-1", carried_out=carried_out)
+    with pytest.raises(ServerUnreachableError, match="unknown"):
+        await line.connection.bridges.create_with_id(bridge_id="b-1")
+    await line.status(LinkStatus.UP, 2)
+    assert line.fake.count("POST", "bridges/b-1") == 1
+    assert len(await line.connection.bridges.list()) == carried_out
+
+
+async def test_while_the_socket_is_down_requests_take_plain_rest(line: Line) -> None:
+    line.fake.failures.refuse("GET", "asterisk/info", status=503, times=10**6)
+    line.fake.drop_sockets()
+    await line.status(LinkStatus.DOWN, 2)
+    assert await line.connection.channels.list() == ()
+    assert over_websocket(line) == [False]
+    line.fake.failures.rules.clear()
+    await line.status(LinkStatus.UP, 2)
+
+
+async def test_another_program_with_our_name_ends_the_reconnecting(line: Line) -> None:
+    other_states: list[object] = []
+    other = AriConnection(
+        replace(line.connection.settings, url=line.fake.url),
+        on_event=lambda _: None,
+        on_state=other_states.append,
+    )
+    await other.open()
+    replaced = await line.status(LinkStatus.REPLACED)
+    assert "a name of its own" in replaced.reason
+    assert line.connection.state.status is LinkStatus.REPLACED
+    assert isinstance(line.events[-1], events.ApplicationReplaced)
+    accepted = line.proxy.accepted
+    # Commands still go out, by plain REST; the socket is not opened again.
+    assert await line.connection.channels.list() == ()
+    await other.channels.list()
+    assert line.proxy.accepted <= accepted + 1
+    assert line.states[-1].status is LinkStatus.REPLACED
+    assert len(other_states) == 1
+    await other.close()
+
+
+async def test_close_ends_the_reconnecting(line: Line) -> None:
+    await line.proxy.refuse()
+    await until(lambda: any(s.refused for s in line.states), "a refused attempt")
+    await line.connection.close()
+    await line.proxy.resume()
+    assert line.connection.state.status is LinkStatus.CLOSED
+    with pytest.raises(InvalidStateError, match="not open"):
+        await line.connection.channels.list()
+    assert line.fake.applications == set()
+    await line.connection.close()
+
+
+async def test_close_fails_who_waits(line: Line) -> None:
+    line.fake.failures.delay("GET", "channels", 5)
+    waiting = asyncio.create_task(line.connection.request("GET", "channels"))
+    await until(lambda: line.fake.count("GET", "channels"), "the request at the server")
+    await line.connection.close()
+    with pytest.raises(ServerUnreachableError):
+        await waiting
+
+
+async def test_open_says_that_nobody_is_there(unopened: Line) -> None:
+    await unopened.proxy.refuse()
+    with pytest.raises(ServerUnreachableError, match="is Asterisk running there"):
+        await unopened.connection.open()
+    assert unopened.connection.state.status is LinkStatus.CLOSED
+
+
+async def test_open_says_that_the_password_is_wrong(unopened: Line) -> None:
+    unopened.fake.password = "another one"
+    with pytest.raises(AuthenticationError, match=r"ari\.conf") as caught:
+        await unopened.connection.open()
+    assert "not a secret" not in str(caught.value)
+    assert "not a secret" not in repr(unopened.connection.settings)
+
+
+async def test_open_says_that_it_is_no_ari(unopened: Line) -> None:
+    fake = unopened.fake
+    settings = AriSettings(f"{fake.url}/elsewhere", fake.username, fake.password)
+    connection = AriConnection(settings, on_event=lambda _: None)
+    with pytest.raises(ServerUnreachableError, match="not as ARI"):
+        await connection.open()
+
+
+async def test_open_does_not_wait_for_a_server_that_stalls(unopened: Line) -> None:
+    unopened.proxy.stall()
+    with pytest.raises(CommandTimeoutError):
+        await unopened.connection.open()
+
+
+async def test_open_twice(line: Line) -> None:
+    with pytest.raises(InvalidStateError, match="opened before"):
+        await line.connection.open()
+
+
+async def test_before_open(unopened: Line) -> None:
+    with pytest.raises(InvalidStateError, match="await open"):
+        await unopened.connection.channels.list()
+
+
+async def test_an_older_server_gets_plain_rest() -> None:
+    async with FakeAri(rest_over_websocket=False) as fake:
+        connection = AriConnection(
+            AriSettings(fake.url, fake.username, fake.password), on_event=lambda _: None
+        )
+        await connection.open()
+        assert not connection.capabilities.rest_over_websocket
+        await connection.bridges.create_with_id(bridge_id="b-1")
+        assert [r.over_websocket for r in fake.received if r.method == "POST"] == [False]
+        await connection.close()
+
+
+async def test_modules_that_are_not_shown_are_judged_by_the_version(unopened: Line) -> None:
+    unopened.fake.server.version = "20.15.2"
+    unopened.fake.failures.refuse("GET", "asterisk/modules", status=403, reason="Forbidden")
+    await unopened.connection.open()
+    found = unopened.connection.capabilities
+    assert not found.websocket_media
+    assert found.snoop
+    assert found.sources["websocket_media"] == "version 20.15.2"
+
+
+async def test_a_refusal_carries_status_resource_and_reason(line: Line) -> None:
+    line.fake.failures.refuse("POST", "bridges/b-1", status=500, reason="no memory left", nth=2)
+    await line.connection.bridges.create_with_id(bridge_id="b-1")
+    with pytest.raises(RequestFailedError) as caught:
+        await line.connection.bridges.create_with_id(bridge_id="b-1")
+    error = caught.value
+    assert (error.status, error.resource, error.reason) == (500, "bridges/b-1", "no memory left")
