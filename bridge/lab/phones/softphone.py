@@ -53,7 +53,7 @@ def require_pjsua2() -> None:
     """Raise PhoneError, with ways out, if this Python has no pjsua2."""
     if importlib.util.find_spec("pjsua2") is not None:
         return
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    version = ".".join(str(part) for part in sys.version_info[:2])
     if sys.version_info >= (3, 13):
         raise PhoneError(
             f"the softphones need pjsua2, for which there is no wheel for Python {version}. "

@@ -199,6 +199,8 @@ class Engine:
     def stats(self) -> PhoneStats:
         """RTP of the call's first stream."""
         call = self._current()
+        if call.stream is None:
+            raise PhoneError("no audio flows yet; wait for CallState.CONFIRMED")
         stream, info = call.getStreamStat(0), call.getStreamInfo(0)
         received, buffer = stream.rtcp.rxStat, stream.jbuf
         codec = self._pj.codecGetParam(PJ_CODECS[self._settings.codec])
