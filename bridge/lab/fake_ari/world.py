@@ -35,7 +35,10 @@ CAUSES = {
     20: "Subscriber absent",
     21: "Call Rejected",
 }
-DIAL_FAILURES = {Answer.BUSY: ("BUSY", 17), Answer.DECLINE: ("BUSY", 21)}
+DIAL_FAILURES = {Answer.BUSY: 17, Answer.DECLINE: 21}
+"""Causes. No Dial event tells of them: the channel ends, and its end has the cause."""
+NO_ANSWER = 19
+SOFT_HANGUP = 32
 Publish = Callable[[str, Json], None]
 """Sends an event to an application: its name and the event."""
 
@@ -122,7 +125,7 @@ class World:
         if channel.going or channel.id not in self.channels:
             return
         channel.in_stasis = True
-        if channel.kind is not Kind.SNOOP:
+        if channel.subscribed:
             self.emit(channel, "ChannelVarset", variable="STASISSTATUS", value="")
         self.emit(channel, "StasisStart", args=list(channel.args))
 
@@ -156,7 +159,8 @@ class World:
         channel = self.stasis_channel(identity)
         self._dial_event(channel, "")
         phone = self.phones[channel.endpoint]
-        self.later(0.0, lambda: self._ring(channel))
+        if phone.answer not in DIAL_FAILURES:
+            self.later(0.0, lambda: self._ring(channel))
         if phone.answer is not Answer.RING:
             self.later(phone.after_s, lambda: self._picked(channel, phone))
         if timeout_s > 0:
@@ -171,11 +175,9 @@ class World:
     def _picked(self, channel: FakeChannel, phone: Phone) -> None:
         if channel.going or channel.state == "Up":
             return
-        failure = DIAL_FAILURES.get(phone.answer)
-        if failure is not None:
-            status, cause = failure
-            self._dial_event(channel, status)
-            self.end(channel, cause)
+        cause = DIAL_FAILURES.get(phone.answer)
+        if cause is not None:
+            self._end(channel, cause, {"cause": cause})
             return
         channel.state = "Up"
         self.emit(channel, "ChannelStateChange")
@@ -183,8 +185,7 @@ class World:
 
     def _dial_timeout(self, channel: FakeChannel) -> None:
         if channel.state != "Up" and not channel.going:
-            self._dial_event(channel, "NOANSWER")
-            self.end(channel, 19)
+            self._end(channel, NO_ANSWER, {"cause": SOFT_HANGUP, "soft": True})
 
     def _dial_event(self, channel: FakeChannel, status: str) -> None:
         self.emit(
@@ -208,14 +209,18 @@ class World:
         channel = self.channel(identity)
         if channel.going:
             return
-        self.emit(channel, "ChannelHangupRequest", cause=32, soft=True)
+        self.emit(channel, "ChannelHangupRequest", cause=SOFT_HANGUP, soft=True)
         channel.going = True
         self.later(DELETE_S, lambda: self._remove(channel, cause))
 
     def end(self, channel: FakeChannel, cause: int = 16) -> None:
         """Let the far side hang up."""
+        self._end(channel, cause, {})
+
+    def _end(self, channel: FakeChannel, cause: int, told: Json) -> None:
+        """End a channel at once; ``told`` is what its ChannelHangupRequest says."""
         if not channel.going and channel.id in self.channels:
-            self.emit(channel, "ChannelHangupRequest", cause=cause)
+            self.emit(channel, "ChannelHangupRequest", **told)
             channel.going = True
             self._remove(channel, cause)
 
@@ -226,6 +231,8 @@ class World:
         if channel.in_stasis:
             channel.in_stasis = False
             self.emit(channel, "StasisEnd")
+            if channel.subscribed:
+                self.emit(channel, "ChannelVarset", variable="STASISSTATUS", value="SUCCESS")
         for snoop in [c for c in self.channels.values() if c.target == channel.id]:
             snoop.going = True
             self._remove(snoop, cause)
