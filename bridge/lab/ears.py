@@ -8,6 +8,7 @@ dialplan like a phone; as a callee it is the channel that somebody dials as ``CA
 from __future__ import annotations
 
 import asyncio
+import base64
 import secrets
 import time
 from collections import deque
@@ -60,7 +61,7 @@ class DirectParty:
     def __init__(self, info: Ari, channel_id: str, voice: Tone | None) -> None:
         self._base = info.url.rstrip("/").removesuffix("/ari")
         self._http = aiohttp.ClientSession(
-            auth=aiohttp.BasicAuth(info.username, info.password),
+            headers={"Authorization": _basic(info.username, info.password)},
             timeout=aiohttp.ClientTimeout(total=_DEADLINE_S),
         )
         self.channel_id = channel_id
@@ -238,3 +239,8 @@ class DirectParty:
         for result in spoken:
             if isinstance(result, Exception):
                 raise result
+
+
+def _basic(username: str, password: str) -> str:
+    """RFC 7617."""
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()

@@ -116,6 +116,8 @@ async def test_a_silent_phone_never_sends_a_packet(phone: StartPhone, tmp_path: 
     begin = await _recorded(caller, 0.5)
     assert (await caller.stats()).tx_packets == 0
     assert (await callee.stats()).rx_packets == 0
+    assert (await callee.stats()).jitter_buffer_ms == 0
+    assert (await caller.stats()).jitter_buffer_ms <= 60
     await caller.stop()
     heard = _read(tmp_path / "caller.wav", begin, 0.5)
     assert levels(heard, 16000, TONES)["callee"] == pytest.approx(-15, abs=0.5)

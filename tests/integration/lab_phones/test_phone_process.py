@@ -42,6 +42,12 @@ async def test_a_wrong_password_is_reported_with_the_servers_answer(asterisk: In
         await start_phone(settings)
 
 
+async def test_a_server_that_is_not_there_is_named() -> None:
+    settings = PhoneSettings(number="1001", password="p", host="127.0.0.1", port=9)
+    with pytest.raises(PhoneError, match=r"no SIP server answers at 127\.0\.0\.1:9"):
+        await start_phone(settings)
+
+
 async def test_a_phone_that_shall_not_register_does_not(
     asterisk: Instance, phone: StartPhone
 ) -> None:

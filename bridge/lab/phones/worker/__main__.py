@@ -21,6 +21,7 @@ from bridge.model.errors import PhoneError
 
 _POLL_MS = 10
 _STOP_S = 1.0
+_REGISTER_S = 5.0
 _LAST_RESORT_S = 3.0
 
 
@@ -33,7 +34,8 @@ class _Worker:
         # A handle waits for each answer: more than a few commands are never under way.
         self._commands: queue.Queue[wire.Command] = queue.Queue(maxsize=100)
         self._engine: Engine | None = None
-        self._starting: int | None = None
+        self._starting: wire.Start | None = None
+        self._start_by = 0.0
 
     def run(self) -> None:
         """Serve until told to stop or until the other end of stdin is gone."""
@@ -57,6 +59,7 @@ class _Worker:
             return self._commands.get()
         while True:
             self._engine.poll(_POLL_MS)
+            self._check_deadline()
             with contextlib.suppress(queue.Empty):
                 return self._commands.get_nowait()
 
@@ -71,7 +74,7 @@ class _Worker:
 
     def _do(self, command: wire.Command) -> object:
         if isinstance(command, wire.Start):
-            self._starting = command.seq
+            self._starting, self._start_by = command, time.monotonic() + _REGISTER_S
             self._engine = Engine(command.settings, self._emit, self._registered)
             return None
         if self._engine is None:
@@ -79,9 +82,17 @@ class _Worker:
         return _dispatch(self._engine, command)
 
     def _registered(self, error: str | None) -> None:
-        seq, self._starting = self._starting, None
-        if seq is not None:
-            self._emit(wire.Reply(seq, error=error))
+        starting, self._starting = self._starting, None
+        if starting is not None:
+            self._emit(wire.Reply(starting.seq, error=error))
+
+    def _check_deadline(self) -> None:
+        if self._starting is not None and time.monotonic() > self._start_by:
+            settings = self._starting.settings
+            self._registered(
+                f"no SIP server answers at {settings.host}:{settings.port}; "
+                "'callbridge asterisk status' shows where the embedded Asterisk does"
+            )
 
     def _emit(self, message: wire.Message) -> None:
         # When the parent is gone, nobody is left to be told so; stdin says it too.

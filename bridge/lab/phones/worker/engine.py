@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pjsua2 as pj
 
@@ -59,22 +58,18 @@ class Engine:
         self._voice = Voice(settings.source, settings.sample_rate_hz)
         self._mouth = Mouth(self._voice)
         self._mouth.createPort("mouth", audio_format(settings.sample_rate_hz))
-        self._recorder: Recorder | None = None
-        self._ear: Ear | None = None
-        if settings.record is not None:
-            self._start_recording(settings.record, settings.sample_rate_hz)
+        self._recorder = (
+            Recorder(settings.record, settings.sample_rate_hz) if settings.record else None
+        )
+        self._ear = Ear(self._recorder, settings.sample_rate_hz)
+        self._ear.createPort("ear", audio_format(settings.sample_rate_hz))
+        self._metronome = Metronome(settings.sample_rate_hz)
+        self._metronome.createPort("metronome", audio_format(settings.sample_rate_hz))
+        self._metronome.startTransmit(self._ear)
         self.account = PhoneAccount(self)
         self.account.create(account_config(settings))
         if not settings.register:
             on_registered(None)
-
-    def _start_recording(self, path: Path, rate: int) -> None:
-        self._recorder = Recorder(path, rate)
-        self._ear = Ear(self._recorder, rate)
-        self._ear.createPort("ear", audio_format(rate))
-        self._metronome = Metronome(rate)
-        self._metronome.createPort("metronome", audio_format(rate))
-        self._metronome.startTransmit(self._ear)
 
     # What pjsua2 reports
 
@@ -105,8 +100,7 @@ class Engine:
     def join(self, audio: pj.AudioMedia) -> None:
         """Let mouth and ear take part in a call's audio."""
         self._mouth.startTransmit(audio)
-        if self._ear is not None:
-            audio.startTransmit(self._ear)
+        audio.startTransmit(self._ear)
 
     def forget(self, call: PhoneCall) -> None:
         """A call has ended. Its object is kept until pjsip is done with it, see poll()."""
@@ -231,8 +225,7 @@ class Engine:
             self.account.setRegistration(False)
         while time.monotonic() < deadline and (self._call is not None or self._online):
             self.poll(10)
-        if self._ear is not None:
-            self._ear.close()
+        self._ear.close()
 
     def _current(self) -> PhoneCall:
         if self._call is None:

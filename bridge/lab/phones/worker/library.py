@@ -7,7 +7,7 @@ import secrets
 import pjsua2 as pj
 
 from bridge.lab.phones.settings import Codec, PhoneSettings
-from bridge.lab.phones.worker.native import Native, keep_every_frame
+from bridge.lab.phones.worker.native import Native, keep_every_frame, log_errors_only
 
 # Fixed: a buffer that adapts would drop and repeat frames that nobody lost.
 _JITTER_BUFFER_MS = 40
@@ -25,6 +25,7 @@ PJ_CODECS = {
 
 def start_library(settings: PhoneSettings) -> tuple[pj.Endpoint, Native]:
     """Start pjsip with one codec, no sound card and no threads of its own for SIP."""
+    log_errors_only()
     endpoint = pj.Endpoint()
     endpoint.libCreate()
     config = pj.EpConfig()

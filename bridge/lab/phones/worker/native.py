@@ -60,6 +60,12 @@ def keep_every_frame(media: pj.MediaConfig) -> None:
     algorithm = media.jbDiscardAlgo
     ctypes.c_int.from_address(int(algorithm)).value = _DISCARD_NONE
     media.jbDiscardAlgo = algorithm
+    algorithm.disown()  # SWIG knows no way to free it and would complain of that
+
+
+def log_errors_only() -> None:
+    """Keep pjlib's banner out of the log; ``logConfig`` comes too late for it."""
+    ctypes.CDLL(_pjsua2.__file__).pj_log_set_level(1)
 
 
 class Native:

@@ -53,11 +53,11 @@ class Metronome(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no typ
 
 
 class Ear(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no types
-    """Writes what the phone hears."""
+    """Takes what the phone hears, recorded or not: unheard audio would pile up before it."""
 
-    def __init__(self, recorder: Recorder, rate: int) -> None:
+    def __init__(self, recorder: Recorder | None, rate: int) -> None:
         super().__init__()
-        self._recorder: Recorder | None = recorder
+        self._recorder = recorder
         self._nothing = bytes(2 * rate * FRAME_MS // 1000)
 
     def onFrameReceived(self, frame: pj.MediaFrame) -> None:
