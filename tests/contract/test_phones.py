@@ -101,14 +101,25 @@ class Scene:
     events: list[Message]
 
     def story(self) -> list[str]:
-        """Tell what happened, in words: type of event, state or status, cause."""
-        return [line for event in self.events if (line := told(event)) is not None]
+        """Tell what happened, in words: type of event, state or status, cause.
+
+        A change of state and the Dial event of the same come in either order (measured).
+        """
+        lines = [line for event in self.events if (line := told(event)) is not None]
+        for dial, state in (("Dial RINGING", "Ringing"), ("Dial ANSWER", "Up")):
+            for n in range(len(lines) - 1):
+                if lines[n : n + 2] == [dial, state]:
+                    lines[n : n + 2] = [state, dial]
+        return lines
 
     async def ended(self) -> None:
         await until(lambda: any(isinstance(e, events.StasisEnd) for e in self.events), "StasisEnd")
-        # What follows the end follows it at once, and before the answer to this.
-        for _ in range(20):
-            await self.connection.asterisk.ping()
+        # A channel that is listed no more has had its last event, and the answer comes behind it.
+        async with asyncio.timeout(5):
+            while await self.connection.channels.list():
+                pass
+        if any(line.startswith("Dial") for line in self.story()):
+            await until(lambda: "Destroyed" in self.story()[-1], "ChannelDestroyed")
 
 
 def told(event: Message) -> str | None:
