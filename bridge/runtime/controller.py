@@ -183,6 +183,9 @@ class Controller:
             case events.StasisEnd(channel=channel):
                 if engine := self._engine_of(channel.id):
                     engine.channel_left(channel.id)
+            case events.ChannelHangupRequest(channel=channel, cause=cause):
+                if engine := self._engine_of(channel.id):
+                    engine.hangup_requested(channel.id, cause or 0)
             case events.ChannelStateChange(channel=channel):
                 if channel.state == "Up" and (engine := self._engine_of(channel.id)):
                     engine.channel_up(channel.id)

@@ -83,6 +83,7 @@ class CallEngine:
         self._tokens = count(1)
         self._waiting: dict[Token, asyncio.Future[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
+        self._hangups: dict[str, int] = {}
 
     def post(self, event: Input) -> None:
         """Tell the call that something happened."""
@@ -124,12 +125,22 @@ class CallEngine:
             # Snoops end with their leg, whose own end is reported a moment later.
             asyncio.get_running_loop().call_later(_MEND_SECONDS, self.post, inputs.EventsMissed())
 
+    def hangup_requested(self, channel_id: str, cause: int) -> None:
+        """A channel is about to end. cause: Q.850."""
+        self._hangups[channel_id] = cause
+
     def channel_left(self, channel_id: str) -> None:
-        """A leg left the application: it was hung up, or somebody sent it elsewhere."""
-        if self.executor.party_of(channel_id) is not None:
-            asyncio.get_running_loop().call_later(
-                _LEFT_SECONDS, self.channel_gone, channel_id, HangupCause.NORMAL
-            )
+        """A leg left the application: it was hung up, or somebody sent it elsewhere.
+
+        Of a caller's channel Asterisk reports no more than this, and the request before it.
+        """
+        if self.executor.party_of(channel_id) is None:
+            return
+        if (cause := self._hangups.get(channel_id)) is not None:
+            self.channel_gone(channel_id, cause)
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_LEFT_SECONDS, self.channel_gone, channel_id, HangupCause.NORMAL)
 
     def line_lost(self, party: Participant) -> None:
         """A media socket of the agent broke."""

@@ -18,6 +18,7 @@ from bridge.topology.diff import (
     AddMember,
     CloseGate,
     Command,
+    CreateAnchor,
     CreateBridge,
     CreateMedia,
     CreateSnoop,
@@ -39,11 +40,13 @@ _ATTEMPTS = 3
 _ARRIVAL_SECONDS = 3.0
 _NOT_FOUND = 404
 
-CALL_BRIDGE_TYPE = "mixing,video_sfu"
-"""Softmix from the first leg on: it feeds a leg even when the other one sends nothing, without
-which a whisper is not heard (Asterisk issue 1966, measured with 22.10.1)."""
+BRIDGE_TYPE = "mixing"
 
-LINE_BRIDGE_TYPE = "mixing"
+ANCHOR_HOST = "127.0.0.1:9"
+"""The discard port of Asterisk's own machine: an anchor's RTP goes nowhere. So an anchor needs
+no program that runs, and the parties' mix stays as it is when ours does not."""
+
+ANCHOR_FORMAT = "slin16"
 
 
 class Executor:
@@ -189,6 +192,7 @@ class Executor:
         server is there again.
         """
         ours = [*self._stands.snoops, *self._stands.media]
+        ours += self._stands.anchors if cause is not None else ()
         hang_ups = [self._hang_up(self._ids[key]) for key in ours]
         if cause is not None:
             hang_ups += [self._hang_up(self._ids[key], cause) for key in self._stands.legs]
@@ -239,24 +243,28 @@ class Executor:
         ids = self._ids
         match command:
             case CreateBridge(bridge):
-                kind = CALL_BRIDGE_TYPE if bridge == CALL_BRIDGE else LINE_BRIDGE_TYPE
-                await self._ari.bridges.create_with_id(bridge_id=self._fresh(bridge), type=kind)
+                bridge_id = self._fresh(bridge)
+                await self._ari.bridges.create_with_id(bridge_id=bridge_id, type=BRIDGE_TYPE)
             case DestroyBridge(bridge):
                 await self._destroy(ids[bridge])
             case CreateSnoop():
                 await self._create_snoop(command)
             case CreateMedia(media, _):
                 await self._create_media(media)
+            case CreateAnchor(anchor):
+                await self._create_anchor(anchor)
             case RemoveChannel(channel):
                 await self._remove(channel)
             case AddMember(bridge, channel):
                 await self._ari.bridges.add_channel(bridge_id=ids[bridge], channel=ids[channel])
             case RemoveMember(bridge, channel):
                 await self._ari.bridges.remove_channel(bridge_id=ids[bridge], channel=ids[channel])
-            case OpenGate(snoop):
-                await self._ari.channels.unmute(channel_id=ids[snoop], direction="out")
-            case CloseGate(snoop):
-                await self._ari.channels.mute(channel_id=ids[snoop], direction="out")
+            case OpenGate(snoop) | CloseGate(snoop):
+                await self._gate(ids[snoop], is_open=isinstance(command, OpenGate))
+
+    async def _gate(self, snoop_id: str, *, is_open: bool) -> None:
+        turn = self._ari.channels.unmute if is_open else self._ari.channels.mute
+        await turn(channel_id=snoop_id, direction="out")
 
     async def _create_snoop(self, command: CreateSnoop) -> None:
         snoop_id = self._fresh(command.snoop)
@@ -289,6 +297,17 @@ class Executor:
                 raise MediaError("Asterisk gave no MEDIA_WEBSOCKET_CONNECTION_ID: 22.6 has it")
             await self._or_hang_up(media_id, self._agent.open(_party(media), connection_id))
             await self._or_hang_up(media_id, arrival.wait(_ARRIVAL_SECONDS))
+
+    async def _create_anchor(self, anchor: Key) -> None:
+        anchor_id = self._fresh(anchor)
+        with self._arrivals.expect(anchor_id) as arrival:
+            await self._ari.channels.external_media(
+                channel_id=anchor_id,
+                app=self._application,
+                external_host=ANCHOR_HOST,
+                format=ANCHOR_FORMAT,
+            )
+            await self._or_hang_up(anchor_id, arrival.wait(_ARRIVAL_SECONDS))
 
     async def _or_hang_up(self, channel_id: str, ready: Awaitable[None]) -> None:
         """Await ``ready``; when it fails, leave no half-made channel behind."""

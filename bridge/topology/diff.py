@@ -48,8 +48,15 @@ class CreateMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateAnchor:
+    """Make a silent wideband channel, in no bridge."""
+
+    anchor: Key
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveChannel:
-    """Hang up a snoop or media channel of ours."""
+    """Hang up a channel of ours: snoop, media or anchor."""
 
     channel: Key
 
@@ -89,6 +96,7 @@ Command: TypeAlias = (
     | DestroyBridge
     | CreateSnoop
     | CreateMedia
+    | CreateAnchor
     | RemoveChannel
     | AddMember
     | RemoveMember
@@ -123,11 +131,15 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
         [RemoveChannel(k) for k in stale],
         [RemoveMember(bridge, channel) for bridge, channel in moves],
         [DestroyBridge(k) for k in now.bridges if k not in wanted.bridges],
-        [CreateBridge(k) for k in wanted.bridges if k not in now.bridges],
+        [
+            *(CreateBridge(k) for k in wanted.bridges if k not in now.bridges),
+            *(CreateAnchor(k) for k in wanted.anchors - now.anchors),
+        ],
+        [j for j in joins if j.channel in wanted.anchors],
         [j for j in joins if j.channel in wanted.legs],
         [*_creations(wanted, fresh_snoops, fresh_media)],
         [CloseGate(k) for k in fresh_snoops],
-        [j for j in joins if j.channel not in wanted.legs],
+        [j for j in joins if j.channel not in wanted.legs and j.channel not in wanted.anchors],
         [OpenGate(k) for k in wanted.snoops if _opens(wanted, k) and _must_open(now, stale, k)],
     ]
     return tuple(tuple(sorted(stage, key=repr)) for stage in stages if stage)
@@ -146,6 +158,8 @@ def apply(topology: Topology, command: Command) -> Topology:
             return replace(topology, snoops={**topology.snoops, key: snoop})
         case CreateMedia(key, observer):
             return replace(topology, media={**topology.media, key: observer})
+        case CreateAnchor(key):
+            return replace(topology, anchors=topology.anchors | {key})
         case RemoveChannel(channel):
             return without_channel(topology, channel)
         case AddMember(bridge, channel):
@@ -154,10 +168,8 @@ def apply(topology: Topology, command: Command) -> Topology:
         case RemoveMember(bridge, channel):
             members = topology.bridges[bridge] - {channel}
             return replace(topology, bridges={**topology.bridges, bridge: members})
-        case OpenGate(key):
-            return _with_gate(topology, key, is_open=True)
-        case CloseGate(key):
-            return _with_gate(topology, key, is_open=False)
+        case OpenGate(key) | CloseGate(key):
+            return _with_gate(topology, key, is_open=isinstance(command, OpenGate))
 
 
 def without_channel(topology: Topology, channel: Key) -> Topology:
@@ -168,6 +180,7 @@ def without_channel(topology: Topology, channel: Key) -> Topology:
         bridges={k: m - gone for k, m in topology.bridges.items()},
         snoops={k: v for k, v in topology.snoops.items() if k not in gone},
         media={k: v for k, v in topology.media.items() if k not in gone},
+        anchors=topology.anchors - gone,
     )
 
 
@@ -180,7 +193,7 @@ def _stale_channels(now: Topology, wanted: Topology) -> frozenset[Key]:
         or replace(snoop, gate_open=wanted.snoops[k].gate_open) != wanted.snoops[k]
     }
     media = {k for k, owner in now.media.items() if wanted.media.get(k) != owner}
-    return frozenset(snoops | media)
+    return frozenset(snoops | media | (now.anchors - wanted.anchors))
 
 
 def _creations(wanted: Topology, snoops: list[Key], media: list[Key]) -> list[Command]:

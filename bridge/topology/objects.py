@@ -20,6 +20,16 @@ CALL_BRIDGE: Final = Key("bridge.call")
 """The bridge in which the parties talk to one another."""
 
 
+ANCHORS: Final = frozenset({Key("anchor.one"), Key("anchor.two")})
+"""Two silent wideband members, first in the call's bridge, that settle how it mixes.
+
+With a leg they are three, so Asterisk mixes by softmix, which feeds a leg even when nobody else
+sends: without that a whisper is not heard (Asterisk issue 1966). And softmix finds two wideband
+channels at its first tick and mixes at 16 kHz from then on: alone it starts at 8 kHz, looks again
+two seconds later (bridge_softmix.c) and loses one or two frames of everybody. See docs/adr/0003.
+"""
+
+
 class Direction(StrEnum):
     """Seen from the channel that is snooped on (res_stasis_snoop.c)."""
 
@@ -51,11 +61,14 @@ class Topology:
     snoops: Mapping[Key, Snoop] = field(default_factory=dict)
     media: Mapping[Key, Participant] = field(default_factory=dict)
     """Channels whose audio an observer sends and receives."""
+    anchors: frozenset[Key] = frozenset()
+    """Channels that say nothing and that nobody listens to: see ANCHORS."""
 
     @property
     def channels(self) -> frozenset[Key]:
         """Keys of all channels."""
-        return frozenset(self.legs) | frozenset(self.snoops) | frozenset(self.media)
+        ours = frozenset(self.snoops) | frozenset(self.media) | self.anchors
+        return frozenset(self.legs) | ours
 
     def bridge_of(self, channel: Key) -> Key | None:
         """Return the bridge that ``channel`` is in, None when it is in none."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bridge.model.audibility import Audience
 from bridge.model.participants import Participant
 from bridge.topology.objects import (
+    ANCHORS,
     CALL_BRIDGE,
     Direction,
     Key,
@@ -29,8 +30,9 @@ def plan(audience: Audience) -> Topology:
     bridges: dict[Key, frozenset[Key]] = {}
     snoops: dict[Key, Snoop] = {}
     media: dict[Key, Participant] = {}
+    anchors = ANCHORS if legs else frozenset()
     if legs:
-        bridges[CALL_BRIDGE] = frozenset(legs)
+        bridges[CALL_BRIDGE] = frozenset(legs) | anchors
     for observer, listeners in audience.heard_by:
         for party in sorted(audience.parties):
             snoop, channel = snoop_key(observer, party), media_key(observer, party)
@@ -42,4 +44,4 @@ def plan(audience: Audience) -> Topology:
             )
             media[channel] = observer
             bridges[line_key(observer, party)] = frozenset({snoop, channel})
-    return Topology(legs=legs, bridges=bridges, snoops=snoops, media=media)
+    return Topology(legs=legs, bridges=bridges, snoops=snoops, media=media, anchors=anchors)

@@ -56,6 +56,7 @@ def with_legs(topology: Topology, audience: Audience) -> Topology:
         bridges={k: m - gone for k, m in topology.bridges.items()},
         snoops={k: s for k, s in topology.snoops.items() if s.target not in gone},
         media=topology.media,
+        anchors=topology.anchors,
     )
 
 
@@ -153,6 +154,7 @@ def test_a_spy_in_a_bridge_with_a_whisper_doubles_the_parties() -> None:
         bridges={**bridges, mouth: bridges[mouth] | {ear}},
         snoops=good.snoops,
         media=good.media,
+        anchors=good.anchors,
     )
     assert audibility(wrong)[callee, caller] == 2
 

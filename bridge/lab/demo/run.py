@@ -232,8 +232,8 @@ def _measure(version: str, settings: DemoSettings, stages: tuple[Stage, Stage]) 
             step=step,
             silent=settings.silent,
             limits=settings.limits,
-            phones=phones.measure(index, dict(direct.tones)),
-            direct=direct.measure(index, dict(phones.tones)),
+            phones=phones.measure(index, DIRECT_TONES),
+            direct=direct.measure(index, PHONE_TONES),
         )
         for index, step in enumerate(STEPS)
     )

@@ -97,7 +97,7 @@ class Stage:
         if self._agent is not None:
             await self._agent.aclose()
 
-    def measure(self, index: int, foreign: Mapping[str, float]) -> Measured:
+    def measure(self, index: int, foreign: Mapping[Participant, float]) -> Measured:
         """Return what was heard in the step. foreign: tones of other calls, Hz."""
         now = self._performed[index]
         windows = {who: self._window(who, now) for who in now.step.listeners}
@@ -106,7 +106,9 @@ class Stage:
             pcm, rate = self._cut(who, windows[who]), self._ears[who].rate
             heard = levels(pcm, rate, {speaker: self.tones[speaker] for speaker in ALL})
             hears[who] = {speaker: heard[speaker] for speaker in ALL}
-            strange[who] = max(levels(pcm, rate, foreign).values()) if foreign else -120.0
+            strange[who] = max(
+                levels(pcm, rate, {str(k): hz for k, hz in foreign.items()}).values()
+            )
         return Measured(
             hears=hears,
             heard_after_ms=self._heard_after(index),

@@ -57,6 +57,7 @@ def _is_local(settings: PhoneSettings) -> bool:
 def _choose_codec(endpoint: pj.Endpoint, native: Native, codec: Codec) -> None:
     if codec in {Codec.L16_8000, Codec.L16_16000}:
         native.register_l16(int(codec.value.removeprefix("L16/")))
+    native.level_g722()
     wanted = PJ_CODECS[codec]
     for known in endpoint.codecEnum2():
         endpoint.codecSetPriority(known.codecId, 255 if known.codecId == wanted else 0)
