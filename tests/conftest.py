@@ -1,0 +1,51 @@
+"""Fixtures for tests of all kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from bridge.lab.asterisk import Instance
+from tests.support.pbx import Pbx, assert_no_task_left, open_observer
+
+
+@pytest.fixture(scope="session")
+def asterisk() -> Iterator[Instance]:
+    """An Asterisk for all tests that leave it as it was."""
+    instance = Instance.start(f"tests-{os.getpid()}", tied=True)
+    yield instance
+    instance.stop()
+
+
+@pytest.fixture
+async def pbx(asterisk: Instance) -> AsyncIterator[Pbx]:
+    """The shared Asterisk; afterwards no channel, bridge or task may be left."""
+    before = asyncio.all_tasks()
+    observer = await open_observer(asterisk)
+    try:
+        async with AsyncExitStack() as stack:
+            pbx = Pbx(asterisk, observer, stack)
+            yield pbx
+        await pbx.empty()
+    finally:
+        await observer.close()
+    await assert_no_task_left(before)
+
+
+@pytest.fixture
+async def own_pbx() -> AsyncIterator[Pbx]:
+    """An Asterisk of the test's own, which it may kill; no task may be left."""
+    before = asyncio.all_tasks()
+    instance = await asyncio.to_thread(Instance.start, f"own-{os.getpid()}", tied=True)
+    observer = await open_observer(instance)
+    try:
+        async with AsyncExitStack() as stack:
+            yield Pbx(instance, observer, stack)
+    finally:
+        await observer.close()
+        await asyncio.to_thread(instance.stop)
+    await assert_no_task_left(before)

@@ -1,0 +1,191 @@
+"""A real Asterisk with phones and programs on it, and the certainty that a test left nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.ari import AriConnection, AriSettings
+from bridge.lab.asterisk import Instance
+from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
+from bridge.lab.hearing import TONES
+from bridge.lab.phones import Phone, PhoneSettings, Tone, start_phone
+from bridge.lab.waiting import until
+from bridge.model.states import CallState
+from bridge.sdk import ActiveCall, Client, events
+
+SENT_DBFS = -15.0
+CALLER_TONE = Tone(TONES["caller"], SENT_DBFS)
+CALLEE_TONE = Tone(TONES["callee"], SENT_DBFS)
+
+
+@dataclass
+class Program:
+    """A client, and the calls that it was given."""
+
+    client: Client
+    calls: asyncio.Queue[ActiveCall] = field(default_factory=asyncio.Queue)
+
+    async def next_call(self) -> ActiveCall:
+        """Wait for the next incoming call."""
+        async with asyncio.timeout(5):
+            return await self.calls.get()
+
+
+@dataclass
+class DirectCall:
+    """A call between two parties whose audio Asterisk hands over directly, and its program's end.
+
+    ``callee`` is there once ``connect()`` was called by way of this class.
+    """
+
+    pbx: Pbx
+    call: ActiveCall
+    caller: DirectParty
+    callee: DirectParty | None = None
+    callee_tone: Tone | None = None
+
+    async def connect(self) -> DirectParty:
+        """Let the agent connect, and the callee pick up."""
+        connecting = asyncio.create_task(self.call.connect())
+        try:
+            leg = await self.pbx.callee_leg(self.call)
+            self.callee = await self.pbx.keep(
+                DirectParty.answer(self.pbx.instance.info.ari, leg, tone=self.callee_tone)
+            )
+            await connecting
+        finally:
+            connecting.cancel()
+        return self.callee
+
+
+class Pbx:
+    """The Asterisk of a test. What it hands out is taken back at the end, in reverse order."""
+
+    def __init__(self, instance: Instance, observer: AriConnection, stack: AsyncExitStack) -> None:
+        self.instance = instance
+        self._observer = observer
+        self._stack = stack
+
+    async def phone(self, number: str, **settings: Any) -> Phone:
+        """Start a phone that is registered; settings as in PhoneSettings."""
+        info = self.instance.info
+        password = next(a.password for a in info.accounts if a.number == number)
+        phone = await start_phone(
+            PhoneSettings(
+                number=number,
+                password=password,
+                host=info.sip.host,
+                port=info.sip.port,
+                **settings,
+            )
+        )
+        self._stack.push_async_callback(phone.stop)
+        return phone
+
+    async def program(self, **arguments: Any) -> Program:
+        """Start a client whose incoming calls are queued; arguments as in Client."""
+        ari = self.instance.info.ari
+        settings: dict[str, Any] = {"sample_rate": 16000, **arguments}
+        client = Client(ari.url, ari.username, ari.password, **settings)
+        program = Program(client)
+        client.on(events.INCOMING_CALL, program.calls.put_nowait)
+        await self._stack.enter_async_context(client)
+        return program
+
+    async def direct_call(
+        self,
+        *,
+        caller: Tone | None = CALLER_TONE,
+        callee: Tone | None = CALLEE_TONE,
+        **arguments: Any,
+    ) -> DirectCall:
+        """Start a client and a call to it from a direct party; arguments as in Client."""
+        program = await self.program(route=lambda _call: CALLEE_ENDPOINT, **arguments)
+        party = await self.keep(DirectParty.call(self.instance.info.ari, "1002", tone=caller))
+        call = await program.next_call()
+        return DirectCall(self, call, party, callee_tone=callee)
+
+    async def keep(self, making: Awaitable[DirectParty]) -> DirectParty:
+        """Hang a direct party up at the end of the test."""
+        party = await making
+        self._stack.push_async_callback(party.hangup)
+        return party
+
+    async def callee_leg(self, call: ActiveCall) -> str:
+        """Wait until the callee of ``call`` is being rung; return his channel's id."""
+        legs: list[str] = []
+
+        async def look() -> bool:
+            ids = await self.channels()
+            legs[:] = [i for i in ids if call.call_id in i and "leg.callee" in i]
+            return bool(legs)
+
+        await until_true(look, "the callee is rung")
+        return legs[0]
+
+    async def channels(self) -> list[str]:
+        """Return the ids of all channels."""
+        return [channel.id for channel in await self._observer.channels.list()]
+
+    async def bridges(self) -> list[str]:
+        """Return the ids of all bridges."""
+        return [bridge.id for bridge in await self._observer.bridges.list()]
+
+    async def empty(self) -> None:
+        """Wait until Asterisk has no channel and no bridge. Raises TimeoutError that names them."""
+
+        async def nothing() -> bool:
+            left = [*await self.channels(), *await self.bridges()]
+            return not left
+
+        try:
+            await until_true(nothing, "Asterisk is empty")
+        except TimeoutError:
+            left = [*await self.channels(), *await self.bridges()]
+            raise TimeoutError(f"left in Asterisk: {left}") from None
+
+
+async def until_true(
+    condition: Callable[[], Awaitable[bool]], what: str, *, within_s: float = 5.0
+) -> None:
+    """Return as soon as ``await condition()`` is true. Raises TimeoutError that names ``what``."""
+    end = time.monotonic() + within_s
+    while not await condition():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {within_s} s: {what}")
+        await asyncio.sleep(0.005)
+
+
+async def open_observer(instance: Instance) -> AriConnection:
+    """Connect to an instance beside the program under test."""
+    ari = instance.info.ari
+    observer = AriConnection(
+        AriSettings(ari.url, ari.username, ari.password, "callbridge-test"),
+        on_event=lambda _event: None,
+    )
+    await observer.open()
+    return observer
+
+
+def state_of(call: ActiveCall) -> CallState:
+    """Return the state of a call; a property that is compared twice would be taken as constant."""
+    return call.state
+
+
+async def assert_no_task_left(before: set[asyncio.Task[Any]]) -> None:
+    """Fail if tasks run that did not run before."""
+    own = asyncio.current_task()
+
+    def left() -> list[str]:
+        tasks = asyncio.all_tasks() - before - {own}
+        return [task.get_name() for task in tasks]
+
+    try:
+        await until(lambda: not left(), "no task is left", within_s=2)
+    except TimeoutError:
+        raise AssertionError(f"tasks left: {left()}") from None
