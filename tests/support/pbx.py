@@ -15,6 +15,7 @@ from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, PhoneSettings, Tone, start_phone
 from bridge.lab.waiting import until
+from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
 from bridge.sdk import ActiveCall, Client, events
 
@@ -175,6 +176,11 @@ async def open_observer(instance: Instance) -> AriConnection:
 def state_of(call: ActiveCall) -> CallState:
     """Return the state of a call; a property that is compared twice would be taken as constant."""
     return call.state
+
+
+def mode_of(call: ActiveCall) -> tuple[AudioMode, set[str]]:
+    """Return the mode of a call and whom the agent whispers to; see ``state_of``."""
+    return call.mode, set(call.whispers_to)
 
 
 async def assert_no_task_left(before: set[asyncio.Task[Any]]) -> None:

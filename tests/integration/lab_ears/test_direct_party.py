@@ -47,7 +47,7 @@ class App:
             if event["type"] == "StasisStart":
                 self.started.put_nowait(event)
 
-    async def do(self, method: str, resource: str, **query: str) -> Any:  # noqa: ANN401 - JSON
+    async def do(self, method: str, resource: str, **query: str) -> Any:
         async with self._http.request(method, f"{self._base}/{resource}", params=query) as answer:
             body = await answer.text()
             assert answer.status < 400, (resource, answer.status, body)

@@ -7,7 +7,7 @@ import pytest
 from bridge import AudioMode, CallState, EndReason, errors
 from bridge.lab.phones import CallState as PhoneState
 from bridge.lab.waiting import until
-from tests.support.pbx import Pbx, state_of
+from tests.support.pbx import Pbx, mode_of, state_of
 
 pytestmark = pytest.mark.asterisk
 
@@ -20,11 +20,11 @@ async def test_answer_connect_modes_and_close(pbx: Pbx) -> None:
     assert state_of(call) is CallState.ANSWERED
     callee = await direct.connect()
     assert state_of(call) is CallState.CONNECTED
-    assert call.mode is AudioMode.BARGE
+    assert mode_of(call) == (AudioMode.BARGE, set())
     await call.whisper(to="caller")
-    assert (call.mode, call.whispers_to) == (AudioMode.WHISPER, {"caller"})
+    assert mode_of(call) == (AudioMode.WHISPER, {"caller"})
     await call.spy()
-    assert call.mode is AudioMode.SPY
+    assert mode_of(call) == (AudioMode.SPY, set())
     await call.close()
     assert call.end_reason is EndReason.AGENT_LEFT
     assert not direct.caller.closed
