@@ -19,6 +19,7 @@ from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.names import CallId, Names, new_call_id
+from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
 from bridge.session import Phase, Session, inputs
@@ -41,6 +42,8 @@ class ControllerSettings:
     """Hz, of the agent's audio in both directions: 8000, 16000 or 24000."""
     send_buffer_seconds: float = 120.0
     """How much audio an agent may send ahead."""
+    probe: bool = True
+    """Measure, once and beside everything else, what the version does not tell."""
 
 
 class Controller:
@@ -95,6 +98,8 @@ class Controller:
         except BaseException:
             await self.ari.close()
             raise
+        if self.settings.probe:
+            self._spawn(self._probe(), "probe")
 
     async def close(self) -> None:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
@@ -253,6 +258,10 @@ class Controller:
         for engine in self.engines:
             _log.warning("call %s: lost: %s", engine.incoming.call_id, reason)
             engine.post(inputs.ServerLost())
+
+    async def _probe(self) -> None:
+        verdict = await whisper_reaches_silent_leg(self.ari, self._arrivals, self.names)
+        self.ari.note_whisper_to_silent_leg(verdict=verdict, source=SOURCE)
 
     async def _reconcile(self) -> None:
         try:

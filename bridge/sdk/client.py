@@ -44,6 +44,7 @@ class Client:
     route: says whom ``connect()`` rings, given the call; by default the original callee.
     endpoint: how a number is dialled.
     send_buffer_seconds: how much audio may be sent ahead.
+    probe: measure at start what the server's version does not tell (``capabilities``).
 
     Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
     """
@@ -59,6 +60,7 @@ class Client:
         route: Route | None = None,
         endpoint: str = DEFAULT_ENDPOINT,
         send_buffer_seconds: float = 120.0,
+        probe: bool = True,
         instance: str = "default",
     ) -> None:
         if "{number}" not in endpoint:
@@ -70,7 +72,9 @@ class Client:
             application=application,
             instance=instance,
         )
-        self._settings = ControllerSettings(ari, sample_rate, send_buffer_seconds)
+        self._settings = ControllerSettings(
+            ari, sample_rate=sample_rate, send_buffer_seconds=send_buffer_seconds, probe=probe
+        )
         self._route = route
         self._endpoint = endpoint
         self._handlers = Handlers()

@@ -91,7 +91,7 @@ class Pbx:
     async def program(self, **arguments: Any) -> Program:
         """Start a client whose incoming calls are queued; arguments as in Client."""
         ari = self.instance.info.ari
-        settings: dict[str, Any] = {"sample_rate": 16000, **arguments}
+        settings: dict[str, Any] = {"sample_rate": 16000, "probe": False, **arguments}
         client = Client(ari.url, ari.username, ari.password, **settings)
         program = Program(client)
         client.on(events.INCOMING_CALL, program.calls.put_nowait)
