@@ -42,8 +42,11 @@ class AgentMedia:
         return any(not socket.closed for socket in self._sockets.values())
 
     async def open(self, party: Participant, connection_id: str) -> None:
-        """Connect the line to ``party``. Raises MediaError when that cannot be had."""
-        await self.close(party)
+        """Connect the line to ``party``. Raises MediaError when that cannot be had.
+
+        A line that was there is replaced: to those who listen to the party it is the same.
+        """
+        await self._disconnect(party)
         socket = MediaSocket(
             lambda: self._connect(connection_id),
             self.format,
@@ -57,12 +60,9 @@ class AgentMedia:
         self.voice.add_line(party, socket)
 
     async def close(self, party: Participant) -> None:
-        """Disconnect the line to ``party``, if there is one."""
-        socket = self._sockets.pop(party, None)
-        if socket is not None:
-            self.voice.remove_line(party)
-            self.ears.leave(party)
-            await socket.aclose()
+        """End the line to ``party``, if there is one, and the streams of him alone."""
+        self.ears.leave(party)
+        await self._disconnect(party)
 
     async def aclose(self) -> None:
         """End voice, ears and all sockets."""
@@ -70,6 +70,12 @@ class AgentMedia:
         for party in list(self._sockets):
             await self.close(party)
         await self.ears.aclose()
+
+    async def _disconnect(self, party: Participant) -> None:
+        socket = self._sockets.pop(party, None)
+        if socket is not None:
+            self.voice.remove_line(party)
+            await socket.aclose()
 
     def _lost(self, party: Participant, socket: MediaSocket) -> None:
         if self._sockets.get(party) is socket and self.on_lost is not None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge.model.errors import CommandTimeoutError
+from bridge.model.errors import CommandTimeoutError, ServerUnreachableError
 
 
 class Arrival:
@@ -14,20 +14,34 @@ class Arrival:
 
     def __init__(self, channel_id: str) -> None:
         self._channel_id = channel_id
-        self._entered = asyncio.Event()
+        self._known = asyncio.Event()
+        self._lost: str | None = None
 
     def enter(self) -> None:
         """Note that the channel is in the application."""
-        self._entered.set()
+        self._known.set()
+
+    def lose(self, reason: str) -> None:
+        """Note that nothing will be heard of the channel."""
+        self._lost = reason
+        self._known.set()
 
     async def wait(self, seconds: float) -> None:
-        """Return when the channel is in. Raises CommandTimeoutError after ``seconds``."""
+        """Return when the channel is in.
+
+        Raises CommandTimeoutError after ``seconds``, ServerUnreachableError when no event comes.
+        """
         try:
             async with asyncio.timeout(seconds):
-                await self._entered.wait()
+                await self._known.wait()
         except TimeoutError:
             message = f"channel {self._channel_id} did not enter the application in {seconds:g} s"
             raise CommandTimeoutError(message) from None
+        if self._lost is not None:
+            raise ServerUnreachableError(
+                f"whether channel {self._channel_id} entered the application is not known: "
+                f"{self._lost}"
+            )
 
 
 class Arrivals:
@@ -44,6 +58,11 @@ class Arrivals:
             yield arrival
         finally:
             del self._expected[channel_id]
+
+    def lose_all(self, reason: str) -> None:
+        """No events come any more: let nobody wait for one."""
+        for arrival in self._expected.values():
+            arrival.lose(reason)
 
     def enter(self, channel_id: str) -> bool:
         """Note that a channel entered; tell whether it was expected."""

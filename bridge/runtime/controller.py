@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
 from bridge.ari import AriConnection, AriSettings, Capabilities, LinkState, LinkStatus, events
 from bridge.ari.generated.events import AnyMessage
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import CallbridgeError, CapabilityError
+from bridge.model.errors import CallbridgeError, CapabilityError, RequestFailedError, ServerError
 from bridge.model.participants import CALLEE, CALLER
-from bridge.model.states import CallState
+from bridge.model.states import CallState, HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
 from bridge.runtime.engine import CallEngine
@@ -23,6 +23,7 @@ from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
 from bridge.session import Phase, Session, inputs
+from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,9 @@ _REFUSED_SECONDS = 1.0
 _SILENT_SECONDS = 30.0
 """How long a server that does not answer may come back to the calls it had."""
 _LEAVE_SECONDS = 3.0
+_TURN_AWAY_SECONDS = 1.0
+_CHECK_SECONDS = 0.5
+"""How long Asterisk may list a channel whose end it has already reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Controller:
         self._engines: dict[CallId, CallEngine] = {}
         self._by_caller: dict[str, CallEngine] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turning_away: set[asyncio.Task[None]] = set()
+        self._reconciling = asyncio.Lock()
         self._lost: asyncio.TimerHandle | None = None
         self._down_since = 0.0
         self._closing = False
@@ -94,9 +100,10 @@ class Controller:
         await self.ari.open()
         try:
             self._require(self.ari.capabilities)
-            await reconcile(self)
+            async with self._reconciling:
+                await reconcile(self)
         except BaseException:
-            await self.ari.close()
+            await self.close()
             raise
         if self.settings.probe:
             self._spawn(self._probe(), "probe")
@@ -105,8 +112,9 @@ class Controller:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
         self._closing = True
         await asyncio.gather(*(self._leave(engine) for engine in self.engines))
-        if self._lost is not None:
-            self._lost.cancel()
+        if self._turning_away:
+            await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
+        self._forget_loss()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -116,7 +124,9 @@ class Controller:
     # --- calls ----------------------------------------------------------------------------------
 
     def take(self, event: events.StasisStart) -> None:
-        """Begin a call with a channel that entered the application."""
+        """Begin a call with a channel that entered the application, unless it has one."""
+        if event.channel.id in self._by_caller:
+            return
         incoming = read_incoming(event, new_call_id())
         engine = self._engine(incoming, with_agent=True)
         _log.info(
@@ -127,11 +137,25 @@ class Controller:
         )
         self._on_call(engine)
 
-    def adopt(self, incoming: IncomingCall, callee_channel: str, bridge_id: str) -> None:
+    def take_missed(self, event: events.StasisStart) -> None:
+        """Begin a call with a channel that came while no events did, if it is still there."""
+        self.take(event)
+        if (engine := self._by_caller.get(event.channel.id)) is not None:
+            self._spawn(self._check_caller(engine), f"check {engine.incoming.call_id}")
+
+    def adopt(
+        self,
+        incoming: IncomingCall,
+        callee_channel: str,
+        bridge_id: str,
+        anchors: Mapping[Key, str],
+    ) -> None:
         """Look after a call of an earlier run whose parties are still talking."""
+        if incoming.call_id in self._engines or incoming.channel_id in self._by_caller:
+            return
         session = Session(phase=Phase.DETACHED, parties=frozenset({CALLER, CALLEE}))
         engine = self._engine(incoming, with_agent=False, session=session)
-        engine.executor.adopt(CALLEE, callee_channel, bridge_id)
+        engine.executor.adopt(CALLEE, callee_channel, bridge_id, anchors)
         _log.info("call %s: taken over, its parties are talking", incoming.call_id)
 
     def _engine(
@@ -165,6 +189,26 @@ class Controller:
         finally:
             del self._engines[engine.incoming.call_id]
             del self._by_caller[engine.incoming.channel_id]
+
+    async def _check_caller(self, engine: CallEngine) -> None:
+        """End a call whose caller was listed and had hung up already."""
+        await asyncio.sleep(_CHECK_SECONDS)
+        channel_id = engine.incoming.channel_id
+        try:
+            await self.ari.channels.get(channel_id=channel_id)
+        except RequestFailedError:
+            engine.channel_gone(channel_id, HangupCause.NORMAL)
+        except ServerError as error:
+            # The link is down: its next UP compares all calls with what stands.
+            _log.debug("call %s: caller not asked for: %s", engine.incoming.call_id, error)
+
+    async def _turn_away(self, channel_id: str) -> None:
+        try:
+            await self.ari.channels.hangup(
+                channel_id=channel_id, reason_code=str(HangupCause.NETWORK_OUT_OF_ORDER.value)
+            )
+        except ServerError as error:
+            _log.warning("channel %s came as we left and waits: %s", channel_id, error)
 
     async def _leave(self, engine: CallEngine) -> None:
         """Take the agent off a call, and end it if he was alone with the caller."""
@@ -203,8 +247,13 @@ class Controller:
     def _entered(self, event: events.StasisStart, channel_id: str) -> None:
         expected = self._arrivals.enter(channel_id)
         ours = self.names.read(channel_id) is not None
-        known = channel_id in self._by_caller
-        if not (expected or ours or known or self._closing):
+        if expected or ours or channel_id in self._by_caller:
+            return
+        if self._closing:
+            task = asyncio.get_running_loop().create_task(self._turn_away(channel_id))
+            self._turning_away.add(task)
+            self._own(task)
+        else:
             self.take(event)
 
     def _engine_of(self, channel_id: str) -> CallEngine | None:
@@ -225,6 +274,7 @@ class Controller:
                 self._forget_loss()
                 self._spawn(self._reconcile(), "reconcile")
             case LinkStatus.DOWN:
+                self._arrivals.lose_all(state.reason)
                 if self._lost is None:
                     self._down_since = asyncio.get_running_loop().time()
                     self._look_again_later()
@@ -265,18 +315,22 @@ class Controller:
 
     async def _reconcile(self) -> None:
         try:
-            await reconcile(self)
+            async with self._reconciling:
+                await reconcile(self)
         except CallbridgeError as error:
             # The link is down again: its next UP comes back here.
             _log.warning("cannot compare with what stands in Asterisk: %s", error)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._own(asyncio.get_running_loop().create_task(work, name=name))
+
+    def _own(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._turning_away.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: %s", task.get_name(), error, exc_info=error)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from bridge.ari import AriConnection
-from bridge.model.errors import RequestFailedError, ServerError
+from bridge.model.errors import ErrorCode, RequestFailedError, ServerError
 from bridge.model.participants import CALLEE
 from bridge.runtime.causes import callee_failed, unanswered, unreachable
 from bridge.runtime.executor import Executor
@@ -18,7 +18,7 @@ _GRACE_SECONDS = 2.0
 
 
 class Dialling:
-    """At most one attempt at a time. Facts go to ``post``."""
+    """At most one attempt at a time, and at most one fact about each. Facts go to ``post``."""
 
     def __init__(
         self, ari: AriConnection, executor: Executor, post: Callable[[Input], None]
@@ -44,17 +44,18 @@ class Dialling:
             channel_id, self.callee_name = await self._executor.create_leg(
                 CALLEE, endpoint, number=incoming.caller_number, name=incoming.caller_name
             )
+        except ServerError as error:
+            await self._executor.sweep()
+            return self._not_rung(endpoint, error)
+        try:
             await self._ari.channels.dial(
                 channel_id=channel_id, caller=incoming.channel_id, timeout=seconds
             )
-        except RequestFailedError as error:
-            self.stop()
-            return [unreachable(endpoint, error.reason)]
         except ServerError as error:
-            self.stop()
-            return [unreachable(endpoint, str(error))]
-        loop = asyncio.get_running_loop()
-        self._watch = loop.call_later(seconds + _GRACE_SECONDS, self._give_up)
+            return self._not_rung(endpoint, error)
+        if self.ringing:
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(seconds + _GRACE_SECONDS, self._give_up)
         return []
 
     def answered(self) -> None:
@@ -77,6 +78,16 @@ class Dialling:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    def _not_rung(self, endpoint: str, error: ServerError) -> list[Input]:
+        if not self.ringing:
+            # An event was faster and has told what became of the callee.
+            return []
+        self.stop()
+        if isinstance(error, RequestFailedError):
+            return [unreachable(endpoint, error.reason)]
+        message = f"{endpoint} was not rung: {error}"
+        return [CalleeFailed(ErrorCode(error.error_code), message)]
 
     def _give_up(self) -> None:
         if self._endpoint is not None:

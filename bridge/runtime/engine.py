@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
-from bridge.ari import AriConnection
+from bridge.ari import AriConnection, LinkStatus
 from bridge.media.voice import Voice
 from bridge.model.audibility import Audience
 from bridge.model.errors import (
@@ -17,10 +17,13 @@ from bridge.model.errors import (
     CallClosedError,
     CallerGoneError,
     CommandInProgressError,
+    CommandTimeoutError,
     ConnectFailedError,
     ErrorCode,
     InvalidStateError,
+    RequestFailedError,
     ServerError,
+    ServerUnreachableError,
 )
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
@@ -36,6 +39,21 @@ _log = logging.getLogger(__name__)
 
 _MEND_SECONDS = 0.2
 _LEFT_SECONDS = 0.5
+_LINE_SECONDS = 0.05
+"""How long after a media socket the events socket may break, when it is the link that broke."""
+_RETRY_SECONDS = 0.5
+_MAX_RETRY_SECONDS = 30.0
+
+_GONE = {404, 409}
+"""Statuses of an answer for a channel that has ended, or has left the application."""
+
+_CONNECT_FAILED = {
+    ErrorCode.CALL_UNANSWERED,
+    ErrorCode.CALL_BUSY,
+    ErrorCode.CALL_DECLINED,
+    ErrorCode.CALL_UNREACHABLE,
+    ErrorCode.CALL_FAILED,
+}
 
 Listener = Callable[[effects.Announce], None]
 """Told of what happens to the call, in order. Must not block."""
@@ -84,6 +102,10 @@ class CallEngine:
         self._waiting: dict[Token, asyncio.Future[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._hangups: dict[str, int] = {}
+        self._retry: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._told = False
+        executor.on_leg_gone = self._leg_gone
 
     def post(self, event: Input) -> None:
         """Tell the call that something happened."""
@@ -119,11 +141,16 @@ class CallEngine:
         party = self.executor.party_of(channel_id)
         stood = self.executor.channel_gone(channel_id)
         if party is not None:
-            failure = self._dialling.failed(cause, text) if party == CALLEE else None
-            self.post(failure or inputs.PartyGone(party, cause))
-        elif stood and self.session.agent_present:
+            self._leg_gone(party, cause, text)
+        elif stood:
             # Snoops end with their leg, whose own end is reported a moment later.
             asyncio.get_running_loop().call_later(_MEND_SECONDS, self.post, inputs.EventsMissed())
+
+    def _leg_gone(
+        self, party: Participant, cause: int = HangupCause.NORMAL, text: str = ""
+    ) -> None:
+        failure = self._dialling.failed(cause, text) if party == CALLEE else None
+        self.post(failure or inputs.PartyGone(party, cause))
 
     def hangup_requested(self, channel_id: str, cause: int) -> None:
         """A channel is about to end. cause: Q.850."""
@@ -145,15 +172,24 @@ class CallEngine:
     def line_lost(self, party: Participant) -> None:
         """A media socket of the agent broke."""
         self.executor.line_lost(party)
-        self.post(inputs.LineLost(party))
+        loop = asyncio.get_running_loop()
+        loop.call_later(_LINE_SECONDS, self.post, inputs.LineLost(party))
 
-    def reconnected(self, channels: Mapping[str, str]) -> None:
-        """Events were lost. channels: all that stand in Asterisk now, with their states."""
-        for party in (CALLER, CALLEE):
-            leg = self.executor.channel_of(party)
-            if leg is not None and leg not in channels:
+    @property
+    def legs(self) -> frozenset[str]:
+        """Ids of the parties' channels."""
+        legs = (self.executor.channel_of(party) for party in (CALLER, CALLEE))
+        return frozenset(leg for leg in legs if leg is not None)
+
+    def reconnected(self, legs: frozenset[str], channels: Mapping[str, str]) -> None:
+        """Events were lost.
+
+        legs: ours before we asked; channels: all that Asterisk then had, with their states.
+        """
+        for leg in legs:
+            if leg not in channels:
                 self.channel_gone(leg, HangupCause.NORMAL)
-            elif leg is not None and channels[leg] == "Up":
+            elif channels[leg] == "Up":
                 self.channel_up(leg)
         self.executor.doubt()
         self.post(inputs.EventsMissed())
@@ -165,6 +201,10 @@ class CallEngine:
         try:
             while self.session.phase is not Phase.DISCONNECTED:
                 await self._take(await self._mailbox.get())
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a call behind
+            _log.exception("call %s: cannot be kept", self.incoming.call_id)
+            talking = CALLEE in self.session.parties
+            await self.executor.tear_down(None if talking else HangupCause.TEMPORARY_FAILURE)
         finally:
             await self._leave_nothing()
 
@@ -189,7 +229,7 @@ class CallEngine:
             else:
                 item.done.set_exception(ServerError(failure))
 
-    async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901 - a match over a closed union
+    async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901, PLR0912 - a match over a closed union
         match effect:
             case effects.AnswerCaller():
                 return [await self._answer_caller()]
@@ -201,7 +241,9 @@ class CallEngine:
                 self._dialling.stop()
                 await self.executor.hang_up(party, cause)
             case effects.Converge(audience):
-                return [await self._converge(audience)]
+                return await self._converge(audience)
+            case effects.Mend(audience):
+                return await self._mend(audience)
             case effects.SetRoute(parties):
                 self._set_route(parties)
             case effects.TurnVoice() if self.agent is not None:
@@ -222,6 +264,8 @@ class CallEngine:
         try:
             await self._ari.channels.answer(channel_id=self.incoming.channel_id)
         except ServerError as error:
+            if isinstance(error, RequestFailedError) and error.status in _GONE:
+                return inputs.PartyGone(CALLER, HangupCause.NORMAL)
             return inputs.AnswerFailed(f"the caller could not be answered: {error}")
         return inputs.CallerAnswered()
 
@@ -232,21 +276,45 @@ class CallEngine:
             # The caller hears nothing for a while; the call itself is not touched by it.
             _log.warning("call %s: no ringing: %s", self.incoming.call_id, error)
 
-    async def _converge(self, audience: Audience) -> Input:
+    async def _converge(self, audience: Audience, *, mending: bool = False) -> list[Input]:
         try:
             await self.executor.converge(audience)
         except ServerError as error:
-            return inputs.AudienceFailed(str(error))
-        return inputs.AudienceStands()
+            self._mend_later()
+            if mending and isinstance(error, ServerUnreachableError | CommandTimeoutError):
+                return []
+            return [inputs.AudienceFailed(str(error))]
+        self._failures = 0
+        gone = [party for party in audience.parties if self.executor.channel_of(party) is None]
+        if gone:
+            return [inputs.PartyGone(min(gone, key=_caller_first), HangupCause.NORMAL)]
+        return [inputs.AudienceStands()]
+
+    async def _mend(self, audience: Audience) -> list[Input]:
+        if not self._ari.state.is_up:
+            # Events are needed to make anything; when they come again, EventsMissed does too.
+            return []
+        return await self._converge(audience, mending=True)
+
+    def _mend_later(self) -> None:
+        """Look again after a while that grows with every failure."""
+        delay = min(_MAX_RETRY_SECONDS, _RETRY_SECONDS * 2**self._failures)
+        self._failures += 1
+        if self._retry is not None:
+            self._retry.cancel()
+        loop = asyncio.get_running_loop()
+        self._retry = loop.call_later(delay, self.post, inputs.EventsMissed())
 
     async def _tear_down(self, cause: HangupCause | None) -> Input:
         self._dialling.stop()
         await self._end_agent()
-        await self.executor.tear_down(cause)
+        if cause is not None or self._ari.state.status is not LinkStatus.DOWN:
+            await self.executor.tear_down(cause)
         return inputs.TornDown()
 
     async def _announce(self, announce: effects.Announce) -> None:
         if announce.notice is effects.Notice.TERMINATED:
+            self._told = True
             await self._end_agent()
         if announce.notice is effects.Notice.CONNECTED:
             self._tie_parties()
@@ -325,24 +393,29 @@ class CallEngine:
     async def _leave_nothing(self) -> None:
         """End what is left of tasks and waits, whatever ended the call."""
         self._dialling.stop()
+        if self._retry is not None:
+            self._retry.cancel()
         for task in list(self._errands):
             task.cancel()
         await asyncio.gather(*self._errands, return_exceptions=True)
         await self._end_agent()
+        reason = self.session.reason or EndReason.FAILED
+        self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)
+        if not self._told:
+            await self._announce(effects.Announce(effects.Notice.TERMINATED, reason=reason))
         while not self._mailbox.empty():
-            item = self._mailbox.get_nowait()
-            if self.session.phase is Phase.DISCONNECTED:
-                # Nothing is done any more; but whoever asks is to be answered.
-                await self._take(item)
-            elif isinstance(item, _Processed) and not item.done.done():
-                item.done.cancel()
+            # Nothing is done any more; but whoever asks is to be answered.
+            await self._take(self._mailbox.get_nowait())
         for token in list(self._waiting):
-            why = self.session.reason or EndReason.FAILED
-            self._settle(token, CallClosedError(f"the call is over: {why}"))
+            self._settle(token, CallClosedError(f"the call is over: {reason}"))
 
 
 async def _nothing() -> None:
     """Open or close no gate."""
+
+
+def _caller_first(party: Participant) -> bool:
+    return party != CALLER
 
 
 def _error(refusal: effects.Refuse) -> CallbridgeError:
@@ -357,7 +430,11 @@ def _error(refusal: effects.Refuse) -> CallbridgeError:
             return CallClosedError(message)
         case ErrorCode.CALLER_GONE:
             return CallerGoneError(message)
-        case ErrorCode.REQUEST_FAILED | ErrorCode.SERVER_UNREACHABLE:
-            return ServerError(message, code=code)
-        case _:
+        case ErrorCode.SERVER_UNREACHABLE:
+            return ServerUnreachableError(message)
+        case ErrorCode.COMMAND_TIMEOUT:
+            return CommandTimeoutError(message)
+        case _ if code in _CONNECT_FAILED:
             return ConnectFailedError(message, code=code, cause=refusal.cause)
+        case _:
+            return ServerError(message, code=code)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.ari import AriConnection, models
 from bridge.model.audibility import Audience
-from bridge.model.errors import MediaError, RequestFailedError, ServerError, ServerUnreachableError
+from bridge.model.errors import (
+    CommandTimeoutError,
+    MediaError,
+    RequestFailedError,
+    ServerError,
+    ServerUnreachableError,
+)
 from bridge.model.participants import Participant
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
@@ -39,6 +45,10 @@ _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 _ARRIVAL_SECONDS = 3.0
 _NOT_FOUND = 404
+_REMOVAL_ATTEMPTS = 3
+_REMOVAL_PAUSE_SECONDS = 0.2
+
+_UNKNOWN_OUTCOME = (ServerUnreachableError, CommandTimeoutError)
 
 BRIDGE_TYPE = "mixing"
 
@@ -53,6 +63,8 @@ class Executor:
     """Knows what stands for one call, and changes it by commands in safe stages.
 
     Not to be used by two tasks at once: the call's mailbox is its only user.
+    ``on_leg_gone(party)``, to be set by the owner, is called when a look at Asterisk shows that a
+    leg is gone whose end no event has told.
     """
 
     def __init__(
@@ -75,6 +87,11 @@ class Executor:
         self._ids: dict[Key, str] = {}
         self._keys: dict[str, Key] = {}
         self._doubtful = False
+        self._unsure: frozenset[Key] = frozenset()
+        """Snoops whose gates may stand otherwise than ``_stands`` says."""
+        self._strays: set[str] = set()
+        """Ids of objects that may exist and that nothing of ours uses: to be removed."""
+        self.on_leg_gone: Callable[[Participant], None] = lambda _party: None
 
     @property
     def stands(self) -> Topology:
@@ -94,7 +111,8 @@ class Executor:
     def party_of(self, channel_id: str) -> Participant | None:
         """Return whose leg a channel is."""
         key = self._keys.get(channel_id)
-        return self._stands.legs.get(key) if key else None
+        # A party may have had another channel before: that one is nobody's any more.
+        return self._stands.legs.get(key) if key and self._ids[key] == channel_id else None
 
     def add_leg(self, party: Participant, channel_id: str) -> None:
         """Note that a party's channel is there."""
@@ -102,13 +120,19 @@ class Executor:
         legs = {**self._stands.legs, leg_key(party): party}
         self._stands = replace(self._stands, legs=legs)
 
-    def adopt(self, party: Participant, channel_id: str, bridge_id: str) -> None:
-        """Note a second leg, and the bridge in which all legs are talking."""
+    def adopt(
+        self, party: Participant, channel_id: str, bridge_id: str, anchors: Mapping[Key, str]
+    ) -> None:
+        """Note a second leg, and the bridge in which all legs and ``anchors`` (key: id) are."""
         self.add_leg(party, channel_id)
         self._bind(CALL_BRIDGE, bridge_id)
+        for key, anchor_id in anchors.items():
+            self._bind(key, anchor_id)
+        members = frozenset(self._stands.legs) | frozenset(anchors)
         self._stands = replace(
             self._stands,
-            bridges={**self._stands.bridges, CALL_BRIDGE: frozenset(self._stands.legs)},
+            bridges={**self._stands.bridges, CALL_BRIDGE: members},
+            anchors=frozenset(anchors),
         )
 
     def channel_gone(self, channel_id: str) -> bool:
@@ -127,6 +151,7 @@ class Executor:
         """Note that the agent's media channel to a party broke: the next plan makes a new one."""
         lost = [key for key in self._stands.media if key.endswith(f".{party}")]
         for key in lost:
+            self._strays.add(self._ids[key])
             self._stands = without_channel(self._stands, key)
 
     async def create_leg(
@@ -145,35 +170,47 @@ class Executor:
                 channel_id=channel_id,
                 variables={key: value for key, value in shown.items() if value},
             )
-            await self._or_hang_up(channel_id, arrival.wait(_ARRIVAL_SECONDS))
+            await arrival.wait(_ARRIVAL_SECONDS)
         self.add_leg(party, channel_id)
+        self._strays.discard(channel_id)
         return channel_id, channel.name
 
     async def converge(self, audience: Audience) -> None:
         """Make ``audience`` hold. After a failure look again, plan again, a few times.
 
-        A party whose leg is gone is left out. Raises ServerError when it cannot be had; what
-        stands then is known, and safe: see topology.diff.
+        A party whose leg is gone is left out: see ``channel_of``. Raises ServerError when it
+        cannot be had; what stands then is safe (see topology.diff), and looked at before the next
+        change. A server that does not answer is not asked again.
         """
-        if self._doubtful:
-            await self.observe()
         for attempt in range(1, _ATTEMPTS + 1):
+            if self._doubtful:
+                await self.observe()
+            await self.sweep()
             wanted = replace(plan(_present(audience, self._stands)), legs=self._stands.legs)
-            failures = await self._run(diff(self._stands, wanted))
+            failures = await self._run(self._stages(wanted))
             if not failures:
                 return
+            self.doubt()
             _log.warning("call %s: attempt %d: %s", self._call, attempt, failures[0])
-            if attempt == _ATTEMPTS or isinstance(failures[0], ServerUnreachableError):
-                raise failures[0]
-            await self.observe()
+            unknown = [f for f in failures if isinstance(f, _UNKNOWN_OUTCOME)]
+            if unknown or attempt == _ATTEMPTS:
+                raise (unknown or failures)[0]
 
     async def observe(self) -> None:
         """Learn from Asterisk what stands. A gate whose state is not known counts as open."""
-        channels = {channel.id for channel in await self._ari.channels.list()}
-        bridges = {bridge.id: bridge for bridge in await self._ari.bridges.list()}
+        self._doubtful = False
+        try:
+            channels = {channel.id for channel in await self._ari.channels.list()}
+            bridges = {bridge.id: bridge for bridge in await self._ari.bridges.list()}
+        except ServerError:
+            self.doubt()
+            raise
         gone = [key for key in self._stands.channels if self._ids[key] not in channels]
         for key in gone:
+            party = self._stands.legs.get(key)
             self._stands = without_channel(self._stands, key)
+            if party is not None:
+                self.on_leg_gone(party)
         self._stands = replace(
             self._stands,
             bridges={
@@ -183,39 +220,93 @@ class Executor:
             },
             snoops={k: replace(s, gate_open=True) for k, s in self._stands.snoops.items()},
         )
-        self._doubtful = False
+        self._unsure = frozenset(self._stands.snoops)
+        standing = {self._ids[key] for key in (*self._stands.channels, *self._stands.bridges)}
+        ours = {i for i in (*channels, *bridges) if self._is_ours(i)}
+        self._strays |= ours - standing
+
+    async def sweep(self) -> None:
+        """Remove what nothing of ours uses. What fails is logged, and tried again next time."""
+        strays = list(self._strays)
+        outcomes = await asyncio.gather(*map(self._remove_stray, strays), return_exceptions=True)
+        for stray, outcome in zip(strays, outcomes, strict=True):
+            if outcome is None:
+                self._strays.discard(stray)
+            elif isinstance(outcome, ServerError):
+                _log.warning("call %s: %s is not removed yet: %s", self._call, stray, outcome)
+            else:
+                raise outcome
 
     async def tear_down(self, cause: int | None) -> None:
         """Hang up all legs with ``cause`` and remove every object; without one, leave the legs.
 
-        Failures are logged, no more: what cannot be removed now is found and removed when the
-        server is there again.
+        What cannot be removed is logged; it is found and removed by the next reconciliation.
         """
-        ours = [*self._stands.snoops, *self._stands.media]
-        ours += self._stands.anchors if cause is not None else ()
-        hang_ups = [self._hang_up(self._ids[key]) for key in ours]
+        stands, self._stands = self._stands, Topology()
+        channels = [*stands.snoops, *stands.media]
+        bridges = [key for key in stands.bridges if key != CALL_BRIDGE]
         if cause is not None:
-            hang_ups += [self._hang_up(self._ids[key], cause) for key in self._stands.legs]
-        await self._settle(hang_ups)
-        bridges = [key for key in self._stands.bridges if cause is not None or key != CALL_BRIDGE]
-        await self._settle([self._destroy(self._ids[key]) for key in bridges])
-        self._stands = Topology()
+            channels += stands.anchors
+            bridges = list(stands.bridges)
+            legs = [self._ids[key] for key in stands.legs]
+            await asyncio.gather(*(self._release(leg, cause) for leg in legs))
+        self._strays |= {self._ids[key] for key in channels}
+        await self.sweep()
+        self._strays |= {self._ids[key] for key in bridges}
+        for attempt in range(_REMOVAL_ATTEMPTS):
+            await self.sweep()
+            if not self._strays or not self._ari.state.is_up:
+                return
+            await asyncio.sleep(_REMOVAL_PAUSE_SECONDS * attempt)
 
     async def hang_up(self, party: Participant, cause: int) -> None:
         """Hang up one leg; it counts as gone at once."""
         channel_id = self.channel_of(party)
         if channel_id is not None:
             self.channel_gone(channel_id)
-            await self._settle([self._hang_up(channel_id, cause)])
+            await self._release(channel_id, cause)
+
+    async def _release(self, leg_id: str, cause: int) -> None:
+        """Hang up a leg; one that does not go is a stray."""
+        try:
+            await self._hang_up(leg_id, cause)
+        except ServerError as error:
+            _log.warning("call %s: leg %s is not released yet: %s", self._call, leg_id, error)
+            self._strays.add(leg_id)
+
+    async def _remove_stray(self, object_id: str) -> None:
+        name = self._names.read(object_id)
+        if name is not None and name.key.startswith("bridge."):
+            await self._destroy(object_id)
+        else:
+            await self._hang_up(object_id)
+
+    def _is_ours(self, object_id: str) -> bool:
+        name = self._names.read(object_id)
+        return name is not None and name.call == self._call
 
     def _bind(self, key: Key, object_id: str) -> None:
         self._ids[key] = object_id
         self._keys[object_id] = key
 
     def _fresh(self, key: Key) -> str:
+        """Return an id for an object to be made; it is a stray until it is known to stand."""
         object_id = self._names.fresh(self._call, key)
         self._bind(key, object_id)
+        self._strays.add(object_id)
         return object_id
+
+    def _stages(self, wanted: Topology) -> Sequence[Stage]:
+        """Return what leads to ``wanted``; gates that may be shut are opened though known open."""
+        stages = diff(self._stands, wanted)
+        again = tuple(
+            OpenGate(key)
+            for key in sorted(self._unsure & self._stands.snoops.keys())
+            if self._stands.snoops[key].gate_open
+            and key in wanted.snoops
+            and wanted.snoops[key].gate_open
+        )
+        return (*stages, again) if again else stages
 
     def _members(self, bridge: models.Bridge) -> frozenset[Key]:
         keys = (self._keys.get(channel) for channel in bridge.channels)
@@ -237,6 +328,13 @@ class Executor:
             return error
         if _still_there(command, self._stands):
             self._stands = apply(self._stands, command)
+        match command:
+            case CreateBridge(key) | CreateSnoop(key) | CreateMedia(key) | CreateAnchor(key):
+                self._strays.discard(self._ids[key])
+            case OpenGate(key) | CloseGate(key):
+                self._unsure -= {key}
+            case _:
+                pass
         return None
 
     async def _do(self, command: Command) -> None:
@@ -276,7 +374,7 @@ class Executor:
                 spy=command.spy.value,
                 whisper=command.whisper.value,
             )
-            await self._or_hang_up(snoop_id, arrival.wait(_ARRIVAL_SECONDS))
+            await arrival.wait(_ARRIVAL_SECONDS)
 
     async def _create_media(self, media: Key) -> None:
         if self._agent is None:
@@ -295,8 +393,8 @@ class Executor:
             connection_id = (channel.channelvars or {}).get("MEDIA_WEBSOCKET_CONNECTION_ID")
             if not connection_id:
                 raise MediaError("Asterisk gave no MEDIA_WEBSOCKET_CONNECTION_ID: 22.6 has it")
-            await self._or_hang_up(media_id, self._agent.open(_party(media), connection_id))
-            await self._or_hang_up(media_id, arrival.wait(_ARRIVAL_SECONDS))
+            await self._agent.open(_party(media), connection_id)
+            await arrival.wait(_ARRIVAL_SECONDS)
 
     async def _create_anchor(self, anchor: Key) -> None:
         anchor_id = self._fresh(anchor)
@@ -307,15 +405,7 @@ class Executor:
                 external_host=ANCHOR_HOST,
                 format=ANCHOR_FORMAT,
             )
-            await self._or_hang_up(anchor_id, arrival.wait(_ARRIVAL_SECONDS))
-
-    async def _or_hang_up(self, channel_id: str, ready: Awaitable[None]) -> None:
-        """Await ``ready``; when it fails, leave no half-made channel behind."""
-        try:
-            await ready
-        except ServerError:
-            await self._settle([self._hang_up(channel_id)])
-            raise
+            await arrival.wait(_ARRIVAL_SECONDS)
 
     async def _remove(self, channel: Key) -> None:
         if self._agent is not None and channel in self._stands.media:
@@ -337,14 +427,6 @@ class Executor:
         except RequestFailedError as error:
             if error.status != _NOT_FOUND:
                 raise
-
-    async def _settle(self, removals: Sequence[Awaitable[None]]) -> None:
-        """Await all; log what failed."""
-        for outcome in await asyncio.gather(*removals, return_exceptions=True):
-            if isinstance(outcome, ServerError):
-                _log.warning("call %s: not removed: %s", self._call, outcome)
-            elif isinstance(outcome, BaseException):
-                raise outcome
 
 
 def _present(audience: Audience, stands: Topology) -> Audience:

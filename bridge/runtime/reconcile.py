@@ -14,9 +14,11 @@ from bridge.model.participants import CALLEE
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId, Names
-from bridge.topology.objects import CALL_BRIDGE, leg_key
+from bridge.topology.objects import ANCHORS, CALL_BRIDGE, Key, leg_key
 
 _log = logging.getLogger(__name__)
+
+_NOT_FOUND = 404
 
 
 class Owner(Protocol):
@@ -34,20 +36,26 @@ class Owner(Protocol):
     def engines(self) -> tuple[CallEngine, ...]:
         """The calls that are known."""
 
-    def take(self, event: events.StasisStart) -> None:
+    def take_missed(self, event: events.StasisStart) -> None:
         """Begin a call whose arrival was missed."""
 
-    def adopt(self, incoming: IncomingCall, callee_channel: str, bridge_id: str) -> None:
-        """Look after two parties who are talking."""
+    def adopt(
+        self,
+        incoming: IncomingCall,
+        callee_channel: str,
+        bridge_id: str,
+        anchors: Mapping[Key, str],
+    ) -> None:
+        """Look after two parties who are talking. anchors: ids, by their keys."""
 
 
 @dataclass(slots=True)
 class Remains:
     """What of a call that nobody knows was found in Asterisk."""
 
-    bridges: dict[str, str] = field(default_factory=dict)
+    bridges: dict[str, Key] = field(default_factory=dict)
     """Keys of our bridges, by their ids."""
-    channels: dict[str, str] = field(default_factory=dict)
+    channels: dict[str, Key] = field(default_factory=dict)
     """Keys of our channels, by their ids."""
     members: frozenset[str] = frozenset()
     """Ids of all channels in the call's own bridge."""
@@ -65,6 +73,12 @@ class Remains:
         if callee is None or callee not in self.members or len(others) != 1:
             return None
         return next(iter(others)), callee
+
+    @property
+    def anchors(self) -> Mapping[Key, str]:
+        """The ids of the anchors in the call's bridge, by their keys."""
+        inside = ((i, key) for i, key in self.channels.items() if i in self.members)
+        return {key: i for i, key in inside if key in ANCHORS}
 
 
 def sort_out(
@@ -111,21 +125,23 @@ async def reconcile(owner: Owner) -> None:
     Raises ServerError when Asterisk cannot be asked.
     """
     ari, names = owner.ari, owner.names
+    # What comes to be after the list was made is not in it, and is not missing for that.
+    legs = {engine: engine.legs for engine in owner.engines}
     channels = await ari.channels.list()
     bridges = await ari.bridges.list()
     states = {channel.id: channel.state for channel in channels}
-    for engine in owner.engines:
-        engine.reconnected(states)
+    for engine, before in legs.items():
+        engine.reconnected(before, states)
     known = frozenset(engine.incoming.call_id for engine in owner.engines)
     remains = sort_out(channels, bridges, names, known)
     belongs = {member for bridge in bridges for member in bridge.channels}
-    belongs |= {engine.incoming.channel_id for engine in owner.engines}
+    belongs |= {engine.incoming.channel_id for engine in legs}
     by_id = {channel.id: channel for channel in channels}
     for call_id, found in remains.items():
         await _settle_remains(owner, call_id, found, by_id)
     for channel in missed(channels, ari.settings.application, names, frozenset(belongs)):
         _log.info("channel %s came while no events did", channel.id)
-        owner.take(_arrival(channel, ari.settings.application))
+        owner.take_missed(_arrival(channel, ari.settings.application))
 
 
 async def _settle_remains(
@@ -136,23 +152,24 @@ async def _settle_remains(
     bridge_id = found.call_bridge
     if (pair := found.talking) is not None and bridge_id is not None and pair[0] in by_id:
         caller, callee = pair
-        kept = {caller, callee, bridge_id}
-        owner.adopt(_incoming(by_id[caller], call_id), callee, bridge_id)
+        kept = {caller, callee, bridge_id, *found.anchors.values()}
+        owner.adopt(_incoming(by_id[caller], call_id), callee, bridge_id, found.anchors)
     ari = owner.ari
     for channel_id in {*found.channels, *found.members} - kept:
         _log.info("call %s: removing channel %s, left over", call_id, channel_id)
-        await _ignoring_absence(ari.channels.hangup(channel_id=channel_id))
+        await _removed(ari.channels.hangup(channel_id=channel_id))
     for object_id in set(found.bridges) - kept:
         _log.info("call %s: removing bridge %s, left over", call_id, object_id)
-        await _ignoring_absence(ari.bridges.destroy(bridge_id=object_id))
+        await _removed(ari.bridges.destroy(bridge_id=object_id))
 
 
-async def _ignoring_absence(removal: Awaitable[None]) -> None:
+async def _removed(removal: Awaitable[None]) -> None:
+    """Await a removal. What Asterisk refuses to remove must not keep us from our calls."""
     try:
         await removal
     except RequestFailedError as error:
-        if error.status != 404:  # noqa: PLR2004 - HTTP's own number
-            raise
+        if error.status != _NOT_FOUND:
+            _log.warning("not removed: %s", error)
 
 
 def _incoming(caller: models.Channel, call_id: CallId) -> IncomingCall:

@@ -147,8 +147,14 @@ class Client:
         if self._controller is not None:
             raise InvalidStateError("this client is connected")
         controller = Controller(self._settings, on_call=self._incoming)
-        await controller.open()
+        # Calls that waited for us are handed over while it opens.
         self._controller = controller
+        try:
+            await controller.open()
+        except BaseException:
+            self._controller = None
+            await self._handlers.close(HANDLER_SECONDS)
+            raise
 
     async def disconnect(self) -> None:
         """Leave. Parties who talk go on; a caller whom only the agent was with is hung up.

@@ -12,6 +12,8 @@ from bridge.model.errors import CallClosedError, CallerGoneError
 
 _log = logging.getLogger(__name__)
 
+_CANCEL_SECONDS = 1.0
+
 Handler = Callable[..., object]
 """Takes the call, or nothing; a function or a coroutine function."""
 
@@ -51,15 +53,26 @@ class Handlers:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self, within: float = 0.0) -> None:
-        """Wait ``within`` seconds for what still runs, then cancel it and wait for its end."""
-        own = asyncio.current_task()
-        tasks = [task for task in self._tasks if task is not own]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=within)
+        """Wait ``within`` seconds for what still runs, then cancel it and wait for its end.
+
+        A handler that does not let itself be cancelled is logged and left to itself.
+        """
+        late = await self._wait(within)
         for task in late:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        for task in await self._wait(_CANCEL_SECONDS):
+            _log.error("%s ignores its cancellation and is left behind", task.get_name())
+
+    async def _wait(self, seconds: float) -> list[asyncio.Task[None]]:
+        """Wait for all handlers, those included that start meanwhile; return who still runs."""
+        own = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while tasks := [task for task in self._tasks if task is not own]:
+            if (left := end - loop.time()) <= 0:
+                return tasks
+            await asyncio.wait(tasks, timeout=left)
+        return []
 
 
 def takes_argument(handler: Handler) -> bool:

@@ -53,7 +53,21 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Converge:
-    """Make Asterisk's objects such that ``audience`` holds → AudienceStands | AudienceFailed."""
+    """Make Asterisk's objects such that ``audience`` holds.
+
+    → AudienceStands | AudienceFailed | PartyGone, when one of the audience turns out to be gone.
+    """
+
+    audience: Audience
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Make them such that ``audience`` holds, as they did before something broke.
+
+    → AudienceStands | AudienceFailed, or no fact as long as Asterisk cannot be reached: what is
+    wanted did not change, and EventsMissed follows when it can. A failure is tried again by itself.
+    """
 
     audience: Audience
 
@@ -124,6 +138,7 @@ Effect: TypeAlias = (
     | Dial
     | HangUp
     | Converge
+    | Mend
     | SetRoute
     | TurnVoice
     | FinishVoice

@@ -90,7 +90,7 @@ class PartyGone:
 
 @dataclass(frozen=True, slots=True)
 class AudienceStands:
-    """Asterisk's objects are as the last Converge wanted them."""
+    """Asterisk's objects are as the last Converge or Mend wanted them."""
 
 
 @dataclass(frozen=True, slots=True)

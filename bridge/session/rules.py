@@ -21,6 +21,7 @@ from bridge.session.effects import (
     Effect,
     FinishVoice,
     HangUp,
+    Mend,
     Notice,
     Refuse,
     RingCaller,
@@ -147,7 +148,7 @@ def answer_failed(session: Session, event: inputs.AnswerFailed | inputs.Audience
     refused, effects = _refuse_awaiting(session, ErrorCode.REQUEST_FAILED, event.message)
     pending = replace(refused, phase=Phase.PENDING, parties=frozenset(), heard_by=frozenset())
     notice = Announce(Notice.ANSWER_FAILED, message=event.message)
-    return pending, (*effects, SetRoute(frozenset()), notice)
+    return pending, (SetRoute(frozenset()), Converge(pending.audience), *effects, notice)
 
 
 # --- connecting ---------------------------------------------------------------------------------
@@ -181,7 +182,9 @@ def callee_failed(session: Session, event: inputs.CalleeFailed) -> Step:
     """The callee cannot be had: the call is as it was before."""
     refused, effects = _refuse_awaiting(session, event.code, event.message, event.cause)
     back = replace(refused, phase=session.before_ringing)
-    return back, (*effects, Announce(Notice.CONNECT_FAILED, message=event.message))
+    # Mostly his leg is gone by itself; one that we gave up is not.
+    hang_up = HangUp(CALLEE, HangupCause.NO_ANSWER)
+    return back, (hang_up, *effects, Announce(Notice.CONNECT_FAILED, message=event.message))
 
 
 def join_failed(session: Session, event: Input) -> Step:
@@ -189,9 +192,11 @@ def join_failed(session: Session, event: Input) -> Step:
     match event:
         case inputs.AudienceFailed(message) | inputs.AnswerFailed(message):
             text = f"the callee answered and could not be joined: {message}"
+            code = ErrorCode.REQUEST_FAILED
         case _:
             text = "the callee hung up as he was being joined"
-    refused, effects = _refuse_awaiting(session, ErrorCode.CALL_FAILED, text)
+            code = ErrorCode.CALL_FAILED
+    refused, effects = _refuse_awaiting(session, code, text)
     was_alone = session.before_ringing is Phase.ANSWERED
     parties = ALONE if was_alone else frozenset()
     back = replace(refused, phase=session.before_ringing, parties=parties, heard_by=parties)
@@ -213,7 +218,7 @@ def voice_reached(session: Session, event: inputs.VoiceReached) -> Step:
 
 
 def voice_settled(session: Session, event: inputs.VoiceSettled) -> Step:
-    """Close the gates that the new mode does not need. The change is in effect."""
+    """Close the gates that the new mode does not need; when they are, it is in effect."""
     turning = _turning(session, event)
     if turning is None:
         return session, ()
@@ -221,10 +226,20 @@ def voice_settled(session: Session, event: inputs.VoiceSettled) -> Step:
         session,
         mode=turning.mode,
         heard_by=turning.mode.heard_by(session.parties),
-        turnings=tuple(t for t in session.turnings if t is not turning),
+        turnings=tuple(replace(t, settled=t.settled or t is turning) for t in session.turnings),
     )
-    notice = Announce(Notice.MODE_CHANGED, mode=turning.mode)
-    return now, (Converge(now.audience), Succeed(turning.token), notice)
+    return now, (Converge(now.audience),)
+
+
+def gates_stand(session: Session, event: Input) -> Step:
+    """A mode change whose gates are as they should be is done."""
+    del event
+    done = [t for t in session.turnings if t.settled]
+    rest = tuple(t for t in session.turnings if not t.settled)
+    effects: list[Effect] = []
+    for turning in done:
+        effects += [Succeed(turning.token), Announce(Notice.MODE_CHANGED, mode=turning.mode)]
+    return replace(session, turnings=rest), tuple(effects)
 
 
 def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
@@ -233,29 +248,36 @@ def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
     if turning is None:
         return session, ()
     rest = tuple(t for t in session.turnings if t is not turning)
-    silent = replace(session, mode=SPY, heard_by=frozenset(), turnings=rest)
     message = f"{event.message}; the agent is silent now"
-    return silent, (
-        SetRoute(frozenset()),
-        Converge(silent.audience),
-        Refuse(turning.token, ErrorCode.REQUEST_FAILED, message),
-        Announce(Notice.MODE_CHANGED, mode=SPY, message=message),
-    )
+    silent, effects = _fall_silent(replace(session, turnings=rest), message)
+    return silent, (Refuse(turning.token, ErrorCode.REQUEST_FAILED, message), *effects)
 
 
 def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:
     """What stands in Asterisk is not what was wanted: from now on nobody is to hear the agent."""
+    message = f"{event.message}; the agent is silent now"
+    refusals = tuple(
+        Refuse(t.token, ErrorCode.REQUEST_FAILED, message) for t in session.turnings if t.settled
+    )
+    rest = tuple(t for t in session.turnings if not t.settled)
+    silent, effects = _fall_silent(replace(session, turnings=rest), message)
+    return silent, (*refusals, *effects)
+
+
+def _fall_silent(session: Session, message: str) -> Step:
     if session.heard_by == frozenset() and session.mode == SPY:
         return session, ()
     silent = replace(session, mode=SPY, heard_by=frozenset())
-    notice = Announce(Notice.MODE_CHANGED, mode=SPY, message=event.message)
-    return silent, (SetRoute(frozenset()), Converge(silent.audience), notice)
+    # A mode change that is still under way sets the route, or fails and silences it, by itself.
+    route = () if session.turnings else (SetRoute(frozenset()),)
+    notice = Announce(Notice.MODE_CHANGED, mode=SPY, message=message)
+    return silent, (*route, Converge(silent.audience), notice)
 
 
-def mend_line(session: Session, event: Input) -> Step:
-    """Want the same again: the runtime finds the line missing and makes a new one."""
+def mend(session: Session, event: Input) -> Step:
+    """Want the same again: the runtime finds what is missing and makes it anew."""
     del event
-    return session, (Converge(session.audience),)
+    return session, (Mend(session.audience),)
 
 
 # --- leaving and ending -------------------------------------------------------------------------
@@ -305,9 +327,11 @@ def server_lost(session: Session, event: Input) -> Step:
     """Nothing can be said or done on this call any more; should the parties talk, they talk on."""
     del event
     message = "Asterisk is gone, or cannot be reached"
-    refused, effects = _refuse_awaiting(session, ErrorCode.SERVER_UNREACHABLE, message)
-    ended, more = _end(refused, EndReason.SERVER_LOST, None)
-    return ended, (*effects, *more)
+    code = ErrorCode.SERVER_UNREACHABLE
+    waiting, effects = _refuse_awaiting(session, code, message)
+    refused, more = _refuse_turnings(waiting, message, code)
+    ended, most = _end(refused, EndReason.SERVER_LOST, None)
+    return ended, (*effects, *more, *most)
 
 
 def torn_down(session: Session, event: Input) -> Step:
@@ -336,8 +360,10 @@ def _end(session: Session, reason: EndReason, cause: HangupCause | None) -> Step
     return ending, (*effects, TearDown(cause))
 
 
-def _refuse_turnings(session: Session, message: str) -> Step:
-    refusals = tuple(Refuse(t.token, ErrorCode.CALL_CLOSED, message) for t in session.turnings)
+def _refuse_turnings(
+    session: Session, message: str, code: ErrorCode = ErrorCode.CALL_CLOSED
+) -> Step:
+    refusals = tuple(Refuse(t.token, code, message) for t in session.turnings)
     return replace(session, turnings=()), refusals
 
 

@@ -53,6 +53,8 @@ class Turning:
 
     token: Token
     mode: ObserverMode
+    settled: bool = False
+    """All that was sent before was played; what is left is to close gates."""
 
 
 @dataclass(frozen=True, slots=True)
