@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.media.outbox import SILENT, Barrier, Frame, Outbox, Route
-from bridge.media.pacing import DEFAULT_LEAD, Correction, Pacer
+from bridge.media.pacing import DEFAULT_LEAD, Correction, Pacer, Refill
 from bridge.model.errors import CallClosedError
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ PLAYED_TIMEOUT: Final = 0.5
 
 _MARK_EVERY: Final = 1.0
 _MAX_DEPTH: Final = 4
+_MARK_AHEAD: Final = 0.010
+"""Seconds before a line's modelled end: a mark that comes after the end finds the next tick only,
+and by then late audio may be behind it that hides that the line ran dry."""
 
 
 class Outlet(Protocol):
@@ -63,6 +66,8 @@ class VoiceCounts:
     """How often Asterisk's queue was far deeper than modelled."""
     unplayed: int = 0
     """Lines flushed because a mark did not come back in time."""
+    refilled: int = 0
+    """How often speech that ran dry was held back to get a cushion."""
 
 
 @dataclass(slots=True)
@@ -82,8 +87,8 @@ class Voice:
     seconds: how much audio is buffered here; lead: seconds that Asterisk's queue is kept filled
     with. Lines come and go with ``add_line`` and ``remove_line``; their sockets stay the caller's
     to close. It starts silent. Must be made and used in one running event loop.
-    The first frame goes at once: speech sent in real time has no cushion at first, and gets it by
-    a hole or two of 20 ms in its first quarter of a second; what is sent faster has none.
+    The first frame goes at once: speech sent in real time has no cushion at first, and gets one
+    when it first comes late (see Refill); what is sent faster is never interrupted.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class Voice:
         self._lead = lead
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(audio_format, seconds=seconds)
+        self._refill = Refill()
         self._route: Route = SILENT
         self._lines: dict[str, _Line] = {}
         # Paces what is routed to lines that are all gone: said to nobody, in the same time.
@@ -147,8 +153,13 @@ class Voice:
         """
         if self._closed:
             raise CallClosedError("the observer has left the call: nothing can be said any more")
+        was_dry = not self._outbox.size_bytes
         taken = self._outbox.send(pcm, self._route)
         if taken:
+            if was_dry:
+                self.counts.refilled += self._refill.resume(
+                    self._loop.time(), self._dry_at(), self._format.seconds(taken)
+                )
             self._dry.clear()
             self._run()
         return taken
@@ -160,6 +171,7 @@ class Voice:
         """
         dropped = self.buffered_bytes
         self._outbox.clear()
+        self._refill.begin_anew()
         now = self._loop.time()
         for line in self._lines.values():
             self._flush(line, now)
@@ -194,6 +206,7 @@ class Voice:
         self._latest = token
         self._route = route
         self._outbox.barrier(token)
+        self._refill.begin_anew()
         self._dry.clear()
         self._run()
         try:
@@ -202,6 +215,7 @@ class Voice:
                 before = self._outbox.allowed
                 await prepare()
                 self._outbox.release(token, route)
+                self._refill.begin_anew()
                 self._reached.pop(token, None)
                 self._run()
                 await self._played(before - route)
@@ -277,7 +291,7 @@ class Voice:
         # A line that joins the route starts empty and is filled up while the others run deeper;
         # the deepest bounds how far.
         deep = max(pacer.due_at for pacer in pacers) - (_MAX_DEPTH - 1) * self._lead
-        return max(ready, shallow, deep)
+        return max(ready, shallow, deep, self._refill.until)
 
     def _busy_until(self) -> float:
         """When the lines that the head goes to will have run out."""
@@ -288,6 +302,11 @@ class Voice:
         """Lines of the route that take audio."""
         lines = [self._lines[key] for key in route if key in self._lines]
         return [line for line in lines if not line.outlet.closed and not line.outlet.xoff]
+
+    def _dry_at(self) -> float | None:
+        """The tick at which the first line of the route runs dry, as far as it was measured."""
+        ends = (line.pacer.measured_end for line in self._live(self._route))
+        return min((end for end in ends if end is not None), default=None)
 
     def _reach(self, token: int) -> None:
         """Tell the change that waits for this barrier, or pass it in silence if it failed."""
@@ -324,7 +343,10 @@ class Voice:
             self._nobody.sent(now)
 
     def _mark(self, line: _Line, now: float) -> asyncio.Future[float | None]:
-        """Ask when the frames so far were played, and correct the line's model by it."""
+        """Ask when the frames so far were played, and correct the line's model by it.
+
+        The answer is also how a line is seen to have run dry: nothing stood behind the mark.
+        """
         expected = line.pacer.queue_end
         sent = line.sent
         # A queue that has run dry answers at Asterisk's next tick: that says nothing of its end.
@@ -340,8 +362,12 @@ class Voice:
                 return
             if line.sent == sent:
                 line.unconfirmed = False
-            elif measures and line.pacer.correct(at - expected) is Correction.RESYNCED:
+                if measures:
+                    line.pacer.ran_dry(at)
+                return
+            if measures and line.pacer.correct(at - expected) is Correction.RESYNCED:
                 self.counts.resynced += 1
+            self._run()
 
         mark.add_done_callback(played)
         return mark
@@ -355,10 +381,10 @@ class Voice:
         for line in self._lines.values():
             if line.outlet.closed or not line.unconfirmed or line.mark is not None:
                 continue
-            if line.pacer.queue_end <= now:
+            if line.pacer.queue_end - _MARK_AHEAD <= now:
                 self._mark(line, now)
             else:
-                again.append(line.pacer.queue_end)
+                again.append(line.pacer.queue_end - _MARK_AHEAD)
         return min(again, default=None)
 
     def _flush(self, line: _Line, now: float) -> None:

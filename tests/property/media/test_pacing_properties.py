@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
+from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.media.pacing import Pacer
+from bridge.media.pacing import FIRST_REFILL, FRESH_AFTER, MOST_REFILL, Pacer, Refill
 
 FRAME = 0.020
+# As the far side hears them: what was held back is still said in the first part of a pause.
+PAUSES = st.floats(FRESH_AFTER + MOST_REFILL + 3 * FRAME, 4)
 
 
 @settings(max_examples=25, deadline=None)
@@ -52,3 +56,93 @@ def test_no_drift(ppm: int, phase: float, jitter: float, seed: int) -> None:
         now = max(now, pacer.due_at) + noise.uniform(0, jitter)
     assert shallowest >= 1
     assert deepest <= 6
+
+
+@dataclass
+class Far:
+    """Asterisk's queue, fed by a sender in real time as Voice does it."""
+
+    phase: float
+    pacer: Pacer = field(default_factory=Pacer)
+    refill: Refill = field(default_factory=Refill)
+    held: list[float] = field(default_factory=list)
+    """Arrivals that wait for the end of a refill."""
+    queued: list[float] = field(default_factory=list)
+    """When each frame came to Asterisk's queue."""
+    refills: int = 0
+
+    def arrive(self, now: float) -> None:
+        self.pass_on(now)
+        if not self.held:
+            self.refills += self.refill.resume(now, self.pacer.measured_end)
+        self.held.append(now)
+        self.pass_on(now)
+
+    def pass_on(self, now: float) -> None:
+        at = max(self.refill.until, self.held[0]) if self.held else now
+        while self.held and at <= now:
+            self.held.pop(0)
+            self.queued.append(at)
+            self.pacer.sent(at)
+            if self.pacer.measured_end is None:
+                # What Voice's first mark finds: the tick that follows the frame's own.
+                self.pacer.correct(self.tick_after(at) + FRAME - self.pacer.queue_end)
+
+    def tick_after(self, moment: float) -> float:
+        return self.phase + math.ceil((moment - self.phase) / FRAME) * FRAME
+
+    def holes(self) -> list[float]:
+        """Seconds of every interruption, oldest first."""
+        missing = []
+        playing = self.tick_after(self.queued[0])
+        for came in self.queued[1:]:
+            following = max(playing + FRAME, self.tick_after(came))
+            if following - playing > 1.5 * FRAME:
+                missing.append(following - playing - FRAME)
+            playing = following
+        return missing
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    phase=st.floats(0, FRAME),
+    drift=st.floats(0, 0.0015),
+    jitter=st.floats(0, 0.012),
+    seed=st.integers(0, 2**32),
+)
+def test_a_late_sender_is_interrupted_seldom(
+    phase: float, drift: float, jitter: float, seed: int
+) -> None:
+    """Ten seconds. What a slow clock leaves out has to be silence; it comes in few pieces."""
+    noise = random.Random(seed)  # noqa: S311 - jitter, no secret
+    far = Far(phase)
+    now = 1.0
+    for number in range(500):
+        due = 1.0 + number * (FRAME + drift)
+        now = max(now, due + (noise.uniform(-jitter, jitter) if number else 0))
+        far.arrive(now)
+    far.pass_on(now + 1)
+    assert far.queued[0] == 1.0
+    late = 500 * drift
+    assert len(far.holes()) <= 2 + late / (MOST_REFILL - 2 * jitter - 2 * FRAME)
+    assert max(far.holes(), default=0) <= MOST_REFILL + 3 * FRAME
+    if not drift:
+        assert len(far.holes()) <= 1
+        assert sum(far.holes()) <= FIRST_REFILL + 2 * FRAME
+
+
+@given(
+    pauses=st.lists(PAUSES, min_size=1, max_size=10),
+    phase=st.floats(0, FRAME),
+)
+def test_an_utterance_after_a_pause_is_never_held_back(pauses: list[float], phase: float) -> None:
+    far = Far(phase)
+    now = 1.0
+    starts = []
+    for pause in pauses:
+        starts.append(now)
+        for number in range(5):
+            far.arrive(now + number * FRAME)
+        now += 4 * FRAME + pause
+        far.pass_on(now)
+    assert set(starts) <= set(far.queued)

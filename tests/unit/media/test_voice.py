@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -105,6 +106,53 @@ def test_speech_in_real_time_in_chunks_of_any_size_has_a_gap_at_most_at_its_begi
         last = max(index for index, pcm in enumerate(played) if pcm is not None)
         assert None not in played[first + 1 + chunk_ms // 10 : last]
         assert scene.caller.gaps <= 1 + chunk_ms // 20
+
+    virtual(scenario)
+
+
+@pytest.mark.parametrize(("late_ms", "most"), [(0.1, 2), (0.4, 3), (1.0, 5)])
+def test_a_sender_whose_clock_is_slow_is_interrupted_seldom(
+    virtual: Virtual, far_queue: type[FarQueue], late_ms: float, most: int
+) -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        scene = Scene(loop, far_queue)
+        await scene.speak_to(BOTH)
+        audio = speech(500)
+        for start in range(0, len(audio), FRAME):
+            scene.voice.send(audio[start : start + FRAME])
+            await asyncio.sleep(0.020 + late_ms / 1000)
+        await scene.close()
+        for line in (scene.caller, scene.callee):
+            assert joined(line.frames) == audio
+            played = [pcm is not None for _, pcm in line.played]
+            edges = sum(one and not other for one, other in pairwise(played))
+            assert edges - 1 <= most
+        assert scene.voice.counts.refilled <= most
+
+    virtual(scenario)
+
+
+def test_a_late_sender_who_pauses_is_heard_at_once_again(
+    virtual: Virtual, far_queue: type[FarQueue]
+) -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        scene = Scene(loop, far_queue)
+        await scene.speak_to(CALLER)
+        for _ in range(60):
+            scene.voice.send(speech(1))
+            await asyncio.sleep(0.021)
+        assert scene.voice.counts.refilled >= 1
+        await asyncio.sleep(0.5)
+        again = loop.time()
+        scene.voice.send(speech(1, first=9000))
+        assert scene.caller.sent[-1] == (again, speech(1, first=9000))
+        # Nor is the first word of another mode, however soon it comes.
+        await asyncio.sleep(0.030)
+        await scene.speak_to(BOTH)
+        again = loop.time()
+        scene.voice.send(speech(1, first=9500))
+        assert scene.caller.sent[-1] == (again, speech(1, first=9500))
+        await scene.close()
 
     virtual(scenario)
 
