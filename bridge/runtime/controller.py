@@ -232,9 +232,9 @@ class Controller:
             case events.StasisEnd(channel=channel):
                 if engine := self._engine_of(channel.id):
                     engine.channel_left(channel.id)
-            case events.ChannelHangupRequest(channel=channel, cause=cause):
+            case events.ChannelHangupRequest(channel=channel, cause=cause, soft=soft):
                 if engine := self._engine_of(channel.id):
-                    engine.hangup_requested(channel.id, cause or 0)
+                    engine.hangup_requested(channel.id, cause or 0, soft=bool(soft))
             case events.ChannelStateChange(channel=channel):
                 if channel.state == "Up" and (engine := self._engine_of(channel.id)):
                     engine.channel_up(channel.id)

@@ -152,9 +152,15 @@ class CallEngine:
         failure = self._dialling.failed(cause, text) if party == CALLEE else None
         self.post(failure or inputs.PartyGone(party, cause))
 
-    def hangup_requested(self, channel_id: str, cause: int) -> None:
-        """A channel is about to end. cause: Q.850."""
-        self._hangups[channel_id] = cause
+    def hangup_requested(self, channel_id: str, cause: int, *, soft: bool) -> None:
+        """A channel is about to end. cause: Q.850, except in a ``soft`` request.
+
+        That one is Asterisk's own doing, and its cause a flag (main/channel.c, ast_softhangup).
+        """
+        if not soft:
+            self._hangups[channel_id] = cause
+        elif not (self._dialling.ringing and self.executor.party_of(channel_id) == CALLEE):
+            self._hangups[channel_id] = HangupCause.NORMAL
 
     def channel_left(self, channel_id: str) -> None:
         """A leg left the application: it was hung up, or somebody sent it elsewhere.
