@@ -11,13 +11,14 @@ from bridge.model.errors import CallClosedError
 from bridge.sdk import ActiveCall
 
 FRAME_SECONDS = 0.020
-AHEAD_FRAMES = 2
+AHEAD_FRAMES = 3
+"""With the one that plays, as much as is sent on to Asterisk at once: more would wait here."""
 
 
 class ToneAgent:
     """Speaks and listens on one call.
 
-    The tone is continuous in phase and sent in real time, two frames ahead, so that a late event
+    The tone is continuous in phase and sent in real time, three frames ahead, so that a late event
     loop is not taken for a fault of the line.
     """
 

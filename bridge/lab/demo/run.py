@@ -6,7 +6,8 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import soundfile
 
 from bridge.ari import AriConnection, AriSettings
 from bridge.lab.asterisk import Instance, InstanceInfo
-from bridge.lab.demo.ears import Ear, FrameEar, PhoneEar
+from bridge.lab.demo.ears import FrameEar, PhoneEar
 from bridge.lab.demo.result import (
     ABSENT_BELOW_DB,
     ABSENT_BELOW_G711_DB,
@@ -28,23 +29,55 @@ from bridge.lab.demo.story import STEPS, Step
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Codec, Phone, PhoneSettings, Tone, start_phone
+from bridge.model.errors import BadArgumentError
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall, Client, events
 
 SENT_DBFS = -15.0
 RATE = 16000
-
-PHONE_TONES = {
-    CALLER: TONES["caller"],
-    CALLEE: TONES["callee"],
-    AGENT: TONES["agent"],
-}
-DIRECT_TONES = {
-    CALLER: TONES["other_caller"],
-    CALLEE: TONES["other_callee"],
-    AGENT: TONES["other_agent"],
-}
 Tell = Callable[[str], None]
+Tones = Mapping[Participant, float]
+"""Hz of every voice of one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who plays one story: two phones, and beside them two parties who are heard directly."""
+
+    caller: str
+    """The phone's number; so with the others."""
+    callee: str
+    tones: Tones
+    direct_caller: str
+    direct_callee: str
+    direct_tones: Tones
+
+
+def _voices(caller: str, callee: str, agent: str) -> Tones:
+    return {CALLER: TONES[caller], CALLEE: TONES[callee], AGENT: TONES[agent]}
+
+
+CASTS = (
+    Cast(
+        caller="1001",
+        callee="1002",
+        tones=_voices("caller", "callee", "agent"),
+        direct_caller="1004",
+        direct_callee="1003",
+        direct_tones=_voices("other_caller", "other_callee", "other_agent"),
+    ),
+    # There are tones for three calls. The fourth has those of the second in other roles: what
+    # leaked between them would be heard in one step or another where it must not be.
+    Cast(
+        caller="1005",
+        callee="1006",
+        tones=_voices("supervisor", "observer", "consult"),
+        direct_caller="1008",
+        direct_callee="1007",
+        direct_tones=_voices("other_callee", "other_agent", "other_caller"),
+    ),
+)
+"""Casts that can play at once on one Asterisk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +90,8 @@ class DemoSettings:
     """Parties whose phones send no RTP at all."""
     keep: Path | None = None
     """Where the recordings and the timeline are left."""
+    steps: tuple[Step, ...] = STEPS
+    """The story."""
 
     @property
     def limits(self) -> Limits:
@@ -70,111 +105,214 @@ async def run_demo(instance: Instance, settings: DemoSettings, tell: Tell) -> De
 
     Raises LabError, ServerError or CallError when it could not be told to its end.
     """
-    with tempfile.TemporaryDirectory(prefix="callbridge-demo-") as folder:
-        recordings = Path(folder)
-        async with AsyncExitStack() as stack:
-            stages = await _set_up(stack, instance.info, settings, recordings, tell)
-            await _tell_story(stages, tell)
-            await asyncio.gather(*(stage.aclose() for stage in stages))
-        tell("measuring what was heard")
-        result = await asyncio.to_thread(_measure, instance.info.version, settings, stages)
-        if settings.keep is not None:
-            await asyncio.to_thread(_keep, settings.keep, recordings, stages[0], result)
+    [result] = await run_demos(instance, [settings], tell)
     return result
 
 
-async def _set_up(
-    stack: AsyncExitStack,
-    info: InstanceInfo,
-    settings: DemoSettings,
-    recordings: Path,
-    tell: Tell,
-) -> tuple[Stage, Stage]:
-    """Place both calls; return them with ears at their parties."""
-    direct_ids: set[str] = set()
-    client = await stack.enter_async_context(
-        Client(
-            info.ari.url,
-            info.ari.username,
-            info.ari.password,
-            sample_rate=RATE,
-            route=lambda call: (
-                CALLEE_ENDPOINT if call.call_id in direct_ids else call.callee_number
-            ),
+async def run_demos(
+    instance: Instance, stories: Sequence[DemoSettings], tell: Tell
+) -> list[DemoResult]:
+    """Tell several stories at once; raises as ``run_demo`` does.
+
+    Raises BadArgumentError for more than there are CASTS.
+    """
+    if len(stories) > len(CASTS):
+        raise BadArgumentError(f"{len(stories)} stories at once: there are {len(CASTS)} casts")
+    with tempfile.TemporaryDirectory(prefix="callbridge-demo-") as folder:
+        theatres = [
+            Theatre(instance.info, settings, cast, Path(folder) / cast.caller)
+            for settings, cast in zip(stories, CASTS, strict=False)
+        ]
+        async with AsyncExitStack() as stack:
+            desk = await _open_desk(stack, instance.info)
+            for theatre in theatres:
+                await theatre.set_up(stack, desk, tell)
+            await asyncio.gather(*(theatre.play(tell) for theatre in theatres))
+        tell("measuring what was heard")
+        return [await asyncio.to_thread(theatre.measure, theatres) for theatre in theatres]
+
+
+class Desk:
+    """Takes all incoming calls and hands each to the theatre whose caller placed it."""
+
+    def __init__(self) -> None:
+        self._arrivals: defaultdict[str, asyncio.Queue[ActiveCall]] = defaultdict(asyncio.Queue)
+
+    def take(self, call: ActiveCall) -> None:
+        """Put a call down for whoever waits for its caller."""
+        self._arrivals[call.caller_number].put_nowait(call)
+
+    async def next_call(self, caller_number: str) -> ActiveCall:
+        """Wait for a call from this number. Raises TimeoutError."""
+        async with asyncio.timeout(5):
+            return await self._arrivals[caller_number].get()
+
+    @staticmethod
+    def route(call: ActiveCall) -> str:
+        """Say whom a call is connected to: phones to phones, direct parties to direct parties."""
+        direct = {cast.direct_caller for cast in CASTS}
+        return CALLEE_ENDPOINT if call.caller_number in direct else call.callee_number
+
+
+async def _open_desk(stack: AsyncExitStack, info: InstanceInfo) -> Desk:
+    desk = Desk()
+    ari = info.ari
+    client = Client(ari.url, ari.username, ari.password, sample_rate=RATE, route=desk.route)
+    client.on(events.INCOMING_CALL, desk.take)
+    await stack.enter_async_context(client)
+    return desk
+
+
+class Theatre:
+    """One story with its cast: a call of phones and one of direct parties, step by step."""
+
+    def __init__(
+        self, info: InstanceInfo, settings: DemoSettings, cast: Cast, recordings: Path
+    ) -> None:
+        self._info = info
+        self._settings = settings
+        self._cast = cast
+        self._recordings = recordings
+        self._stages: list[Stage] = []
+
+    @property
+    def tones(self) -> frozenset[float]:
+        """All voices of both calls, Hz."""
+        return frozenset({*self._cast.tones.values(), *self._cast.direct_tones.values()})
+
+    async def set_up(self, stack: AsyncExitStack, desk: Desk, tell: Tell) -> None:
+        """Place both calls, with ears at their parties."""
+        self._recordings.mkdir()
+        self._stages = [
+            await self._phone_stage(stack, desk, tell),
+            await self._direct_stage(stack, desk, tell),
+        ]
+
+    async def play(self, tell: Tell) -> None:
+        """Tell the story to its end."""
+        for step in self._settings.steps:
+            tell(step.name)
+            since = [await stage.perform(step) for stage in self._stages]
+            await asyncio.gather(
+                *(stage.settle(step, at) for stage, at in zip(self._stages, since, strict=True))
+            )
+        await asyncio.gather(*(stage.aclose() for stage in self._stages))
+
+    def measure(self, theatres: Sequence[Theatre]) -> DemoResult:
+        """Return what was heard, when the phones have stopped. theatres: all that played at once.
+
+        Raises OSError where the recordings cannot be kept.
+        """
+        phones, direct = self._stages
+        everywhere = frozenset().union(*(theatre.tones for theatre in theatres))
+        steps = tuple(
+            StepResult(
+                step=step,
+                silent=self._settings.silent,
+                limits=self._settings.limits,
+                phones=phones.measure(index, everywhere),
+                direct=direct.measure(index, everywhere),
+            )
+            for index, step in enumerate(self._settings.steps)
         )
-    )
-    arrivals: asyncio.Queue[ActiveCall] = asyncio.Queue()
-    client.on(events.INCOMING_CALL, arrivals.put_nowait)
-    tell("starting two softphones")
-    caller, callee = await asyncio.gather(
-        *(
-            stack.enter_async_context(_phone(info, settings, who, number, recordings))
-            for who, number in ((CALLER, "1001"), (CALLEE, "1002"))
+        result = DemoResult(
+            asterisk=self._info.version,
+            codec=self._settings.codec.value,
+            tones=self._cast.tones,
+            sent_dbfs=SENT_DBFS,
+            steps=steps,
         )
-    )
-    for who, phone in ((CALLER, caller), (CALLEE, callee)):
-        if who in settings.silent:
-            await phone.mute(on=True)
-    tell("1001 calls 1002")
-    await caller.call("1002")
-    call = await _next(arrivals)
-    phone_ears: dict[Participant, Ear] = {
-        CALLER: PhoneEar(caller, recordings / "caller.wav", RATE),
-        CALLEE: PhoneEar(callee, recordings / "callee.wav", RATE),
-    }
-    phones = Stage(
-        call,
-        tones=PHONE_TONES,
-        sent_dbfs=SENT_DBFS,
-        rate=RATE,
-        ears=phone_ears,
-        silent=settings.silent,
-    )
-    tell("beside it a call that is heard without phones, to the frame")
-    direct = await _direct_stage(stack, info, arrivals, direct_ids)
-    return phones, direct
+        if self._settings.keep is not None:
+            _keep(self._settings.keep, self._recordings, phones, result)
+        return result
 
+    async def _phone_stage(self, stack: AsyncExitStack, desk: Desk, tell: Tell) -> Stage:
+        tell("starting two softphones")
+        cast = self._cast
+        caller, callee = await asyncio.gather(
+            *(
+                stack.enter_async_context(self._phone(who, number))
+                for who, number in ((CALLER, cast.caller), (CALLEE, cast.callee))
+            )
+        )
+        for who, phone in ((CALLER, caller), (CALLEE, callee)):
+            if who in self._settings.silent:
+                await phone.mute(on=True)
+        tell(f"{cast.caller} calls {cast.callee}")
+        await caller.call(cast.callee)
+        return Stage(
+            await desk.next_call(cast.caller),
+            tones=cast.tones,
+            sent_dbfs=SENT_DBFS,
+            rate=RATE,
+            ears={
+                CALLER: PhoneEar(caller, self._recordings / "caller.wav", RATE),
+                CALLEE: PhoneEar(callee, self._recordings / "callee.wav", RATE),
+            },
+            silent=self._settings.silent,
+        )
 
-async def _direct_stage(
-    stack: AsyncExitStack,
-    info: InstanceInfo,
-    arrivals: asyncio.Queue[ActiveCall],
-    direct_ids: set[str],
-) -> Stage:
-    """Place a call between two parties whose audio Asterisk hands over directly."""
-    caller = await DirectParty.call(
-        info.ari, "1003", tone=Tone(DIRECT_TONES[CALLER], SENT_DBFS), caller_number="1004"
-    )
-    stack.push_async_callback(caller.hangup)
-    call = await _next(arrivals)
-    direct_ids.add(call.call_id)
-    observer = AriConnection(
-        AriSettings(info.ari.url, info.ari.username, info.ari.password, "callbridge-lab"),
-        on_event=lambda _event: None,
-    )
-    await observer.open()
-    stack.push_async_callback(observer.close)
-    callee: list[DirectParty] = []
+    async def _direct_stage(self, stack: AsyncExitStack, desk: Desk, tell: Tell) -> Stage:
+        """Place a call between two parties whose audio Asterisk hands over directly."""
+        tell("beside it a call that is heard without phones, to the frame")
+        cast, ari = self._cast, self._info.ari
+        caller = await DirectParty.call(
+            ari,
+            cast.direct_callee,
+            tone=Tone(cast.direct_tones[CALLER], SENT_DBFS),
+            caller_number=cast.direct_caller,
+        )
+        stack.push_async_callback(caller.hangup)
+        call = await desk.next_call(cast.direct_caller)
+        observer = AriConnection(
+            AriSettings(ari.url, ari.username, ari.password, f"callbridge-lab-{cast.caller}"),
+            on_event=lambda _event: None,
+        )
+        await observer.open()
+        stack.push_async_callback(observer.close)
+        callee: list[DirectParty] = []
 
-    async def pick_up(step: Step) -> None:
-        if step.command is not ActiveCall.connect:
-            return
-        channel_id = await callee_channel(observer, call)
-        tone = Tone(DIRECT_TONES[CALLEE], SENT_DBFS)
-        callee.append(await DirectParty.answer(info.ari, channel_id, tone=tone))
-        stack.push_async_callback(callee[0].hangup)
+        async def pick_up(step: Step) -> None:
+            if step.command is not ActiveCall.connect:
+                return
+            channel_id = await callee_channel(observer, call)
+            tone = Tone(cast.direct_tones[CALLEE], SENT_DBFS)
+            callee.append(await DirectParty.answer(ari, channel_id, tone=tone))
+            stack.push_async_callback(callee[0].hangup)
 
-    return Stage(
-        call,
-        tones=DIRECT_TONES,
-        sent_dbfs=SENT_DBFS,
-        rate=RATE,
-        ears={
-            CALLER: FrameEar(lambda: caller.frames, RATE),
-            CALLEE: FrameEar(lambda: callee[0].frames if callee else [], RATE),
-        },
-        meanwhile=pick_up,
-    )
+        return Stage(
+            call,
+            tones=cast.direct_tones,
+            sent_dbfs=SENT_DBFS,
+            rate=RATE,
+            ears={
+                CALLER: FrameEar(lambda: caller.frames, RATE),
+                CALLEE: FrameEar(lambda: callee[0].frames if callee else [], RATE),
+            },
+            meanwhile=pick_up,
+        )
+
+    @asynccontextmanager
+    async def _phone(self, who: Participant, number: str) -> AsyncIterator[Phone]:
+        info, settings = self._info, self._settings
+        password = next(a.password for a in info.accounts if a.number == number)
+        phone = await start_phone(
+            PhoneSettings(
+                number=number,
+                password=password,
+                host=info.sip.host,
+                port=info.sip.port,
+                codec=settings.codec,
+                source=Tone(self._cast.tones[who], SENT_DBFS),
+                silence_suppression=who in settings.silent,
+                record=self._recordings / f"{who}.wav",
+                sample_rate_hz=RATE,
+            )
+        )
+        try:
+            yield phone
+        finally:
+            await phone.stop()
 
 
 async def callee_channel(observer: AriConnection, call: ActiveCall) -> str:
@@ -185,65 +323,6 @@ async def callee_channel(observer: AriConnection, call: ActiveCall) -> str:
                 if call.call_id in channel.id and channel.id.rpartition("-")[0].endswith(CALLEE):
                     return channel.id
             await asyncio.sleep(0.005)
-
-
-async def _next(arrivals: asyncio.Queue[ActiveCall]) -> ActiveCall:
-    async with asyncio.timeout(5):
-        return await arrivals.get()
-
-
-@asynccontextmanager
-async def _phone(
-    info: InstanceInfo, settings: DemoSettings, who: Participant, number: str, recordings: Path
-) -> AsyncIterator[Phone]:
-    password = next(a.password for a in info.accounts if a.number == number)
-    phone = await start_phone(
-        PhoneSettings(
-            number=number,
-            password=password,
-            host=info.sip.host,
-            port=info.sip.port,
-            codec=settings.codec,
-            source=Tone(PHONE_TONES[who], SENT_DBFS),
-            silence_suppression=who in settings.silent,
-            record=recordings / f"{who}.wav",
-            sample_rate_hz=RATE,
-        )
-    )
-    try:
-        yield phone
-    finally:
-        await phone.stop()
-
-
-async def _tell_story(stages: tuple[Stage, Stage], tell: Tell) -> None:
-    for step in STEPS:
-        tell(step.name)
-        since = [await stage.perform(step) for stage in stages]
-        await asyncio.gather(
-            *(stage.settle(step, at) for stage, at in zip(stages, since, strict=True))
-        )
-
-
-def _measure(version: str, settings: DemoSettings, stages: tuple[Stage, Stage]) -> DemoResult:
-    phones, direct = stages
-    steps = tuple(
-        StepResult(
-            step=step,
-            silent=settings.silent,
-            limits=settings.limits,
-            phones=phones.measure(index, DIRECT_TONES),
-            direct=direct.measure(index, PHONE_TONES),
-        )
-        for index, step in enumerate(STEPS)
-    )
-    return DemoResult(
-        asterisk=version,
-        codec=settings.codec.value,
-        tones=PHONE_TONES,
-        sent_dbfs=SENT_DBFS,
-        steps=steps,
-    )
 
 
 def _keep(folder: Path, recordings: Path, phones: Stage, result: DemoResult) -> None:

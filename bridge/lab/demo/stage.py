@@ -97,8 +97,8 @@ class Stage:
         if self._agent is not None:
             await self._agent.aclose()
 
-    def measure(self, index: int, foreign: Mapping[Participant, float]) -> Measured:
-        """Return what was heard in the step. foreign: tones of other calls, Hz."""
+    def measure(self, index: int, everywhere: frozenset[float]) -> Measured:
+        """Return what was heard in the step. everywhere: tones of all calls of the time, Hz."""
         now = self._performed[index]
         windows = {who: self._window(who, now) for who in now.step.listeners}
         hears, strange = {}, {}
@@ -106,9 +106,8 @@ class Stage:
             pcm, rate = self._cut(who, windows[who]), self._ears[who].rate
             heard = levels(pcm, rate, {speaker: self.tones[speaker] for speaker in ALL})
             hears[who] = {speaker: heard[speaker] for speaker in ALL}
-            strange[who] = max(
-                levels(pcm, rate, {str(k): hz for k, hz in foreign.items()}).values()
-            )
+            foreign = everywhere - set(self.tones.values())
+            strange[who] = max(levels(pcm, rate, {str(hz): hz for hz in foreign}).values())
         return Measured(
             hears=hears,
             heard_after_ms=self._heard_after(index),

@@ -1,0 +1,122 @@
+"""Who hears whom in every step of a call: every listener, every voice, present and absent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from bridge.lab.asterisk import Instance
+from bridge.lab.demo import DemoResult, DemoSettings, run_demos
+from bridge.lab.demo.result import Measured
+from bridge.lab.demo.story import STEPS
+from bridge.lab.phones import Codec
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.sdk import ActiveCall
+from tests.support.pbx import Pbx
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+
+SENT_DBFS = -15.0
+NOBODY: frozenset[Participant] = frozenset()
+
+EXPECTED: tuple[Mapping[Participant, set[Participant]], ...] = (
+    {CALLER: {AGENT}, AGENT: {CALLER}},
+    {CALLER: {CALLEE, AGENT}, CALLEE: {CALLER, AGENT}, AGENT: {CALLER, CALLEE}},
+    {CALLER: {CALLEE}, CALLEE: {CALLER}, AGENT: {CALLER, CALLEE}},
+    {CALLER: {CALLEE}, CALLEE: {CALLER, AGENT}, AGENT: {CALLER, CALLEE}},
+    {CALLER: {CALLEE, AGENT}, CALLEE: {CALLER}, AGENT: {CALLER, CALLEE}},
+    {CALLER: {CALLEE}, CALLEE: {CALLER}, AGENT: {CALLER, CALLEE}},
+    {CALLER: {CALLEE}, CALLEE: {CALLER}},
+)
+"""Whom each listener hears: alone, barge, spy, whisper to callee, to caller, spy, agent gone."""
+
+ABSENT_DB = {
+    Codec.L16_16000: 60.0,
+    Codec.L16_8000: 60.0,
+    Codec.G722: 60.0,
+    Codec.PCMU: 40.0,
+    Codec.PCMA: 40.0,
+}
+
+PAIRS = (
+    ((Codec.L16_16000, NOBODY), (Codec.G722, {CALLER})),
+    ((Codec.PCMU, {CALLEE}), (Codec.PCMA, {CALLER, CALLEE})),
+    ((Codec.L16_8000, NOBODY), (Codec.PCMU, NOBODY)),
+    ((Codec.G722, NOBODY), (Codec.L16_16000, {CALLER, CALLEE})),
+)
+"""Two stories at once, which is four calls: codec of the phones, and who of them sends no RTP."""
+
+
+def wrong_cells(
+    call: str, measured: Measured, expected: Mapping[Participant, set[Participant]], below_db: float
+) -> list[str]:
+    """Compare every listener and every voice with what must be; return those that differ."""
+    assert set(measured.hears) == set(expected)
+    wrong = []
+    for listener, levels in measured.hears.items():
+        assert set(levels) == {CALLER, CALLEE, AGENT}
+        for speaker, level in levels.items():
+            present = speaker in expected[listener]
+            holds = abs(level - SENT_DBFS) <= 3.0 if present else level <= SENT_DBFS - below_db
+            if not holds:
+                wrong.append(f"{call}: {listener} hears {speaker} at {level:.1f} dBFS")
+        if measured.other_calls[listener] > SENT_DBFS - below_db:
+            wrong.append(f"{call}: {listener} hears another call")
+    return wrong
+
+
+def check(result: DemoResult, codec: Codec, silent: set[Participant]) -> None:
+    assert len(result.steps) == len(EXPECTED)
+    for step, expected in zip(result.steps, EXPECTED, strict=True):
+        audible = {listener: voices - silent for listener, voices in expected.items()}
+        wrong = [
+            *wrong_cells("phones", step.phones, audible, ABSENT_DB[codec]),
+            *wrong_cells("direct", step.direct, expected, 60.0),
+        ]
+        assert wrong == [], step.step.name
+        assert step.ok
+        assert dict(step.direct.lost_frames) == dict.fromkeys(expected, 0), step.step.name
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(codec.value for codec, _ in pair))
+async def test_every_voice_is_heard_by_whom_it_is_meant_for_and_by_nobody_else(
+    pbx: Pbx, pair: tuple[tuple[Codec, set[Participant]], ...]
+) -> None:
+    results = await tell(
+        pbx.instance, [DemoSettings(codec=codec, silent=frozenset(who)) for codec, who in pair]
+    )
+    for result, (codec, who) in zip(results, pair, strict=True):
+        check(result, codec, set(who))
+
+
+async def test_a_story_that_goes_otherwise_is_seen_to_do_so(pbx: Pbx) -> None:
+    """Without this, all tests above might only show that the measurement is deaf."""
+    barging = replace(STEPS[2], command=ActiveCall.barge)
+    wrong_ear = replace(STEPS[3], command=lambda call: call.whisper(to="caller"))
+    stays = replace(STEPS[6], command=ActiveCall.spy)
+    loud, swapped = await tell(
+        pbx.instance,
+        [
+            DemoSettings(steps=(*STEPS[:2], barging, STEPS[6])),
+            DemoSettings(steps=(*STEPS[:2], STEPS[2], wrong_ear, stays)),
+        ],
+    )
+    assert [step.ok for step in loud.steps] == [True, True, False, True]
+    assert cells(loud, 2) == {(CALLER, AGENT), (CALLEE, AGENT)}
+    # Of one who stays on the call and is silent nothing is heard: that is no wrong cell.
+    assert [step.ok for step in swapped.steps] == [True, True, True, False, True]
+    assert cells(swapped, 3) == {(CALLER, AGENT), (CALLEE, AGENT)}
+    for result, index in ((loud, 2), (swapped, 3)):
+        measured = result.steps[index].direct
+        assert wrong_cells("direct", measured, EXPECTED[index], 60.0) != []
+
+
+async def tell(instance: Instance, stories: list[DemoSettings]) -> list[DemoResult]:
+    return await run_demos(instance, stories, lambda _text: None)
+
+
+def cells(result: DemoResult, index: int) -> set[tuple[str, str]]:
+    """Return (listener, speaker) of the cells that are wrong, on whichever call."""
+    return {(listener, speaker) for _, listener, speaker, _ in result.steps[index].wrong}
