@@ -101,11 +101,16 @@ class CallEngine:
         self._tokens = count(1)
         self._waiting: dict[Token, asyncio.Future[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
+        self._speaking: set[asyncio.Task[None]] = set()
+        """Those errands that are about the agent's voice."""
+        self._ended: dict[Participant, int] = {}
+        """Parties whose legs were told to have ended, in that order, with their causes."""
+        self._leg_ended = asyncio.Event()
         self._hangups: dict[str, int] = {}
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._told = False
-        executor.on_leg_gone = self._leg_gone
+        executor.on_leg_gone = self._leg_missing
 
     def post(self, event: Input) -> None:
         """Tell the call that something happened."""
@@ -141,16 +146,18 @@ class CallEngine:
         party = self.executor.party_of(channel_id)
         stood = self.executor.channel_gone(channel_id)
         if party is not None:
-            self._leg_gone(party, cause, text)
+            self._ended[party] = cause
+            self._leg_ended.set()
+            failure = self._dialling.failed(cause, text) if party == CALLEE else None
+            self.post(failure or inputs.PartyGone(party, cause))
         elif stood:
             # Snoops end with their leg, whose own end is reported a moment later.
             asyncio.get_running_loop().call_later(_MEND_SECONDS, self.post, inputs.EventsMissed())
 
-    def _leg_gone(
-        self, party: Participant, cause: int = HangupCause.NORMAL, text: str = ""
-    ) -> None:
-        failure = self._dialling.failed(cause, text) if party == CALLEE else None
-        self.post(failure or inputs.PartyGone(party, cause))
+    def _leg_missing(self, channel_id: str) -> None:
+        """A leg is not there any more; its event, which knows why, is most likely on its way."""
+        loop = asyncio.get_running_loop()
+        loop.call_later(_LEFT_SECONDS, self.channel_gone, channel_id, HangupCause.NORMAL)
 
     def hangup_requested(self, channel_id: str, cause: int, *, soft: bool) -> None:
         """A channel is about to end. cause: Q.850, except in a ``soft`` request.
@@ -242,6 +249,7 @@ class CallEngine:
             case effects.RingCaller():
                 await self._ring_caller()
             case effects.Dial(endpoint, seconds):
+                self._ended.pop(CALLEE, None)
                 return await self._dialling.dial(self.incoming, endpoint, seconds)
             case effects.HangUp(party, cause):
                 self._dialling.stop()
@@ -253,9 +261,9 @@ class CallEngine:
             case effects.SetRoute(parties):
                 self._set_route(parties)
             case effects.TurnVoice() if self.agent is not None:
-                self._errand(self._turn_voice(self.agent.voice, effect))
+                self._speaking.add(self._errand(self._turn_voice(self.agent.voice, effect)))
             case effects.FinishVoice(cut):
-                self._errand(self._finish_voice(cut=cut))
+                self._speaking.add(self._errand(self._finish_voice(cut=cut)))
             case effects.TearDown(cause):
                 return [await self._tear_down(cause)]
             case effects.Succeed(token):
@@ -291,10 +299,16 @@ class CallEngine:
                 return []
             return [inputs.AudienceFailed(str(error))]
         self._failures = 0
-        gone = [party for party in audience.parties if self.executor.channel_of(party) is None]
-        if gone:
-            return [inputs.PartyGone(min(gone, key=_caller_first), HangupCause.NORMAL)]
+        if any(self.executor.channel_of(party) is None for party in audience.parties):
+            return [await self._first_to_go(audience.parties)]
         return [inputs.AudienceStands()]
+
+    async def _first_to_go(self, parties: frozenset[Participant]) -> Input:
+        """Return who of ``parties`` went first; the last to go may have been released by us."""
+        while not (gone := [party for party in self._ended if party in parties]):
+            self._leg_ended.clear()
+            await self._leg_ended.wait()
+        return inputs.PartyGone(gone[0], self._ended[gone[0]])
 
     async def _mend(self, audience: Audience) -> list[Input]:
         if not self._ari.state.is_up:
@@ -334,6 +348,7 @@ class CallEngine:
             self._errand(self._release.tie(caller, (callee, self._dialling.callee_name)))
 
     async def _end_agent(self) -> None:
+        await _cancelled(self._speaking)
         if self.agent is not None:
             await self.agent.aclose()
 
@@ -342,11 +357,12 @@ class CallEngine:
     def _set_route(self, parties: frozenset[Participant]) -> None:
         """Route what is sent from now on; to nobody means: and drop what was not yet played."""
         if self.agent is not None:
-            self._errand(
-                self.agent.voice.change(
-                    frozenset(parties), prepare=_nothing, settle=_nothing, cut=not parties
-                )
+            # Its first step runs before whoever waits for the command goes on: what is sent then
+            # takes the new route.
+            change = self.agent.voice.change(
+                frozenset(parties), prepare=_nothing, settle=_nothing, cut=not parties
             )
+            self._speaking.add(self._errand(change))
 
     async def _turn_voice(self, voice: Voice, turn: effects.TurnVoice) -> None:
         try:
@@ -374,17 +390,17 @@ class CallEngine:
 
     # --- owning and settling ------------------------------------------------------------------
 
-    def _errand(self, work: Coroutine[None, None, None]) -> None:
+    def _errand(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Do something beside the mailbox, owned by this call."""
         task = asyncio.create_task(work, name=f"call {self.incoming.call_id}")
         self._errands.add(task)
         task.add_done_callback(self._errand_done)
+        return task
 
     def _errand_done(self, task: asyncio.Task[None]) -> None:
         self._errands.discard(task)
+        self._speaking.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, CallClosedError):
-                return
             _log.error("call %s: %s", self.incoming.call_id, error, exc_info=error)
 
     def _settle(self, token: Token, error: CallbridgeError | None) -> None:
@@ -401,9 +417,7 @@ class CallEngine:
         self._dialling.stop()
         if self._retry is not None:
             self._retry.cancel()
-        for task in list(self._errands):
-            task.cancel()
-        await asyncio.gather(*self._errands, return_exceptions=True)
+        await _cancelled(self._errands)
         await self._end_agent()
         reason = self.session.reason or EndReason.FAILED
         self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)
@@ -420,8 +434,12 @@ async def _nothing() -> None:
     """Open or close no gate."""
 
 
-def _caller_first(party: Participant) -> bool:
-    return party != CALLER
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for their ends."""
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _error(refusal: effects.Refuse) -> CallbridgeError:

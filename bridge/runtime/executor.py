@@ -63,8 +63,8 @@ class Executor:
     """Knows what stands for one call, and changes it by commands in safe stages.
 
     Not to be used by two tasks at once: the call's mailbox is its only user.
-    ``on_leg_gone(party)``, to be set by the owner, is called when a look at Asterisk shows that a
-    leg is gone whose end no event has told.
+    ``on_leg_gone(channel_id)``, to be set by the owner, is called when a look at Asterisk shows
+    that a leg is gone whose end no event has told yet.
     """
 
     def __init__(
@@ -91,7 +91,9 @@ class Executor:
         """Snoops whose gates may stand otherwise than ``_stands`` says."""
         self._strays: set[str] = set()
         """Ids of objects that may exist and that nothing of ours uses: to be removed."""
-        self.on_leg_gone: Callable[[Participant], None] = lambda _party: None
+        self._parties: dict[str, Participant] = {}
+        """Whose leg a channel is, until its end is told."""
+        self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
 
     @property
     def stands(self) -> Topology:
@@ -109,14 +111,13 @@ class Executor:
         return self._ids.get(key) if key in self._stands.legs else None
 
     def party_of(self, channel_id: str) -> Participant | None:
-        """Return whose leg a channel is."""
-        key = self._keys.get(channel_id)
-        # A party may have had another channel before: that one is nobody's any more.
-        return self._stands.legs.get(key) if key and self._ids[key] == channel_id else None
+        """Return whose leg a channel is; None when it is nobody's, or its end was told."""
+        return self._parties.get(channel_id)
 
     def add_leg(self, party: Participant, channel_id: str) -> None:
         """Note that a party's channel is there."""
         self._bind(leg_key(party), channel_id)
+        self._parties[channel_id] = party
         legs = {**self._stands.legs, leg_key(party): party}
         self._stands = replace(self._stands, legs=legs)
 
@@ -137,6 +138,7 @@ class Executor:
 
     def channel_gone(self, channel_id: str) -> bool:
         """Note that a channel is not there any more; tell whether it still stood for us."""
+        self._parties.pop(channel_id, None)
         key = self._keys.get(channel_id)
         if key is None or key not in self._stands.channels or self._ids[key] != channel_id:
             return False
@@ -207,10 +209,9 @@ class Executor:
             raise
         gone = [key for key in self._stands.channels if self._ids[key] not in channels]
         for key in gone:
-            party = self._stands.legs.get(key)
             self._stands = without_channel(self._stands, key)
-            if party is not None:
-                self.on_leg_gone(party)
+            if self._ids[key] in self._parties:
+                self.on_leg_gone(self._ids[key])
         self._stands = replace(
             self._stands,
             bridges={
