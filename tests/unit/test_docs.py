@@ -1,0 +1,131 @@
+"""What the other documents say is so: links, paths, codes, arguments, generated pages."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bridge import Client, EndReason
+from bridge.model.errors import (
+    CallbridgeError,
+    CallError,
+    ErrorCode,
+    LabError,
+    ServerError,
+    UsageError,
+)
+from bridge.sdk.events import CallEvent, ClientEvent
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md"])
+FAMILIES: dict[str, type[CallbridgeError]] = {
+    "UsageError": UsageError,
+    "CallError": CallError,
+    "ServerError": ServerError,
+    "LabError": LabError,
+}
+
+
+def text_of(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def anchors_of(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8"))
+    for path, anchor in links:
+        target = page.parent / path if path else page
+        assert target.exists(), path
+        if anchor:
+            assert anchor in anchors_of(target), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_exist(page: Path) -> None:
+    folders = "bridge|scripts|tests|examples|docker|asterisk-conf"
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(rf"`(?:\./)?((?:{folders})/[\w./-]*\w/?)(?: [^`]*)?`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_decision_is_in_the_list() -> None:
+    records = {path.name for path in (ROOT / "docs/adr").glob("0*.md")}
+    assert set(re.findall(r"\((0[^)]+\.md)\)", text_of("docs/adr/README.md"))) == records
+
+
+def test_decisions_that_the_code_names_exist() -> None:
+    sources = [*(ROOT / "bridge").rglob("*.py"), *(ROOT / "scripts").iterdir()]
+    named = {
+        number
+        for path in sources
+        if path.is_file()
+        for number in re.findall(r"docs/adr/(\d{4})", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    for number in named:
+        assert list((ROOT / "docs/adr").glob(f"{number}-*.md")), number
+
+
+def test_every_error_code_is_explained_in_its_family() -> None:
+    sections = re.split(r"^##+ ", text_of("docs/troubleshooting.md"), flags=re.MULTILINE)
+    explained: dict[str, set[str]] = {}
+    for section in sections:
+        family = next((name for name in FAMILIES if name in section.splitlines()[0]), None)
+        if family:
+            explained[family] = set(re.findall(r"^\| `([A-Z_]+)` \|", section, re.MULTILINE))
+    assert set().union(*explained.values()) == set(ErrorCode)
+    for name, base in FAMILIES.items():
+        for kind in base.__subclasses__():
+            assert kind.default_code in explained[name], kind
+
+
+def test_every_argument_of_the_client_is_explained() -> None:
+    arguments = set(inspect.signature(Client).parameters)
+    section = text_of("docs/sdk.md").split("## Connect to a server")[1].split("\n## ")[0]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == arguments
+
+
+def test_every_event_and_every_reason_is_explained() -> None:
+    readme, sdk = text_of("README.md"), text_of("docs/sdk.md")
+    events = {*ClientEvent, *CallEvent}
+    rows = "".join(line for line in readme.splitlines() if re.match(r"\| `(INCOMING|CALL)_", line))
+    assert {name for name in events if f"`{name}`" not in rows} == set()
+    assert {reason.name for reason in EndReason if f"`{reason.name}`" not in sdk} == set()
+
+
+def test_the_layers_are_those_that_are_checked() -> None:
+    contracts = tomllib.loads(text_of("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    written = re.findall(r"^\| `(bridge/\w+)` \|", text_of("CONTRIBUTING.md"), re.MULTILINE)
+    assert [layer.replace(".", "/") for layer in layers] == written
+
+
+@pytest.fixture
+def generator() -> ModuleType:
+    path = ROOT / "scripts" / "generate_diagram.py"
+    spec = importlib.util.spec_from_file_location("generate_diagram", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_states_of_a_call_are_drawn_as_they_are(generator: ModuleType) -> None:
+    drawn = text_of("docs/call-states.md")
+    assert drawn == generator.render(), "run scripts/generate-diagram"
+    assert "connected_connected --> finishing_connected: close()<br/>disconnect()" in drawn
