@@ -45,6 +45,10 @@ class Capabilities:
     snoop: bool = False
     softmix: bool = False
     """Mixing of more than two voices (bridge_softmix)."""
+    rtp_media: bool = False
+    """Media channels over RTP (chan_rtp, which needs res_rtp_multicast)."""
+    dialling: bool = False
+    """Ringing somebody through ARI: a channel waits for its answer in a bridge_holding."""
     sample_rates: tuple[int, ...] = (NARROW,)
     """Hz at which a media channel may run beside legs of other rates."""
     whisper_to_silent_leg: bool | None = None
@@ -74,6 +78,8 @@ class Capabilities:
             ("media over WebSocket", _WORDS[self.websocket_media], "websocket_media"),
             ("snoop (spy, whisper)", _WORDS[self.snoop], "snoop"),
             ("software mixing", _WORDS[self.softmix], "softmix"),
+            ("media over RTP", _WORDS[self.rtp_media], "rtp_media"),
+            ("dialling", _WORDS[self.dialling], "dialling"),
             ("sample rates", rates, "sample_rates"),
             (
                 "whisper to a silent leg",
@@ -92,12 +98,14 @@ def from_modules(version: str, running: Iterable[str]) -> Capabilities:
     """Judge by the modules that run, such as ``chan_websocket.so``."""
     modules = set(running)
     source = "asterisk/modules"
-    names = ("websocket_media", "snoop", "softmix", "sample_rates")
+    names = ("websocket_media", "snoop", "softmix", "rtp_media", "dialling", "sample_rates")
     return Capabilities(
         version=version,
         websocket_media="chan_websocket.so" in modules,
         snoop="res_stasis_snoop.so" in modules,
         softmix="bridge_softmix.so" in modules,
+        rtp_media="chan_rtp.so" in modules,
+        dialling="bridge_holding.so" in modules,
         sample_rates=_rates(resampler="codec_resample.so" in modules),
         sources=dict.fromkeys(names, source),
     )
@@ -117,11 +125,15 @@ def from_version(version: str) -> Capabilities:
         websocket_media=is_since(known, WEBSOCKET_MEDIA_SINCE),
         snoop=True,
         softmix=True,
+        rtp_media=True,
+        dialling=True,
         sample_rates=_rates(resampler=True),
         sources={
             "websocket_media": by_release,
             "snoop": assumed,
             "softmix": assumed,
+            "rtp_media": assumed,
+            "dialling": assumed,
             "sample_rates": assumed,
         },
     )

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.model.errors import ConfigurationError
+from bridge.cli.optional import require_lab
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from bridge.lab.asterisk import Instance
 
 NOT_RUNNING = 3
@@ -38,7 +36,7 @@ def up(
     ] = "callbridge",
 ) -> None:
     """Start an Asterisk, or find that it runs; fetched on the first use."""
-    _lab()
+    require_lab()
     from bridge.lab.asterisk import Instance, external  # noqa: PLC0415 - the lab is optional
     from bridge.lab.asterisk.progress import on_terminal  # noqa: PLC0415
 
@@ -56,7 +54,7 @@ def up(
 @app.command()
 def down(name: Name = "default") -> None:
     """Stop an Asterisk and remove all that it kept; the logs of one that died are kept."""
-    _lab()
+    require_lab()
     from bridge.lab.asterisk.instance import stop  # noqa: PLC0415
 
     typer.echo(f"instance {name} is down" if stop(name) else f"no instance {name} was up")
@@ -108,7 +106,7 @@ def logs(
 @app.command("list")
 def list_instances() -> None:
     """Print the instances that run."""
-    _lab()
+    require_lab()
     from bridge.lab.asterisk import Instance  # noqa: PLC0415
 
     for instance in Instance.all():
@@ -116,20 +114,9 @@ def list_instances() -> None:
         typer.echo(f"{instance.name}\t{instance.pid}\t{info.version}\t{info.ari.url}")
 
 
-def _lab() -> ModuleType:
-    """Import the laboratory, or say how to get it."""
-    try:
-        import bridge.lab.asterisk as lab  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            f"the embedded Asterisk needs {error.name}: pip install 'callbridge[lab]'"
-        ) from error
-    return lab
-
-
 def _running(name: str) -> Instance:
     """Return the running instance, or end with what to do."""
-    _lab()
+    require_lab()
     from bridge.lab.asterisk import Instance  # noqa: PLC0415
 
     instance = Instance.find(name)

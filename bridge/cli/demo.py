@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bridge.cli.optional import require_lab
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import PARTIES, Participant
 
@@ -31,7 +32,11 @@ def demo(
         typer.Option(metavar="PARTY", help="caller or callee: its phone sends no RTP at all."),
     ] = None,
 ) -> None:
-    """Bring up Asterisk and phones, place a call, and measure who hears whom in every mode."""
+    """Bring up Asterisk and phones, place a call, and measure who hears whom in every mode.
+
+    Always on an Asterisk of its own, whatever CALLBRIDGE_ARI_URL says: it needs phones' accounts.
+    """
+    require_lab()
     from bridge.lab.asterisk import Instance  # noqa: PLC0415 - the lab is optional
     from bridge.lab.demo import DemoSettings, run_demo  # noqa: PLC0415 - the lab is optional
     from bridge.lab.demo.report import show  # noqa: PLC0415 - the lab is optional

@@ -25,7 +25,8 @@ _TIMEOUT_S = 5.0
 def external_ari() -> AriInfo | None:
     """Return the ARI that the user's environment names, None if it names none.
 
-    Raises ConfigurationError if the address makes no sense or the credentials are missing.
+    The address may end in ``/ari`` or not. Raises ConfigurationError if it makes no sense or the
+    credentials are missing.
     """
     url = os.environ.get(URL_VARIABLE)
     if not url:
@@ -40,7 +41,8 @@ def external_ari() -> AriInfo | None:
         raise ConfigurationError(
             f"{URL_VARIABLE} is set: set {_USERNAME_VARIABLE} and {_PASSWORD_VARIABLE} too"
         )
-    return AriInfo(url.rstrip("/"), username, password)
+    root = url.rstrip("/").removesuffix("/ari")
+    return AriInfo(f"{root}/ari", username, password)
 
 
 def probe(ari: AriInfo, timeout: float = _TIMEOUT_S) -> str:

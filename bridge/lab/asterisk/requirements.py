@@ -12,12 +12,22 @@ Version = tuple[int, int, int]
 
 NEEDED = "20.16 or later of 20, or 22.6 or later (media over WebSocket)"
 _FIRST_OF_BRANCH = {20: 16, 22: 6}
-_REQUIRED_MODULES = ("chan_websocket", "res_stasis_snoop", "res_ari", "chan_pjsip")
+REQUIRED_MODULES = (
+    "chan_websocket",
+    "chan_rtp",
+    "res_rtp_multicast",
+    "res_stasis_snoop",
+    "res_ari",
+    "chan_pjsip",
+    "bridge_softmix",
+    "bridge_holding",
+    "codec_resample",
+)
 
 
 def missing_modules(modules: Path) -> list[str]:
     """Return the names of modules we cannot do without and that a folder of modules lacks."""
-    return [name for name in _REQUIRED_MODULES if not (modules / f"{name}.so").is_file()]
+    return [name for name in REQUIRED_MODULES if not (modules / f"{name}.so").is_file()]
 
 
 def parse_version(text: str) -> Version | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from bridge.lab.asterisk import requirements
 from bridge.lab.asterisk.package import (
     TRIPLETS,
     Tree,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURE = "amd64"
 LIBRARIES = f"usr/lib/{TRIPLETS[ARCHITECTURE]}"
-MODULES = ("chan_websocket", "res_stasis_snoop", "res_ari", "chan_pjsip")
+MODULES = requirements.REQUIRED_MODULES
 
 
 def build(folder: Path, name: str, content: dict[str, str]) -> Path:
