@@ -7,7 +7,15 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 
-from bridge.ari import AriConnection, AriSettings, Capabilities, LinkState, LinkStatus, events
+from bridge.ari import (
+    AriConnection,
+    AriSettings,
+    Backoff,
+    Capabilities,
+    LinkState,
+    LinkStatus,
+    events,
+)
 from bridge.ari.generated.events import AnyMessage
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import CallbridgeError, CapabilityError, RequestFailedError, ServerError
@@ -27,10 +35,13 @@ from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
 
-_REFUSED_SECONDS = 1.0
-"""How long an address at which nobody listens may be a restart in progress."""
+_REFUSED_SECONDS = 2.5
+"""How long nobody may listen at Asterisk's address before its calls are given up."""
+_BACKOFF = Backoff(longest_s=0.5)
+"""Calls wait for the link: it is looked for more often than that takes."""
 _SILENT_SECONDS = 30.0
 """How long a server that does not answer may come back to the calls it had."""
+_LOOK_SECONDS = 0.1
 _LEAVE_SECONDS = 3.0
 _TURN_AWAY_SECONDS = 1.0
 _CHECK_SECONDS = 0.5
@@ -74,8 +85,9 @@ class Controller:
         self._closing = False
         self.ended = asyncio.Event()
         """Set when no event will come any more: closed, or replaced by another program."""
-        self.ari = AriConnection(settings.ari, on_event=self._dispatch, on_state=self._link_changed)
-
+        self.ari = AriConnection(
+            settings.ari, on_event=self._dispatch, on_state=self._link_changed, backoff=_BACKOFF
+        )
         self._release = Release(self.ari)
 
     @property
@@ -287,17 +299,16 @@ class Controller:
 
     def _look_again_later(self) -> None:
         loop = asyncio.get_running_loop()
-        self._lost = loop.call_later(_REFUSED_SECONDS, self._still_down)
+        self._lost = loop.call_later(_LOOK_SECONDS, self._still_down)
 
     def _still_down(self) -> None:
         """Give up calls that cannot be saved: Asterisk is not running, or silent for too long."""
         state = self.ari.state
-        if state.is_up:
-            return
         down_for = asyncio.get_running_loop().time() - self._down_since
-        if state.refused or down_for >= _SILENT_SECONDS:
+        if down_for >= (_REFUSED_SECONDS if state.refused else _SILENT_SECONDS):
             self._lose_all(state.reason)
-        self._look_again_later()
+        else:
+            self._look_again_later()
 
     def _forget_loss(self) -> None:
         if self._lost is not None:

@@ -110,6 +110,7 @@ class CallEngine:
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._told = False
+        self._tied = False
         executor.on_leg_gone = self._leg_missing
 
     def post(self, event: Input) -> None:
@@ -314,6 +315,8 @@ class CallEngine:
         if not self._ari.state.is_up:
             # Events are needed to make anything; when they come again, EventsMissed does too.
             return []
+        if self.session.phase is Phase.CONNECTED:
+            await self._tie_parties()
         return await self._converge(audience, mending=True)
 
     def _mend_later(self) -> None:
@@ -337,15 +340,16 @@ class CallEngine:
             self._told = True
             await self._end_agent()
         if announce.notice is effects.Notice.CONNECTED:
-            self._tie_parties()
+            await self._tie_parties()
         if self.listener is not None:
             self.listener(announce)
 
-    def _tie_parties(self) -> None:
+    async def _tie_parties(self) -> None:
+        """See to it that from now on each is released with the other, come what may."""
         callee = self.executor.channel_of(CALLEE)
-        if callee is not None:
+        if callee is not None and not self._tied:
             caller = (self.incoming.channel_id, self.incoming.channel_name)
-            self._errand(self._release.tie(caller, (callee, self._dialling.callee_name)))
+            self._tied = await self._release.tie(caller, (callee, self._dialling.callee_name))
 
     async def _end_agent(self) -> None:
         await _cancelled(self._speaking)

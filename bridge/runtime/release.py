@@ -25,10 +25,10 @@ class Release:
         self._ari = ari
         self._possible: bool | None = None
 
-    async def tie(self, one: tuple[str, str], other: tuple[str, str]) -> None:
+    async def tie(self, one: tuple[str, str], other: tuple[str, str]) -> bool:
         """Let the end of either leg end the other. A leg: its channel's (id, name).
 
-        What fails is logged: the call does not depend on it.
+        What fails is logged: the call does not depend on it. False: it may be tried again.
         """
         try:
             if self._possible is None:
@@ -37,6 +37,8 @@ class Release:
                 await asyncio.gather(self._push(one[0], other[1]), self._push(other[0], one[1]))
         except ServerError as error:
             _log.warning("legs not tied together: %s", error)
+            return False
+        return True
 
     async def _ask(self, channel_id: str) -> bool:
         """Tell whether the server's dialplan has our context."""

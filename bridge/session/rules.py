@@ -175,7 +175,7 @@ def connected(session: Session, event: Input) -> Step:
     del event
     now = replace(session, phase=Phase.CONNECTED, mode=AFTER_CONNECT)
     done, effects = _succeed_awaiting(now)
-    return done, (SetRoute(BOTH), *effects, Announce(Notice.CONNECTED, mode=AFTER_CONNECT))
+    return done, (SetRoute(BOTH), Announce(Notice.CONNECTED, mode=AFTER_CONNECT), *effects)
 
 
 def callee_failed(session: Session, event: inputs.CalleeFailed) -> Step:

@@ -61,12 +61,12 @@ async def call(
     await call.disconnect()
 
 
-async def refused(call: ActiveCall, **arguments: int) -> ConnectFailedError:
+async def refused(call: ActiveCall, ring_time_seconds: int = 60) -> ConnectFailedError:
     before = state_of(call)
     told: list[ActiveCall] = []
     call.on(events.CALL_CONNECT_FAILED, told.append)
     with pytest.raises(ConnectFailedError) as caught:
-        await call.connect(**arguments)
+        await call.connect(ring_time_seconds=ring_time_seconds)
     await until(lambda: told == [call], "CALL_CONNECT_FAILED")
     assert state_of(call) is before
     return caught.value
@@ -80,9 +80,7 @@ async def then_it_connects(pbx: Pbx, call: ActiveCall) -> None:
 
 
 @pytest.mark.parametrize("behaviour", list(BEHAVIOURS))
-async def test_a_callee_who_does_not_want(
-    pbx: Pbx, call: ActiveCall, behaviour: Behaviour
-) -> None:
+async def test_a_callee_who_does_not_want(pbx: Pbx, call: ActiveCall, behaviour: Behaviour) -> None:
     code, cause = BEHAVIOURS[behaviour]
     phone = await pbx.phone("1002", answer=behaviour)
     error = await refused(call, ring_time_seconds=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -128,10 +129,8 @@ async def test_caller_just_as_the_callee_answers(pbx: Pbx, answered: bool) -> No
     ari = pbx.instance.info.ari
     callee = pbx.keep(DirectParty.answer(ari, leg, tone=None))
     outcomes = await asyncio.gather(callee, direct.caller.hangup(), return_exceptions=True)
-    try:
+    with contextlib.suppress(CallerGoneError):
         await connecting
-    except CallerGoneError:
-        pass
     await ends.once(EndReason.CALLER_HUNG_UP)
     if isinstance(party := outcomes[0], DirectParty):
         await party.wait_closed()
