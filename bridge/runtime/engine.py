@@ -349,7 +349,9 @@ class CallEngine:
         callee = self.executor.channel_of(CALLEE)
         if callee is not None and not self._tied:
             caller = (self.incoming.channel_id, self.incoming.channel_name)
-            self._tied = await self._release.tie(caller, (callee, self._dialling.callee_name))
+            called = (callee, self._dialling.callee_name)
+            anchors = self.executor.anchor_names
+            self._tied = await self._release.tie(caller, called, anchors)
 
     async def _end_agent(self) -> None:
         await _cancelled(self._speaking)

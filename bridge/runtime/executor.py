@@ -93,6 +93,7 @@ class Executor:
         """Ids of objects that may exist and that nothing of ours uses: to be removed."""
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
+        self._anchor_names: dict[Key, str] = {}
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
 
     @property
@@ -101,9 +102,10 @@ class Executor:
         return self._stands
 
     @property
-    def channel_ids(self) -> frozenset[str]:
-        """Ids of all channels of the call, legs included."""
-        return frozenset(self._ids[key] for key in self._stands.channels)
+    def anchor_names(self) -> tuple[str, ...]:
+        """Asterisk's names of the anchors that were made here and stand."""
+        names = self._anchor_names
+        return tuple(names[key] for key in sorted(self._stands.anchors) if key in names)
 
     def channel_of(self, party: Participant) -> str | None:
         """Return the id of a party's channel, None when it is gone."""
@@ -400,13 +402,14 @@ class Executor:
     async def _create_anchor(self, anchor: Key) -> None:
         anchor_id = self._fresh(anchor)
         with self._arrivals.expect(anchor_id) as arrival:
-            await self._ari.channels.external_media(
+            channel = await self._ari.channels.external_media(
                 channel_id=anchor_id,
                 app=self._application,
                 external_host=ANCHOR_HOST,
                 format=ANCHOR_FORMAT,
             )
             await arrival.wait(_ARRIVAL_SECONDS)
+        self._anchor_names[anchor] = channel.name
 
     async def _remove(self, channel: Key) -> None:
         if self._agent is not None and channel in self._stands.media:

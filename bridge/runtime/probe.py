@@ -45,6 +45,8 @@ async def whisper_reaches_silent_leg(
 
 
 class _Probe:
+    """What is to be removed is noted before it is made: the program may end in between."""
+
     def __init__(self, ari: AriConnection, arrivals: Arrivals, names: Names) -> None:
         self._ari = ari
         self._arrivals = arrivals
@@ -77,6 +79,7 @@ class _Probe:
     ) -> tuple[str, MediaSocket]:
         """Make a channel whose audio is ours."""
         channel_id = self._fresh(Key(f"probe.{name}"))
+        stack.push_async_callback(self._hang_up, channel_id)
         with self._arrivals.expect(channel_id) as arrival:
             channel = await self._ari.channels.external_media(
                 channel_id=channel_id,
@@ -87,7 +90,6 @@ class _Probe:
                 connection_type="server",
                 format=_FORMAT.asterisk_name,
             )
-            stack.push_async_callback(self._hang_up, channel_id)
             connection_id = (channel.channelvars or {}).get("MEDIA_WEBSOCKET_CONNECTION_ID", "")
             socket = MediaSocket(
                 partial(self._ari.open_media_socket, connection_id), _FORMAT, on_audio=on_audio
@@ -99,6 +101,7 @@ class _Probe:
 
     async def _silent_party(self, stack: AsyncExitStack) -> str:
         channel_id = self._fresh(Key("probe.silent"))
+        stack.push_async_callback(self._hang_up, channel_id)
         with self._arrivals.expect(channel_id) as arrival:
             await self._ari.channels.external_media(
                 channel_id=channel_id,
@@ -106,12 +109,12 @@ class _Probe:
                 external_host=ANCHOR_HOST,
                 format=_FORMAT.asterisk_name,
             )
-            stack.push_async_callback(self._hang_up, channel_id)
             await arrival.wait(_ARRIVAL_SECONDS)
         return channel_id
 
     async def _snoop(self, stack: AsyncExitStack, target: str) -> str:
         snoop_id = self._fresh(Key("probe.snoop"))
+        stack.push_async_callback(self._hang_up, snoop_id)
         with self._arrivals.expect(snoop_id) as arrival:
             await self._ari.channels.snoop_channel_with_id(
                 channel_id=target,
@@ -120,14 +123,13 @@ class _Probe:
                 spy="none",
                 whisper="out",
             )
-            stack.push_async_callback(self._hang_up, snoop_id)
             await arrival.wait(_ARRIVAL_SECONDS)
         return snoop_id
 
     async def _bridge(self, stack: AsyncExitStack, name: str, *channels: str) -> None:
         bridge_id = self._fresh(Key(f"probe.{name}"))
-        await self._ari.bridges.create_with_id(bridge_id=bridge_id, type=BRIDGE_TYPE)
         stack.push_async_callback(self._destroy, bridge_id)
+        await self._ari.bridges.create_with_id(bridge_id=bridge_id, type=BRIDGE_TYPE)
         await self._ari.bridges.add_channel(bridge_id=bridge_id, channel=list(channels))
 
     async def _hang_up(self, channel_id: str) -> None:

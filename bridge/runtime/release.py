@@ -1,14 +1,17 @@
 """The parties' fates, tied in Asterisk itself: who is left alone is hung up without us.
 
-Each leg gets a hangup handler that hangs up the other one. It is needed when no controller runs:
-one that runs does it by itself. It is a piece of dialplan, ``callbridge-release``; where the
-server does not have it, callers left alone are found by the next controller. See docs/adr/0005.
+Each leg gets a hangup handler that hangs up the other one, and the anchors of their bridge. It is
+needed when no controller runs: one that runs does it by itself. Without one, what is left of a
+call is an empty bridge, for the next controller to remove. It is a piece of dialplan,
+``callbridge-release``; where the server does not have it, callers left alone are found by the next
+controller. See docs/adr/0005.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 
 from bridge.ari import AriConnection
 from bridge.model.errors import ServerError
@@ -25,8 +28,10 @@ class Release:
         self._ari = ari
         self._possible: bool | None = None
 
-    async def tie(self, one: tuple[str, str], other: tuple[str, str]) -> bool:
-        """Let the end of either leg end the other. A leg: its channel's (id, name).
+    async def tie(
+        self, one: tuple[str, str], other: tuple[str, str], anchors: Iterable[str]
+    ) -> bool:
+        """Let the end of either leg end the other. A leg: its channel's (id, name); anchors: names.
 
         What fails is logged: the call does not depend on it. False: it may be tried again.
         """
@@ -34,7 +39,11 @@ class Release:
             if self._possible is None:
                 self._possible = await self._ask(one[0])
             if self._possible:
-                await asyncio.gather(self._push(one[0], other[1]), self._push(other[0], one[1]))
+                # The other leg's end comes by way of this one's, so one of them is enough.
+                ends = [other[1], *anchors]
+                await asyncio.gather(
+                    *(self._push(one[0], name) for name in ends), self._push(other[0], one[1])
+                )
         except ServerError as error:
             _log.warning("legs not tied together: %s", error)
             return False

@@ -1,0 +1,54 @@
+"""A program of its own process, to be killed: brings each call to a state and stays there.
+
+``python -m tests.support.program STATE [probe]``, with ARI's address in the environment. It prints
+a line for what it has reached: ``up``, then ``PENDING``, ``ANSWERED``, ``RINGING`` or
+``CONNECTED`` for the call, ``left`` at its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from bridge import ActiveCall, Client, events
+from bridge.lab.ears import CALLEE_ENDPOINT
+from bridge.lab.hearing import TONES, tone
+
+RATE = 16000
+SPEECH = tone(TONES["agent"], -15.0, 60.0, RATE).astype("<i2").tobytes()
+
+
+def say(text: str) -> None:
+    """Tell the test."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+async def bring(call: ActiveCall, state: str) -> None:
+    """Bring ``call`` to ``state``."""
+    if state in {"ANSWERED", "ANSWERED, RINGING", "CONNECTED"}:
+        await call.answer()
+    if state == "CONNECTED":
+        await call.connect()
+        await call.whisper()
+        await call.send_audio(SPEECH)
+    say(state.rpartition(", ")[2])
+    if state.endswith("RINGING"):
+        await call.connect()
+
+
+async def main(state: str, *, probe: bool) -> None:
+    """Take calls until somebody ends us."""
+    async with Client(sample_rate=RATE, route=lambda _call: CALLEE_ENDPOINT, probe=probe) as client:
+
+        async def incoming(call: ActiveCall) -> None:
+            await bring(call, state)
+
+        client.on(events.INCOMING_CALL, incoming)
+        say("up")
+        await client.run_forever()
+    say("left")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], probe="probe" in sys.argv[2:]))
