@@ -48,7 +48,7 @@ class Dropped:
     silent: int = 0
     """Sent while the observer had nobody to speak to (spy)."""
     cleared: int = 0
-    """Dropped by ``clear()``."""
+    """Dropped by ``clear()``; what Asterisk had already is counted as modelled, to a frame."""
     refused: int = 0
     """Sent for a mode that did not come to be."""
 

@@ -170,7 +170,8 @@ class Voice:
         Changes of mode that wait behind the audio stay, and happen now.
         """
         dropped = self.buffered_bytes
-        self._outbox.clear()
+        in_asterisk = dropped - self._outbox.clear()
+        self._outbox.dropped.cleared += in_asterisk
         self._refill.begin_anew()
         now = self._loop.time()
         for line in self._lines.values():

@@ -124,11 +124,12 @@ def test_a_late_sender_is_interrupted_seldom(
     far.pass_on(now + 1)
     assert far.queued[0] == 1.0
     late = 500 * drift
-    assert len(far.holes()) <= 2 + late / (MOST_REFILL - 2 * jitter - 2 * FRAME)
+    # One more than follows from this: a frame that comes on the tick itself may catch it or not.
+    assert len(far.holes()) <= 3 + late / (MOST_REFILL - 2 * jitter - 2 * FRAME)
     assert max(far.holes(), default=0) <= MOST_REFILL + 3 * FRAME
     if not drift:
-        assert len(far.holes()) <= 1
-        assert sum(far.holes()) <= FIRST_REFILL + 2 * FRAME
+        assert len(far.holes()) <= 2
+        assert sum(far.holes()) <= FIRST_REFILL + 3 * FRAME
 
 
 @given(

@@ -225,6 +225,7 @@ def test_clearing_cuts_within_two_frames(virtual: Virtual, far_queue: type[FarQu
         before = scene.voice.buffered_bytes
         cut = loop.time()
         assert scene.voice.clear() == before
+        assert scene.voice.dropped.cleared == before
         assert scene.voice.buffered_bytes == 0
         await asyncio.sleep(0.5)
         for line in (scene.caller, scene.callee):
