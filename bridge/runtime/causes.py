@@ -44,5 +44,5 @@ def unanswered(endpoint: str, seconds: int) -> CalleeFailed:
 
 def unreachable(endpoint: str, reason: str) -> CalleeFailed:
     """Say that ``endpoint`` could not even be rung."""
-    message = f"{endpoint} cannot be rung: {reason}"
-    return CalleeFailed(ErrorCode.CALL_UNREACHABLE, message)
+    code = ErrorCode.CALL_UNREACHABLE
+    return CalleeFailed(code, f"{_MESSAGES[code].format(endpoint=endpoint)} ({reason})")
