@@ -32,7 +32,8 @@ def words(hz: float, seconds: float, rate: int = RATE) -> bytes:
 
 def without_silence(pcm: Pcm) -> bytes:
     """Return what was heard but for samples of zero; see ``words``."""
-    return pcm[pcm != 0].astype("<i2").tobytes()
+    spoken: Pcm = pcm[np.flatnonzero(pcm)]
+    return spoken.astype("<i2").tobytes()
 
 
 def sounding(pcm: Pcm) -> Pcm:
