@@ -136,7 +136,8 @@ class ActiveCall:
         """
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
-        endpoint = endpoint_for(to if to is not None else await self._target(), self._endpoint)
+        target = to if to is not None else await self._target()
+        endpoint = endpoint_for(target, self._endpoint, dialled=self.callee_number)
         await self._engine.command(lambda token: inputs.Connect(token, endpoint, ring_time_seconds))
 
     async def spy(self, *, cut: bool = False) -> None:

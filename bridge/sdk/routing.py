@@ -12,14 +12,14 @@ _ENDPOINT = re.compile(r"[A-Za-z][A-Za-z0-9]*/[^\s,;|&]+")
 DEFAULT_ENDPOINT = "PJSIP/{number}"
 
 
-def endpoint_for(target: str, template: str) -> str:
+def endpoint_for(target: str, template: str, *, dialled: str) -> str:
     """Return what Asterisk dials for ``target``: a number, or an endpoint (``PJSIP/1002``).
 
-    template: how a number becomes an endpoint, with ``{number}`` in it. A number from the wire
-    is checked, so that nobody dials his way into another technology or a second endpoint.
-    Raises BadArgumentError.
+    template: how a number becomes an endpoint, with ``{number}`` in it.
+    dialled: what the caller dialled. It is only ever taken for a number, so that nobody dials his
+    way into another technology or a second endpoint. Raises BadArgumentError.
     """
-    if "/" in target:
+    if "/" in target and target != dialled:
         if not _ENDPOINT.fullmatch(target):
             raise BadArgumentError(f"{target!r} is no endpoint: one like PJSIP/1002 is")
         return target

@@ -53,7 +53,40 @@ PROGRESS: st.SearchStrategy[Input] = st.sampled_from(
         inputs.CalleeAnswered(),
     ]
 )
-LIVES = st.lists(st.one_of(PROGRESS, COMMANDS, FACTS), max_size=40)
+HAPPY: list[Input] = [
+    inputs.Answer(NO_TOKEN),
+    inputs.CallerAnswered(),
+    inputs.AudienceStands(),
+    inputs.Connect(NO_TOKEN, "PJSIP/1002", 60),
+    inputs.CalleeAnswered(),
+    inputs.AudienceStands(),
+    inputs.ChangeMode(NO_TOKEN, whisper()),
+    inputs.VoiceReached(Token(3)),
+    inputs.AudienceStands(),
+    inputs.Close(NO_TOKEN),
+    inputs.VoiceFinished(),
+    inputs.AudienceStands(),
+]
+LIVES = st.builds(
+    lambda begun, then: HAPPY[:begun] + then,
+    st.integers(0, len(HAPPY)),
+    st.lists(st.one_of(PROGRESS, COMMANDS, FACTS), max_size=30),
+)
+"""A call that went well up to some point, and then anything."""
+TALKS = st.builds(
+    lambda then: HAPPY[:6] + then,
+    st.lists(
+        st.one_of(
+            st.builds(inputs.ChangeMode, st.just(NO_TOKEN), MODES, st.booleans()),
+            st.builds(inputs.VoiceReached, st.integers(3, 8).map(Token)),
+            st.builds(inputs.VoiceSettled, st.integers(3, 8).map(Token)),
+            st.just(inputs.AudienceStands()),
+            st.just(inputs.AudienceFailed("refused")),
+        ),
+        max_size=12,
+    ),
+)
+"""A connected call in which the agent changes his mode, or tries to."""
 
 
 @dataclass
@@ -156,16 +189,23 @@ def test_an_illegal_command_changes_nothing(events: list[Input], command: Input)
 
 
 @settings(max_examples=500)
-@given(LIVES)
+@given(TALKS)
 def test_after_a_failed_mode_change_nobody_hears_the_agent(events: list[Input]) -> None:
     life = live(events)
-    if life.session.phase is not Phase.CONNECTED:
-        return
+    assert life.session.phase is Phase.CONNECTED
     life.feed(inputs.ChangeMode(NO_TOKEN, BARGE))
     effects = life.feed(inputs.VoiceFailed(life.asked[-1], "broken"))
     wanted = [e.audience for e in effects if isinstance(e, Converge)]
     assert wanted[-1].heard_by == ((AGENT, frozenset()),)
     assert life.session.mode == SPY
+
+
+def test_a_call_that_goes_well_passes_through_every_phase_but_those_of_its_end() -> None:
+    life, seen = Life(), {Phase.PENDING}
+    for event in HAPPY:
+        life.feed(event)
+        seen.add(life.session.phase)
+    assert set(Phase) - seen == {Phase.ENDING, Phase.DISCONNECTED}
 
 
 def test_every_phase_knows_every_input() -> None:
