@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar, overload
 
 from bridge.ari import Capabilities
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
+from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller, ControllerSettings
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall, Route
@@ -122,8 +123,10 @@ class Client:
     def on(self, event: ClientEvent | CallEvent | str, handler: Handler | None = None) -> Any:
         """Register a handler, as a decorator or directly. It takes the call, or nothing.
 
-        Events of calls are heard for every call. Calls that came before there was anybody to
-        take them are handed over now. Raises BadArgumentError for an unknown event.
+        Events of calls are heard for every call. Calls that came before there was anybody to take
+        them are handed over now. If the only handler of INCOMING_CALL raises while nobody but the
+        agent is with the caller, the caller is hung up; parties who talk go on. Raises
+        BadArgumentError for an unknown event.
         """
         if event not in {*ClientEvent, *CallEvent}:
             known = ", ".join([*ClientEvent, *CallEvent])
@@ -134,7 +137,7 @@ class Client:
             if event == events.INCOMING_CALL:
                 waiting, self._unheard = self._unheard, []
                 for call in waiting:
-                    self._handlers.emit(events.INCOMING_CALL, call)
+                    self._hand_over(call)
             return function
 
         return register if handler is None else register(handler)
@@ -211,10 +214,22 @@ class Client:
         )
         self._calls[call.call_id] = call
         if self._handlers.has(events.INCOMING_CALL):
-            self._handlers.emit(events.INCOMING_CALL, call)
+            self._hand_over(call)
         else:
             _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
             self._unheard.append(call)
+
+    def _hand_over(self, call: ActiveCall) -> None:
+        """Give a call to whoever listens; a handler that fails does not leave a caller behind."""
+
+        async def give_up() -> None:
+            if call.state in {CallState.PENDING, CallState.ANSWERED}:
+                _log.error(
+                    "call %s: nobody is left to handle it, the caller is let go", call.call_id
+                )
+                await call.disconnect(cut=True)
+
+        self._handlers.emit(events.INCOMING_CALL, call, on_failure=give_up)
 
     def _call_event(self, event: CallEvent, call: ActiveCall) -> None:
         if event is events.CALL_TERMINATED:

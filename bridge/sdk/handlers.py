@@ -18,6 +18,9 @@ Handler = Callable[..., object]
 """Takes the call, or nothing; a function or a coroutine function."""
 
 
+Failure = Callable[[], Awaitable[None]]
+
+
 class Handlers:
     """The handlers of one client or one call, and the tasks in which they run.
 
@@ -41,14 +44,19 @@ class Handlers:
         """Tell whether anybody listens to ``event``."""
         return bool(self._handlers.get(event))
 
-    def emit(self, event: str, argument: object) -> None:
-        """Run all handlers of ``event``, each in a task of its own, in order of registration."""
-        for handler in self._handlers.get(event, ()):
-            self.run(handler, argument)
+    def emit(self, event: str, argument: object, *, on_failure: Failure | None = None) -> None:
+        """Run all handlers of ``event``, each in a task of its own, in order of registration.
 
-    def run(self, handler: Handler, argument: object) -> None:
+        on_failure: awaited when a handler that is the only one raised.
+        """
+        handlers = self._handlers.get(event, ())
+        for handler in handlers:
+            self.run(handler, argument, on_failure=on_failure if len(handlers) == 1 else None)
+
+    def run(self, handler: Handler, argument: object, *, on_failure: Failure | None = None) -> None:
         """Run one handler in a task of its own; what it raises is logged."""
-        task = asyncio.create_task(_run(handler, argument), name=_name(handler))
+        work = _run(handler, argument, on_failure)
+        task = asyncio.create_task(work, name=_name(handler))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -89,7 +97,7 @@ def takes_argument(handler: Handler) -> bool:
     return any(parameter.kind in positional for parameter in parameters)
 
 
-async def _run(handler: Handler, argument: object) -> None:
+async def _run(handler: Handler, argument: object, on_failure: Failure | None) -> None:
     try:
         result = handler(argument) if takes_argument(handler) else handler()
         if isinstance(result, Awaitable):
@@ -97,8 +105,12 @@ async def _run(handler: Handler, argument: object) -> None:
     except (CallClosedError, CallerGoneError) as error:
         # People hang up in the middle of everything: that is an end, not a fault.
         _log.info("%s ended with the call: %s", _name(handler), error)
-    except Exception:  # noqa: BLE001 - a user's handler may raise anything; the call goes on
-        _log.exception("%s failed; the call goes on", _name(handler))
+    except Exception:  # noqa: BLE001 - a user's handler may raise anything; the client goes on
+        if on_failure is None:
+            _log.exception("%s failed; the call goes on", _name(handler))
+            return
+        _log.exception("%s failed", _name(handler))
+        await on_failure()
 
 
 def _name(handler: Handler) -> str:

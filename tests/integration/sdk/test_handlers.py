@@ -54,6 +54,23 @@ async def test_one_that_raises(pbx: Pbx, caplog: pytest.LogCaptureFixture) -> No
     await call.disconnect()
 
 
+async def test_the_only_one_that_raises_does_not_leave_its_caller_behind(
+    pbx: Pbx, caplog: pytest.LogCaptureFixture
+) -> None:
+    ari = pbx.instance.info.ari
+    async with Client(ari.url, ari.username, ari.password, probe=False) as client:
+
+        @client.on(events.INCOMING_CALL)
+        async def fails(call: ActiveCall) -> None:
+            await call.answer()
+            raise LookupError("the speech service is down")
+
+        caller = await dial(pbx)
+        await caller.wait_closed()
+        await until(lambda: not client.calls, "the call has ended")
+    assert "the caller is let go" in caplog.text
+
+
 async def test_one_that_never_returns(pbx: Pbx) -> None:
     program = await pbx.program()
     ends: list[str] = []
