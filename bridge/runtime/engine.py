@@ -171,13 +171,14 @@ class CallEngine:
             self._hangups[channel_id] = HangupCause.NORMAL
 
     def channel_left(self, channel_id: str) -> None:
-        """A leg left the application: it was hung up, or somebody sent it elsewhere.
+        """A channel left the application: it was hung up, or somebody sent it elsewhere.
 
-        Of a caller's channel Asterisk reports no more than this, and the request before it.
+        Of callers' channels and of snoops Asterisk reports no more than this, and, of callers',
+        the request before it.
         """
         if self.executor.party_of(channel_id) is None:
-            return
-        if (cause := self._hangups.get(channel_id)) is not None:
+            self.channel_gone(channel_id, HangupCause.NORMAL)
+        elif (cause := self._hangups.get(channel_id)) is not None:
             self.channel_gone(channel_id, cause)
         else:
             loop = asyncio.get_running_loop()
@@ -260,11 +261,11 @@ class CallEngine:
             case effects.Mend(audience):
                 return await self._mend(audience)
             case effects.SetRoute(parties):
-                self._set_route(parties)
+                await self._set_route(parties)
             case effects.TurnVoice() if self.agent is not None:
-                self._speaking.add(self._errand(self._turn_voice(self.agent.voice, effect)))
+                await self._speak(self._turn_voice(self.agent.voice, effect))
             case effects.FinishVoice(cut):
-                self._speaking.add(self._errand(self._finish_voice(cut=cut)))
+                await self._speak(self._finish_voice(cut=cut))
             case effects.TearDown(cause):
                 return [await self._tear_down(cause)]
             case effects.Succeed(token):
@@ -360,15 +361,22 @@ class CallEngine:
 
     # --- the agent's voice --------------------------------------------------------------------
 
-    def _set_route(self, parties: frozenset[Participant]) -> None:
+    async def _speak(self, work: Coroutine[None, None, None]) -> None:
+        """Do something about the voice beside the mailbox; its first step is done on return.
+
+        So whatever is sent after a later effect is sent by the new route.
+        """
+        self._speaking.add(self._errand(work))
+        await asyncio.sleep(0)
+
+    async def _set_route(self, parties: frozenset[Participant]) -> None:
         """Route what is sent from now on; to nobody means: and drop what was not yet played."""
         if self.agent is not None:
-            # Its first step runs before whoever waits for the command goes on: what is sent then
-            # takes the new route.
-            change = self.agent.voice.change(
-                frozenset(parties), prepare=_nothing, settle=_nothing, cut=not parties
+            await self._speak(
+                self.agent.voice.change(
+                    frozenset(parties), prepare=_nothing, settle=_nothing, cut=not parties
+                )
             )
-            self._speaking.add(self._errand(change))
 
     async def _turn_voice(self, voice: Voice, turn: effects.TurnVoice) -> None:
         try:

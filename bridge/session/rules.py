@@ -76,7 +76,7 @@ def finish(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
 def finish_without_callee(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """Give up the callee who rings or is being joined, then finish."""
     refused, effects = _refuse_awaiting(session, ErrorCode.CALL_CLOSED, "the agent ended the call")
-    alone = replace(refused, parties=refused.parties & ALONE)
+    alone = replace(refused, parties=refused.parties & ALONE, heard_by=refused.heard_by & ALONE)
     hang_up = HangUp(CALLEE, HangupCause.NORMAL)
     if session.before_ringing is Phase.PENDING:
         ended, more = end_now(alone, event)
@@ -224,7 +224,6 @@ def voice_settled(session: Session, event: inputs.VoiceSettled) -> Step:
         return session, ()
     now = replace(
         session,
-        mode=turning.mode,
         heard_by=turning.mode.heard_by(session.parties),
         turnings=tuple(replace(t, settled=t.settled or t is turning) for t in session.turnings),
     )
@@ -236,10 +235,11 @@ def gates_stand(session: Session, event: Input) -> Step:
     del event
     done = [t for t in session.turnings if t.settled]
     rest = tuple(t for t in session.turnings if not t.settled)
+    mode = done[-1].mode if done else session.mode
     effects: list[Effect] = []
     for turning in done:
         effects += [Succeed(turning.token), Announce(Notice.MODE_CHANGED, mode=turning.mode)]
-    return replace(session, turnings=rest), tuple(effects)
+    return replace(session, mode=mode, turnings=rest), tuple(effects)
 
 
 def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
@@ -250,7 +250,8 @@ def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
     rest = tuple(t for t in session.turnings if t is not turning)
     message = f"{event.message}; the agent is silent now"
     silent, effects = _fall_silent(replace(session, turnings=rest), message)
-    return silent, (Refuse(turning.token, ErrorCode.REQUEST_FAILED, message), *effects)
+    closing = effects or (Converge(silent.audience),)
+    return silent, (*closing, Refuse(turning.token, ErrorCode.REQUEST_FAILED, message))
 
 
 def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:
@@ -261,7 +262,7 @@ def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:
     )
     rest = tuple(t for t in session.turnings if not t.settled)
     silent, effects = _fall_silent(replace(session, turnings=rest), message)
-    return silent, (*refusals, *effects)
+    return silent, (*effects, *refusals)
 
 
 def _fall_silent(session: Session, message: str) -> Step:
@@ -270,8 +271,9 @@ def _fall_silent(session: Session, message: str) -> Step:
     silent = replace(session, mode=SPY, heard_by=frozenset())
     # A mode change that is still under way sets the route, or fails and silences it, by itself.
     route = () if session.turnings else (SetRoute(frozenset()),)
-    notice = Announce(Notice.MODE_CHANGED, mode=SPY, message=message)
-    return silent, (*route, Converge(silent.audience), notice)
+    told = session.mode == SPY
+    notice = () if told else (Announce(Notice.MODE_CHANGED, mode=SPY, message=message),)
+    return silent, (*route, Converge(silent.audience), *notice)
 
 
 def mend(session: Session, event: Input) -> Step:
