@@ -13,7 +13,14 @@ from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import Pcm, pcm_from_bytes, tone
 from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
-from tests.support.pbx import SENT_DBFS, DirectCall, Pbx
+from tests.support.pbx import (
+    CALLEE_TONE,
+    CALLER_TONE,
+    SENT_DBFS,
+    DirectCall,
+    Pbx,
+    Program,
+)
 
 RATE = 16000
 FRAME = 640
@@ -62,6 +69,14 @@ async def quiet_call(pbx: Pbx, **arguments: Any) -> tuple[DirectCall, DirectPart
 async def talking_call(pbx: Pbx, **arguments: Any) -> tuple[DirectCall, DirectParty, DirectParty]:
     """Connect two parties of whom each says its tone without end."""
     return await connected(await pbx.direct_call(**arguments))
+
+
+async def another_call(pbx: Pbx, program: Program) -> tuple[DirectCall, DirectParty, DirectParty]:
+    """Connect two talking parties on a call of a program whose route is CALLEE_ENDPOINT."""
+    ari = pbx.instance.info.ari
+    caller = await pbx.keep(DirectParty.call(ari, "1002", tone=CALLER_TONE))
+    call = await program.next_call()
+    return await connected(DirectCall(pbx, call, caller, callee_tone=CALLEE_TONE))
 
 
 async def connected(direct: DirectCall) -> tuple[DirectCall, DirectParty, DirectParty]:
