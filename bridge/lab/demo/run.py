@@ -24,6 +24,7 @@ from bridge.lab.demo.result import (
     Limits,
     StepResult,
 )
+from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.demo.stage import Stage
 from bridge.lab.demo.story import STEPS, Step
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
@@ -317,12 +318,10 @@ class Theatre:
 
 async def callee_channel(observer: AriConnection, call: ActiveCall) -> str:
     """Wait until the callee of ``call`` is being rung; return his channel's id."""
-    async with asyncio.timeout(5):
-        while True:
-            for channel in await observer.channels.list():
-                if call.call_id in channel.id and channel.id.rpartition("-")[0].endswith(CALLEE):
-                    return channel.id
-            await asyncio.sleep(0.005)
+    return await rung_channel(
+        observer,
+        lambda name: call.call_id in name and name.rpartition("-")[0].endswith(CALLEE),
+    )
 
 
 def _keep(folder: Path, recordings: Path, phones: Stage, result: DemoResult) -> None:

@@ -1,0 +1,26 @@
+"""When a direct party can pick up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from bridge.ari import AriConnection
+
+_DIALLED_S = 0.05
+_DEADLINE_S = 10.0
+
+
+async def rung_channel(observer: AriConnection, wanted: Callable[[str], bool]) -> str:
+    """Wait for a channel whose id is wanted, and until it is dialled; return its id.
+
+    A channel of chan_websocket stands for some milliseconds before it is dialled, and looks no
+    different then; but who answers it too soon cannot be dialled any more. Raises TimeoutError.
+    """
+    async with asyncio.timeout(_DEADLINE_S):
+        while True:
+            for channel in await observer.channels.list():
+                if wanted(channel.id):
+                    await asyncio.sleep(_DIALLED_S)
+                    return channel.id
+            await asyncio.sleep(0.005)
