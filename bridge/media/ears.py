@@ -154,10 +154,14 @@ class Ears:
 
     def leave(self, speaker: str) -> None:
         """End a speaker and the streams of him alone; the mix goes on with the others."""
-        self._partial.pop(speaker, None)
+        self.pause(speaker)
         for stream in list(self._streams):
             if stream.speaker == speaker:
                 stream.end()
+
+    def pause(self, speaker: str) -> None:
+        """Nothing comes from a speaker until he joins again: the mix does not wait for him."""
+        self._partial.pop(speaker, None)
         if self._mixer is not None:
             self._feed_mix(self._mixer.leave(speaker))
 

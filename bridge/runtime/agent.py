@@ -44,9 +44,9 @@ class AgentMedia:
     async def open(self, party: Participant, connection_id: str) -> None:
         """Connect the line to ``party``. Raises MediaError when that cannot be had.
 
-        A line that was there is replaced: to those who listen to the party it is the same.
+        Whoever listens to the party goes on with the new line, if there was one before.
         """
-        await self._disconnect(party)
+        await self.close(party)
         socket = MediaSocket(
             lambda: self._connect(connection_id),
             self.format,
@@ -60,9 +60,12 @@ class AgentMedia:
         self.voice.add_line(party, socket)
 
     async def close(self, party: Participant) -> None:
-        """End the line to ``party``, if there is one, and the streams of him alone."""
-        self.ears.leave(party)
-        await self._disconnect(party)
+        """Disconnect the line to ``party``, if there is one; streams end with the agent only."""
+        socket = self._sockets.pop(party, None)
+        if socket is not None:
+            self.voice.remove_line(party)
+            self.ears.pause(party)
+            await socket.aclose()
 
     async def aclose(self) -> None:
         """End voice, ears and all sockets."""
@@ -71,12 +74,9 @@ class AgentMedia:
             await self.close(party)
         await self.ears.aclose()
 
-    async def _disconnect(self, party: Participant) -> None:
-        socket = self._sockets.pop(party, None)
-        if socket is not None:
-            self.voice.remove_line(party)
-            await socket.aclose()
-
     def _lost(self, party: Participant, socket: MediaSocket) -> None:
-        if self._sockets.get(party) is socket and self.on_lost is not None:
+        if self._sockets.get(party) is not socket:
+            return
+        self.ears.pause(party)
+        if self.on_lost is not None:
             self.on_lost(party)

@@ -52,6 +52,9 @@ class Dialling:
                 channel_id=channel_id, caller=incoming.channel_id, timeout=seconds
             )
         except ServerError as error:
+            if isinstance(error, RequestFailedError) and await self._is_up(channel_id):
+                # Whoever is behind such a channel did not wait to be rung.
+                self.answered()
             return self._not_rung(endpoint, error)
         if self.ringing:
             loop = asyncio.get_running_loop()
@@ -78,6 +81,13 @@ class Dialling:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    async def _is_up(self, channel_id: str) -> bool:
+        try:
+            channel = await self._ari.channels.get(channel_id=channel_id)
+        except ServerError:
+            return False
+        return channel.state == "Up"
 
     def _not_rung(self, endpoint: str, error: ServerError) -> list[Input]:
         if not self.ringing:

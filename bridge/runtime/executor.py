@@ -44,6 +44,9 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _ARRIVAL_SECONDS = 3.0
+_HOOK_SECONDS = 0.040
+"""Two ticks of the target: at the first one after its making a snoop takes over the target's sample
+rate, and drops what was whispered before (main/audiohook.c, audiohook_set_internal_rate)."""
 _NOT_FOUND = 404
 _REMOVAL_ATTEMPTS = 3
 _REMOVAL_PAUSE_SECONDS = 0.2
@@ -94,6 +97,8 @@ class Executor:
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
         self._anchor_names: dict[Key, str] = {}
+        self._hooked_at: dict[Key, float] = {}
+        """When snoops were made, in seconds of the event loop."""
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
 
     @property
@@ -340,7 +345,7 @@ class Executor:
                 pass
         return None
 
-    async def _do(self, command: Command) -> None:
+    async def _do(self, command: Command) -> None:  # noqa: C901 - a match over a closed union
         ids = self._ids
         match command:
             case CreateBridge(bridge):
@@ -360,12 +365,15 @@ class Executor:
                 await self._ari.bridges.add_channel(bridge_id=ids[bridge], channel=ids[channel])
             case RemoveMember(bridge, channel):
                 await self._ari.bridges.remove_channel(bridge_id=ids[bridge], channel=ids[channel])
-            case OpenGate(snoop) | CloseGate(snoop):
-                await self._gate(ids[snoop], is_open=isinstance(command, OpenGate))
+            case OpenGate(snoop):
+                await self._open_gate(snoop)
+            case CloseGate(snoop):
+                await self._ari.channels.mute(channel_id=ids[snoop], direction="out")
 
-    async def _gate(self, snoop_id: str, *, is_open: bool) -> None:
-        turn = self._ari.channels.unmute if is_open else self._ari.channels.mute
-        await turn(channel_id=snoop_id, direction="out")
+    async def _open_gate(self, snoop: Key) -> None:
+        ready = self._hooked_at[snoop] + _HOOK_SECONDS
+        await asyncio.sleep(max(0.0, ready - asyncio.get_running_loop().time()))
+        await self._ari.channels.unmute(channel_id=self._ids[snoop], direction="out")
 
     async def _create_snoop(self, command: CreateSnoop) -> None:
         snoop_id = self._fresh(command.snoop)
@@ -378,6 +386,7 @@ class Executor:
                 whisper=command.whisper.value,
             )
             await arrival.wait(_ARRIVAL_SECONDS)
+        self._hooked_at[command.snoop] = asyncio.get_running_loop().time()
 
     async def _create_media(self, media: Key) -> None:
         if self._agent is None:
