@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 
 from bridge.ari import AriConnection, LinkStatus
@@ -15,12 +14,7 @@ from bridge.model.audibility import Audience
 from bridge.model.errors import (
     CallbridgeError,
     CallClosedError,
-    CallerGoneError,
-    CommandInProgressError,
     CommandTimeoutError,
-    ConnectFailedError,
-    ErrorCode,
-    InvalidStateError,
     RequestFailedError,
     ServerError,
     ServerUnreachableError,
@@ -30,7 +24,10 @@ from bridge.model.states import EndReason, HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.dialling import Dialling
 from bridge.runtime.executor import Executor
+from bridge.runtime.hands import Hands
 from bridge.runtime.incoming import IncomingCall
+from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
+from bridge.runtime.refusals import error_of
 from bridge.runtime.release import Release
 from bridge.session import Phase, Session, effects, inputs, step
 from bridge.session.inputs import Command, Input, Token
@@ -42,37 +39,22 @@ _LEFT_SECONDS = 0.5
 _LINE_SECONDS = 0.05
 """How long after a media socket the events socket may break, when it is the link that broke."""
 _RETRY_SECONDS = 0.5
+_HASTE_SECONDS = 1.0
 _MAX_RETRY_SECONDS = 30.0
 
 _GONE = {404, 409}
 """Statuses of an answer for a channel that has ended, or has left the application."""
 
-_CONNECT_FAILED = {
-    ErrorCode.CALL_UNANSWERED,
-    ErrorCode.CALL_BUSY,
-    ErrorCode.CALL_DECLINED,
-    ErrorCode.CALL_UNREACHABLE,
-    ErrorCode.CALL_FAILED,
-}
-
 Listener = Callable[[effects.Announce], None]
 """Told of what happens to the call, in order. Must not block."""
-
-
-@dataclass(slots=True)
-class _Processed:
-    """Lets a task wait until its input has been carried out."""
-
-    event: Input
-    done: asyncio.Future[None]
 
 
 class CallEngine:
     """The only writer of one call.
 
-    Everything that happens to the call comes in by ``post`` or ``command``; one task takes it,
-    one after the other, to the state machine and carries out the effects. ``run()`` returns when
-    the call is over and nothing of it is left.
+    Everything that happens to the call comes in by ``post`` or ``command``; ``run()`` takes it,
+    one after the other, to the state machine, whose effects the call's hands carry out in order.
+    It returns when the call is over and nothing of it is left.
     """
 
     def __init__(
@@ -97,7 +79,8 @@ class CallEngine:
         self.listener = listener
         self._dialling = Dialling(ari, executor, self.post)
         # Not bounded: control is never dropped, and its sources are people and one server.
-        self._mailbox: asyncio.Queue[Input | _Processed] = asyncio.Queue()
+        self._mailbox: asyncio.Queue[Letter] = asyncio.Queue()
+        self._hands = Hands(self._perform, self._report)
         self._tokens = count(1)
         self._waiting: dict[Token, asyncio.Future[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
@@ -127,7 +110,7 @@ class CallEngine:
             _, out = step(self.session, make(Token(0)))
             for effect in out:
                 if isinstance(effect, effects.Refuse):
-                    raise _error(effect)
+                    raise error_of(effect)
             return
         token = Token(next(self._tokens))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -213,36 +196,51 @@ class CallEngine:
 
     async def run(self) -> None:
         """Live the call to its end."""
+        hands = asyncio.create_task(self._hands.run(), name=f"hands {self.incoming.call_id}")
+        hands.add_done_callback(self._hands_ended)
         try:
             while self.session.phase is not Phase.DISCONNECTED:
-                await self._take(await self._mailbox.get())
+                self._take(await self._mailbox.get())
+            self._hands.finish()
+            await hands
+        except asyncio.CancelledError:
+            await _cancelled({hands})
+            await self._leave_in_haste()
+            raise
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a call behind
             _log.exception("call %s: cannot be kept", self.incoming.call_id)
+            await _cancelled({hands})
             talking = CALLEE in self.session.parties
             await self.executor.tear_down(None if talking else HangupCause.TEMPORARY_FAILURE)
         finally:
+            await _cancelled({hands})
             await self._leave_nothing()
 
-    async def _take(self, item: Input | _Processed) -> None:
-        event = item.event if isinstance(item, _Processed) else item
-        failure: str | None = None
-        due = deque([event])
-        while due:
-            now = due.popleft()
-            if isinstance(now, inputs.AudienceFailed):
-                failure = now.message
-            before = self.session.phase
-            self.session, out = step(self.session, now)
-            _log.debug("call %s: %s, %s", self.incoming.call_id, now, self.session.phase)
-            if self.session.phase is not before:
-                _log.info("call %s: %s", self.incoming.call_id, self.session.phase)
-            for effect in out:
-                due.extend(await self._perform(effect))
-        if isinstance(item, _Processed) and not item.done.done():
-            if failure is None:
-                item.done.set_result(None)
-            else:
-                item.done.set_exception(ServerError(failure))
+    def _report(self, fact: Input, serial: int) -> None:
+        self._mailbox.put_nowait(Report(fact, serial))
+
+    def _hands_ended(self, hands: asyncio.Task[None]) -> None:
+        if not hands.cancelled() and (error := hands.exception()) is not None:
+            self._mailbox.put_nowait(Fault(error))
+
+    def _take(self, letter: Letter) -> None:
+        """Bring one thing that happened to the machine, and what follows to the hands."""
+        event, done = opened(letter)
+        if isinstance(letter, Report) and self._hands.is_stale(event, letter.serial):
+            return
+        before = self.session.phase
+        self.session, out = step(self.session, event)
+        _log.debug("call %s: %s, %s", self.incoming.call_id, event, self.session.phase)
+        if self.session.phase is not before:
+            _log.info("call %s: %s", self.incoming.call_id, self.session.phase)
+        ends = any(isinstance(effect, effects.TearDown) for effect in out)
+        lets_go = any(isinstance(effect, effects.HangUp) for effect in out)
+        if ends or (lets_go and before in {Phase.RINGING, Phase.JOINING}):
+            # Nobody waits for what Asterisk does slowly in order to be hung up.
+            self._hands.give_up()
+            if not ends:
+                self._mend_later()
+        self._hands.give(out, done)
 
     async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901, PLR0912 - a match over a closed union
         match effect:
@@ -271,7 +269,7 @@ class CallEngine:
             case effects.Succeed(token):
                 self._settle(token, None)
             case effects.Refuse(token):
-                self._settle(token, _error(effect))
+                self._settle(token, error_of(effect))
             case effects.Announce():
                 await self._announce(effect)
         return []
@@ -295,6 +293,9 @@ class CallEngine:
     async def _converge(self, audience: Audience, *, mending: bool = False) -> list[Input]:
         try:
             await self.executor.converge(audience)
+        except asyncio.CancelledError:
+            self.executor.doubt()
+            raise
         except ServerError as error:
             self._mend_later()
             if mending and isinstance(error, ServerUnreachableError | CommandTimeoutError):
@@ -307,9 +308,14 @@ class CallEngine:
 
     async def _first_to_go(self, parties: frozenset[Participant]) -> Input:
         """Return who of ``parties`` went first; the last to go may have been released by us."""
-        while not (gone := [party for party in self._ended if party in parties]):
-            self._leg_ended.clear()
-            await self._leg_ended.wait()
+        try:
+            async with asyncio.timeout(2 * _LEFT_SECONDS):
+                while not (gone := [party for party in self._ended if party in parties]):
+                    self._leg_ended.clear()
+                    await self._leg_ended.wait()
+        except TimeoutError:
+            missing = next(p for p in sorted(parties) if self.executor.channel_of(p) is None)
+            return inputs.PartyGone(missing, HangupCause.NORMAL)
         return inputs.PartyGone(gone[0], self._ended[gone[0]])
 
     async def _mend(self, audience: Audience) -> list[Input]:
@@ -399,7 +405,7 @@ class CallEngine:
     async def _processed(self, event: Input) -> None:
         """Post an input and wait until it was carried out. Raises ServerError if it failed."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._mailbox.put_nowait(_Processed(event, done))
+        self._mailbox.put_nowait(Processed(event, done))
         await done
 
     # --- owning and settling ------------------------------------------------------------------
@@ -437,11 +443,36 @@ class CallEngine:
         self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)
         if not self._told:
             await self._announce(effects.Announce(effects.Notice.TERMINATED, reason=reason))
+        self._hands.drop()
         while not self._mailbox.empty():
             # Nothing is done any more; but whoever asks is to be answered.
-            await self._take(self._mailbox.get_nowait())
+            self._answer_late(self._mailbox.get_nowait())
         for token in list(self._waiting):
             self._settle(token, CallClosedError(f"the call is over: {reason}"))
+
+    async def _leave_in_haste(self) -> None:
+        """The program goes and does not wait: release a caller who would be left with nobody."""
+        if self.session.phase in {Phase.DETACHED, Phase.DISCONNECTED}:
+            return
+        talking = CALLEE in self.session.parties
+        try:
+            async with asyncio.timeout(_HASTE_SECONDS):
+                await self.executor.tear_down(None if talking else HangupCause.NORMAL)
+        except TimeoutError:
+            _log.warning("call %s: Asterisk does not answer as we leave", self.incoming.call_id)
+
+    def _answer_late(self, letter: Letter) -> None:
+        if isinstance(letter, Fault):
+            return
+        event, done = opened(letter)
+        if done is not None:
+            done.cancel()
+        _, out = step(self.session, event)
+        for effect in out:
+            if isinstance(effect, effects.Succeed):
+                self._settle(effect.token, None)
+            elif isinstance(effect, effects.Refuse):
+                self._settle(effect.token, error_of(effect))
 
 
 async def _nothing() -> None:
@@ -454,25 +485,3 @@ async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
     for task in ending:
         task.cancel()
     await asyncio.gather(*ending, return_exceptions=True)
-
-
-def _error(refusal: effects.Refuse) -> CallbridgeError:
-    """Return the error of the tree that a refusal's code stands for."""
-    message, code = refusal.message, refusal.code
-    match code:
-        case ErrorCode.INVALID_STATE:
-            return InvalidStateError(message)
-        case ErrorCode.COMMAND_IN_PROGRESS:
-            return CommandInProgressError(message)
-        case ErrorCode.CALL_CLOSED:
-            return CallClosedError(message)
-        case ErrorCode.CALLER_GONE:
-            return CallerGoneError(message)
-        case ErrorCode.SERVER_UNREACHABLE:
-            return ServerUnreachableError(message)
-        case ErrorCode.COMMAND_TIMEOUT:
-            return CommandTimeoutError(message)
-        case _ if code in _CONNECT_FAILED:
-            return ConnectFailedError(message, code=code, cause=refusal.cause)
-        case _:
-            return ServerError(message, code=code)

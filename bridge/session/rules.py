@@ -1,6 +1,7 @@
 """What follows from an input, phase by phase. Pure: a session in, the next one and effects out.
 
-Each rule handles the phases that ``machine.TRANSITIONS`` lists for it, and no other.
+The program is told of an event before the command that it ends returns. Each rule handles the
+phases that ``machine.TRANSITIONS`` lists for it, and no other.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def answered(session: Session, event: Input) -> Step:
     """The agent and the caller can talk."""
     del event
     done, effects = _succeed_awaiting(replace(session, phase=Phase.ANSWERED, mode=BARGE))
-    return done, (*effects, Announce(Notice.ANSWERED))
+    return done, (Announce(Notice.ANSWERED), *effects)
 
 
 def answer_failed(session: Session, event: inputs.AnswerFailed | inputs.AudienceFailed) -> Step:
@@ -148,7 +149,7 @@ def answer_failed(session: Session, event: inputs.AnswerFailed | inputs.Audience
     refused, effects = _refuse_awaiting(session, ErrorCode.REQUEST_FAILED, event.message)
     pending = replace(refused, phase=Phase.PENDING, parties=frozenset(), heard_by=frozenset())
     notice = Announce(Notice.ANSWER_FAILED, message=event.message)
-    return pending, (SetRoute(frozenset()), Converge(pending.audience), *effects, notice)
+    return pending, (SetRoute(frozenset()), Converge(pending.audience), notice, *effects)
 
 
 # --- connecting ---------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def callee_failed(session: Session, event: inputs.CalleeFailed) -> Step:
     back = replace(refused, phase=session.before_ringing)
     # Mostly his leg is gone by itself; one that we gave up is not.
     hang_up = HangUp(CALLEE, HangupCause.NO_ANSWER)
-    return back, (hang_up, *effects, Announce(Notice.CONNECT_FAILED, message=event.message))
+    return back, (hang_up, Announce(Notice.CONNECT_FAILED, message=event.message), *effects)
 
 
 def join_failed(session: Session, event: Input) -> Step:
@@ -202,7 +203,7 @@ def join_failed(session: Session, event: Input) -> Step:
     back = replace(refused, phase=session.before_ringing, parties=parties, heard_by=parties)
     notice = Announce(Notice.CONNECT_FAILED, message=text)
     hang_up = HangUp(CALLEE, HangupCause.TEMPORARY_FAILURE)
-    return back, (hang_up, Converge(back.audience), *effects, notice)
+    return back, (hang_up, Converge(back.audience), notice, *effects)
 
 
 # --- the agent's mode ---------------------------------------------------------------------------
@@ -238,7 +239,7 @@ def gates_stand(session: Session, event: Input) -> Step:
     mode = done[-1].mode if done else session.mode
     effects: list[Effect] = []
     for turning in done:
-        effects += [Succeed(turning.token), Announce(Notice.MODE_CHANGED, mode=turning.mode)]
+        effects += [Announce(Notice.MODE_CHANGED, mode=turning.mode), Succeed(turning.token)]
     return replace(session, mode=mode, turnings=rest), tuple(effects)
 
 
@@ -300,7 +301,7 @@ def detached(session: Session, event: Input) -> Step:
     del event
     done = replace(session, phase=Phase.DETACHED, leaving=(), reason=EndReason.AGENT_LEFT, mode=SPY)
     succeeded = tuple(Succeed(token) for token in session.leaving)
-    return done, (*succeeded, Announce(Notice.TERMINATED, reason=EndReason.AGENT_LEFT))
+    return done, (Announce(Notice.TERMINATED, reason=EndReason.AGENT_LEFT), *succeeded)
 
 
 def party_gone(session: Session, event: inputs.PartyGone) -> Step:
@@ -343,7 +344,7 @@ def torn_down(session: Session, event: Input) -> Step:
     ended = replace(session, phase=Phase.DISCONNECTED, leaving=())
     told = session.reason is EndReason.AGENT_LEFT
     notice = () if told else (Announce(Notice.TERMINATED, reason=session.reason),)
-    return ended, (*succeeded, *notice)
+    return ended, (*notice, *succeeded)
 
 
 # --- shared -------------------------------------------------------------------------------------

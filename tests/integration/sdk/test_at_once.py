@@ -15,7 +15,6 @@ from bridge.model.errors import (
     CallbridgeError,
     CallClosedError,
     CommandInProgressError,
-    InvalidStateError,
 )
 from tests.support.pbx import Pbx, mode_of, state_of
 
@@ -35,7 +34,7 @@ async def outcomes(*commands: Coroutine[Any, Any, None]) -> list[type[BaseExcept
 async def test_answer_twice(pbx: Pbx) -> None:
     direct = await pbx.direct_call()
     call = direct.call
-    assert await outcomes(call.answer(), call.answer()) == [None, InvalidStateError]
+    assert await outcomes(call.answer(), call.answer()) == [None, CommandInProgressError]
     assert state_of(call) is CallState.ANSWERED
     await call.send_audio(SECOND)
 
@@ -60,14 +59,17 @@ async def test_connect_twice(pbx: Pbx) -> None:
 
 async def test_answer_and_connect(pbx: Pbx) -> None:
     direct = await pbx.direct_call()
-    await asyncio.gather(direct.call.answer(), direct.connect())
-    assert state_of(direct.call) is CallState.CONNECTED
+    call = direct.call
+    assert await outcomes(call.answer(), call.connect()) == [None, CommandInProgressError]
+    assert state_of(call) is CallState.ANSWERED
+    await direct.connect()
+    assert state_of(call) is CallState.CONNECTED
 
 
 async def test_answer_and_disconnect(pbx: Pbx) -> None:
     direct = await pbx.direct_call()
     call = direct.call
-    assert await outcomes(call.answer(), call.disconnect()) == [None, None]
+    assert await outcomes(call.answer(), call.disconnect()) == [CallClosedError, None]
     assert call.end_reason is EndReason.AGENT_ENDED
     await direct.caller.wait_closed()
 
