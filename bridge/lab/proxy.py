@@ -24,6 +24,8 @@ class BreakableProxy:
         self._connections: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self.delay_s = 0.0
+        """Seconds by which everything comes later, each way."""
         self.accepted = 0
         """Connections that were accepted so far."""
 
@@ -108,5 +110,7 @@ class BreakableProxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(CHUNK):
             await self._flowing.wait()
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)
             writer.write(data)
             await writer.drain()

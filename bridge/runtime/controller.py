@@ -111,7 +111,7 @@ class Controller:
         """
         await self.ari.open()
         try:
-            self._require(self.ari.capabilities)
+            self._require(self.ari.capabilities, self.settings.sample_rate)
             async with self._reconciling:
                 await reconcile(self)
         except BaseException:
@@ -346,20 +346,19 @@ class Controller:
             _log.error("%s: %s", task.get_name(), error, exc_info=error)
 
     @staticmethod
-    def _require(capabilities: Capabilities) -> None:
+    def _require(capabilities: Capabilities, rate: int) -> None:
         """Raise CapabilityError for a server without which no agent can take part."""
-        missing = [
-            what
-            for what, there in (
-                (
-                    "media over WebSocket (chan_websocket, Asterisk 22.6 or 20.16)",
-                    capabilities.websocket_media,
-                ),
-                ("snoop channels (res_stasis_snoop)", capabilities.snoop),
-                ("mixing of several voices (bridge_softmix)", capabilities.softmix),
-            )
-            if not there
-        ]
+        needs = {
+            "media over WebSocket (chan_websocket, Asterisk 22.6 or 20.16)": (
+                capabilities.websocket_media
+            ),
+            "media over RTP (chan_rtp, res_rtp_multicast)": capabilities.rtp_media,
+            "snoop channels (res_stasis_snoop)": capabilities.snoop,
+            "mixing of several voices (bridge_softmix)": capabilities.softmix,
+            "dialling (bridge_holding)": capabilities.dialling,
+            f"audio at {rate} Hz (codec_resample)": rate in capabilities.sample_rates,
+        }
+        missing = [what for what, there in needs.items() if not there]
         if missing:
             raise CapabilityError(
                 f"Asterisk {capabilities.version} lacks {'; '.join(missing)}: "

@@ -16,7 +16,7 @@ from bridge.model.errors import (
     ServerError,
     ServerUnreachableError,
 )
-from bridge.model.participants import Participant
+from bridge.model.participants import AGENT, Participant
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
 from bridge.runtime.names import CallId, Names
@@ -37,7 +37,7 @@ from bridge.topology.diff import (
     diff,
     without_channel,
 )
-from bridge.topology.objects import CALL_BRIDGE, Key, Topology, leg_key
+from bridge.topology.objects import CALL_BRIDGE, Key, Topology, leg_key, media_key
 from bridge.topology.planner import plan
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,8 @@ ANCHOR_FORMAT = "slin16"
 class Executor:
     """Knows what stands for one call, and changes it by commands in safe stages.
 
-    Not to be used by two tasks at once: the call's mailbox is its only user.
+    Its coroutines are not to be used by two tasks at once: the call's hands are their only user.
+    What events tell (``channel_gone``, ``line_lost``) is noted at any time, in mid-change too.
     ``on_leg_gone(channel_id)``, to be set by the owner, is called when a look at Asterisk shows
     that a leg is gone whose end no event has told yet.
     """
@@ -158,8 +159,8 @@ class Executor:
 
     def line_lost(self, party: Participant) -> None:
         """Note that the agent's media channel to a party broke: the next plan makes a new one."""
-        lost = [key for key in self._stands.media if key.endswith(f".{party}")]
-        for key in lost:
+        key = media_key(AGENT, party)
+        if key in self._stands.media:
             self._strays.add(self._ids[key])
             self._stands = without_channel(self._stands, key)
 

@@ -50,13 +50,10 @@ class Release:
         return True
 
     async def _ask(self, channel_id: str) -> bool:
-        """Tell whether the server's dialplan has our context."""
-        try:
-            answer = await self._ari.channels.get_channel_var(
-                channel_id=channel_id, variable=f"DIALPLAN_EXISTS({CONTEXT},s,1)"
-            )
-        except ServerError:
-            return False
+        """Tell whether the server's dialplan has our context. Raises ServerError."""
+        answer = await self._ari.channels.get_channel_var(
+            channel_id=channel_id, variable=f"DIALPLAN_EXISTS({CONTEXT},s,1)"
+        )
         if answer.value != "1":
             _log.warning(
                 "the dialplan has no [%s]: should this program die, a party whose other party "

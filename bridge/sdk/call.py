@@ -132,7 +132,8 @@ class ActiveCall:
         to: a number or an endpoint; by default what the client's route says, else the original
         callee. Raises ConnectFailedError, whose ``error_code`` is CALL_UNANSWERED, CALL_BUSY,
         CALL_DECLINED, CALL_UNREACHABLE or CALL_FAILED: the call goes on as before then. Raises
-        what ``answer`` raises besides, and BadArgumentError.
+        what ``answer`` raises besides, and BadArgumentError. To stop waiting for it does not take
+        it back: the callee rings on for his time; ``close`` and ``disconnect`` end that.
         """
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -44,6 +45,7 @@ class Client:
     sample_rate: Hz of all audio: 8000, 16000 or 24000.
     route: says whom ``connect()`` rings, given the call; by default the original callee.
     endpoint: how a number is dialled.
+    tls: for an https address whose certificate the system does not know.
     send_buffer_seconds: how much audio may be sent ahead.
     probe: measure at start what the server's version does not tell (``capabilities``).
 
@@ -60,6 +62,7 @@ class Client:
         sample_rate: int = 24000,
         route: Route | None = None,
         endpoint: str = DEFAULT_ENDPOINT,
+        tls: ssl.SSLContext | None = None,
         send_buffer_seconds: float = 120.0,
         probe: bool = True,
         instance: str = "default",
@@ -72,6 +75,7 @@ class Client:
             password=password,
             application=application,
             instance=instance,
+            tls=tls,
         )
         self._settings = ControllerSettings(
             ari, sample_rate=sample_rate, send_buffer_seconds=send_buffer_seconds, probe=probe

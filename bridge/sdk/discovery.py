@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
@@ -25,6 +26,7 @@ def find_server(
     password: str | None,
     application: str,
     instance: str,
+    tls: ssl.SSLContext | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AriSettings:
     """Return the settings of the server to use.
@@ -47,7 +49,7 @@ def find_server(
     else:
         address = _running_instance(instance)
     return AriSettings(
-        url=address[0], username=address[1], password=address[2], application=application
+        url=address[0], username=address[1], password=address[2], application=application, tls=tls
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
@@ -77,7 +78,7 @@ async def swept(connection: AriConnection) -> None:
 
 @pytest.fixture(scope="session")
 def asterisk() -> Iterator[Instance]:
-    instance = Instance.start(name="contract", tied=True)
+    instance = Instance.start(name=f"contract-{os.getpid()}", tied=True)
     yield instance
     instance.stop()
 

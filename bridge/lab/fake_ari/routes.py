@@ -12,8 +12,10 @@ from bridge.lab.fake_ari.objects import Answer, Json, Refusal, now_text
 from bridge.lab.fake_ari.world import ASTERISK_ID, World
 
 MODULES = (
+    "bridge_holding.so",
     "bridge_softmix.so",
     "chan_pjsip.so",
+    "chan_rtp.so",
     "chan_websocket.so",
     "codec_resample.so",
     "res_ari.so",

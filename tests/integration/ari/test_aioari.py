@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeAlias
@@ -30,7 +31,7 @@ pytest.importorskip("aioari", reason="needs the extra aioari")
 
 @pytest.fixture(scope="module")
 def asterisk() -> Iterator[Instance]:
-    instance = Instance.start(name="aioari", tied=True)
+    instance = Instance.start(name=f"aioari-{os.getpid()}", tied=True)
     yield instance
     instance.stop()
 
