@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from bridge.lab.demo.agent import ToneAgent
 from bridge.lab.demo.ears import Ear, FrameEar
 from bridge.lab.demo.result import Measured
+from bridge.lab.demo.steady import steady_levels
 from bridge.lab.demo.story import ALL, Step
-from bridge.lab.hearing import Pcm, gaps, levels
+from bridge.lab.hearing import Pcm, gaps
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall
 
@@ -104,10 +105,12 @@ class Stage:
         hears, strange = {}, {}
         for who in now.step.listeners:
             pcm, rate = self._cut(who, windows[who]), self._ears[who].rate
-            heard = levels(pcm, rate, {speaker: self.tones[speaker] for speaker in ALL})
+            present = self._present(who, now.step)
+            own = {str(speaker): self.tones[speaker] for speaker in ALL}
+            heard = steady_levels(pcm, rate, own, present)
             hears[who] = {speaker: heard[speaker] for speaker in ALL}
-            foreign = everywhere - set(self.tones.values())
-            strange[who] = max(levels(pcm, rate, {str(hz): hz for hz in foreign}).values())
+            foreign = {str(hz): hz for hz in everywhere - set(self.tones.values())}
+            strange[who] = max(steady_levels(pcm, rate, foreign, present).values())
         return Measured(
             hears=hears,
             heard_after_ms=self._heard_after(index),
@@ -115,6 +118,11 @@ class Stage:
             windows=windows,
             other_calls=strange,
         )
+
+    def _present(self, who: Participant, step: Step) -> list[float]:
+        """Return the tones, in Hz, that a listener is to hear all through the step."""
+        speakers = (speaker for listener, speaker in step.matrix if listener == who)
+        return [self.tones[speaker] for speaker in speakers if speaker not in self._silent]
 
     async def _beside(self, step: Step) -> None:
         if self._meanwhile is not None:
