@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bridge.lab.demo.lost import missing
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import Pcm, pcm_from_bytes, tone
 from bridge.lab.waiting import until
@@ -87,6 +88,15 @@ async def connected(direct: DirectCall) -> tuple[DirectCall, DirectParty, Direct
     direct.caller.clear()
     callee.clear()
     return direct, direct.caller, callee
+
+
+def nothing_lost(pcm: Pcm, rate: int, hz: float) -> bool:
+    """Tell whether the agent missed no frame of a tone; it may once begin to run 20 ms late.
+
+    See bridge.lab.demo.lost: that is silence which was put in, and takes nothing away.
+    """
+    frames = missing(pcm, rate, hz)
+    return frames.lost == 0 and frames.held_up <= 1
 
 
 class Reader:

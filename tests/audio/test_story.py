@@ -14,6 +14,7 @@ from bridge.lab.demo.story import STEPS
 from bridge.lab.phones import Codec
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall
+from tests.audio.machine import measured
 from tests.support.pbx import Pbx
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
@@ -68,6 +69,7 @@ def wrong_cells(
 
 
 def check(result: DemoResult, codec: Codec, silent: set[Participant]) -> None:
+    held_up = 0
     assert len(result.steps) == len(EXPECTED)
     for step, expected in zip(result.steps, EXPECTED, strict=True):
         audible = {listener: voices - silent for listener, voices in expected.items()}
@@ -78,39 +80,50 @@ def check(result: DemoResult, codec: Codec, silent: set[Participant]) -> None:
         assert wrong == [], step.step.name
         assert step.ok
         assert dict(step.direct.lost_frames) == dict.fromkeys(expected, 0), step.step.name
+        late = dict(step.direct.held_up_frames)
+        held_up += late.pop(AGENT, 0)
+        assert set(late.values()) == {0}, step.step.name
+    # A line may once begin to run 20 ms late; see bridge.lab.demo.lost.
+    assert held_up <= 2
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(codec.value for codec, _ in pair))
 async def test_every_voice_is_heard_by_whom_it_is_meant_for_and_by_nobody_else(
     pbx: Pbx, pair: tuple[tuple[Codec, set[Participant]], ...]
 ) -> None:
-    results = await tell(
-        pbx.instance, [DemoSettings(codec=codec, silent=frozenset(who)) for codec, who in pair]
-    )
-    for result, (codec, who) in zip(results, pair, strict=True):
-        check(result, codec, set(who))
+    async def measurement(pbx: Pbx) -> None:
+        stories = [DemoSettings(codec=codec, silent=frozenset(who)) for codec, who in pair]
+        results = await tell(pbx.instance, stories)
+        for result, (codec, who) in zip(results, pair, strict=True):
+            check(result, codec, set(who))
+
+    await measured(pbx, measurement)
+
+
+BARGING = replace(STEPS[2], command=ActiveCall.barge)
+WRONG_EAR = replace(STEPS[3], command=lambda call: call.whisper(to="caller"))
 
 
 async def test_a_story_that_goes_otherwise_is_seen_to_do_so(pbx: Pbx) -> None:
     """Without this, all tests above might only show that the measurement is deaf."""
-    barging = replace(STEPS[2], command=ActiveCall.barge)
-    wrong_ear = replace(STEPS[3], command=lambda call: call.whisper(to="caller"))
-    stays = replace(STEPS[6], command=ActiveCall.spy)
-    loud, swapped = await tell(
-        pbx.instance,
-        [
-            DemoSettings(steps=(*STEPS[:2], barging, STEPS[6])),
-            DemoSettings(steps=(*STEPS[:2], STEPS[2], wrong_ear, stays)),
-        ],
-    )
-    assert [step.ok for step in loud.steps] == [True, True, False, True]
-    assert cells(loud, 2) == {(CALLER, AGENT), (CALLEE, AGENT)}
-    # Of one who stays on the call and is silent nothing is heard: that is no wrong cell.
-    assert [step.ok for step in swapped.steps] == [True, True, True, False, True]
-    assert cells(swapped, 3) == {(CALLER, AGENT), (CALLEE, AGENT)}
-    for result, index in ((loud, 2), (swapped, 3)):
-        measured = result.steps[index].direct
-        assert wrong_cells("direct", measured, EXPECTED[index], 60.0) != []
+
+    async def measurement(pbx: Pbx) -> None:
+        loud, swapped = await tell(
+            pbx.instance,
+            [
+                DemoSettings(steps=(*STEPS[:2], BARGING, STEPS[6])),
+                DemoSettings(steps=(*STEPS[:3], WRONG_EAR, STEPS[6])),
+            ],
+        )
+        assert [step.ok for step in loud.steps] == [True, True, False, True]
+        assert cells(loud, 2) == {(CALLER, AGENT), (CALLEE, AGENT)}
+        assert [step.ok for step in swapped.steps] == [True, True, True, False, True]
+        assert cells(swapped, 3) == {(CALLER, AGENT), (CALLEE, AGENT)}
+        for result, index in ((loud, 2), (swapped, 3)):
+            measured_there = result.steps[index].direct
+            assert wrong_cells("direct", measured_there, EXPECTED[index], 60.0) != []
+
+    await measured(pbx, measurement)
 
 
 async def tell(instance: Instance, stories: list[DemoSettings]) -> list[DemoResult]:

@@ -14,7 +14,7 @@ import pytest
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, first_heard, gaps
 from bridge.sdk import ActiveCall
-from tests.audio.listening import RATE, another_call, reading, words
+from tests.audio.listening import RATE, another_call, nothing_lost, reading, words
 from tests.audio.machine import measured
 from tests.support.pbx import SENT_DBFS, DirectCall, Pbx
 
@@ -94,5 +94,5 @@ async def switch(connected: tuple[DirectCall, DirectParty, DirectParty], seed: i
     for reader, voices in ((mix, ears), (of_caller, ["caller"]), (of_callee, ["callee"])):
         assert reader.stream.dropped_frames == 0
         for voice in voices:
-            assert gaps(reader.pcm, RATE, TONES[voice]) == [], (reader.stream.speaker, voice)
+            assert nothing_lost(reader.pcm, RATE, TONES[voice]), (reader.stream.speaker, voice)
     return taken

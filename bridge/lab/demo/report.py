@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bridge.lab.demo.result import DemoResult, Measured, StepResult
+from bridge.lab.demo.result import DemoResult, StepResult
 from bridge.lab.demo.story import ALL
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 
@@ -53,12 +55,14 @@ def _timing(result: StepResult) -> str:
         parts.append(f"heard after {direct.heard_after_ms:.0f} ms")
         if phones.heard_after_ms is not None:
             parts.append(f"behind a phone's jitter buffer after {phones.heard_after_ms:.0f} ms")
-    parts.append(f"frames lost: {_lost(direct)}")
+    parts.append(f"frames lost: {_each(direct.lost_frames)}")
+    if any(direct.held_up_frames.values()):
+        parts.append(f"late by 20 ms: {_each(direct.held_up_frames)}")
     return "   " + ", ".join(parts)
 
 
-def _lost(measured: Measured) -> str:
-    return ", ".join(f"{NAMES[who]} {count}" for who, count in measured.lost_frames.items())
+def _each(counts: Mapping[Participant, int]) -> str:
+    return ", ".join(f"{NAMES[who]} {count}" for who, count in counts.items())
 
 
 def _verdict(result: DemoResult) -> Text:

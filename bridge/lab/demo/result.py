@@ -42,6 +42,8 @@ class Measured:
     hear him; None where nobody does."""
     lost_frames: Mapping[Participant, int]
     """Per listener: frames of 20 ms of the parties' voices that he lost, since the last step."""
+    held_up_frames: Mapping[Participant, int]
+    """Per listener: the same, but heard late: 20 ms of silence were put in (see demo.lost)."""
     windows: Mapping[Participant, tuple[float, float]] = field(default_factory=dict)
     """Per listener: where the step is in his recording, in seconds."""
     other_calls: Mapping[Participant, float] = field(default_factory=dict)
@@ -106,6 +108,7 @@ class StepResult:
             "ok": self.ok,
             "heard_after_ms": self.direct.heard_after_ms,
             "lost_frames": dict(self.direct.lost_frames),
+            "held_up_frames": dict(self.direct.held_up_frames),
             "phones": {
                 "heard_after_ms": self.phones.heard_after_ms,
                 "lost_frames": dict(self.phones.lost_frames),

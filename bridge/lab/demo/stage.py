@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from bridge.lab.demo.agent import ToneAgent
 from bridge.lab.demo.ears import Ear, FrameEar
+from bridge.lab.demo.lost import Missing, missing
 from bridge.lab.demo.result import Measured
 from bridge.lab.demo.steady import steady_levels
 from bridge.lab.demo.story import ALL, Step
-from bridge.lab.hearing import Pcm, gaps
+from bridge.lab.hearing import Pcm
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall
 
@@ -111,10 +112,12 @@ class Stage:
             hears[who] = {speaker: heard[speaker] for speaker in ALL}
             foreign = {str(hz): hz for hz in everywhere - set(self.tones.values())}
             strange[who] = max(steady_levels(pcm, rate, foreign, present).values())
+        missed = {who: self._missing(who, index) for who in now.step.listeners}
         return Measured(
             hears=hears,
             heard_after_ms=self._heard_after(index),
-            lost_frames={who: self._lost(who, index) for who in now.step.listeners},
+            lost_frames={who: frames.lost for who, frames in missed.items()},
+            held_up_frames={who: frames.held_up for who, frames in missed.items()},
             windows=windows,
             other_calls=strange,
         )
@@ -149,13 +152,13 @@ class Stage:
         heard = [ms for ms in after if ms is not None]
         return round(max(heard), 1) if heard and len(heard) == len(after) else None
 
-    def _lost(self, who: Participant, index: int) -> int:
-        """Count frames of the parties' voices lost since the end of the last step's window.
+    def _missing(self, who: Participant, index: int) -> Missing:
+        """Count frames of the parties' voices missed since the end of the last step's window.
 
         A voice that was not heard before begins with this step's window.
         """
         now = self._performed[index]
-        lost = 0
+        lost = held_up = 0
         for speaker in (CALLER, CALLEE):
             cell = (who, speaker)
             if cell not in now.step.matrix or speaker in self._silent:
@@ -164,5 +167,7 @@ class Stage:
             if index and cell in self._performed[index - 1].step.matrix:
                 _, start = self._window(who, self._performed[index - 1])
             pcm = self._cut(who, (start, end))
-            lost += len(gaps(pcm, self._ears[who].rate, self.tones[speaker]))
-        return lost
+            frames = missing(pcm, self._ears[who].rate, self.tones[speaker])
+            lost += frames.lost
+            held_up += frames.held_up
+        return Missing(lost, held_up)
