@@ -3,7 +3,8 @@
 
 Nothing is drawn by hand: from a call that has just come in, everything that can happen is fed to
 the machine, in every session that it can come to, and what it answers is written down. As in the
-runtime (``CallEngine``), what an effect reports back is an input before anything else is.
+runtime (``CallEngine``, ``Hands``), effects are carried out one after the other while other things
+happen, and what is slow is given up when the call, or the callee, is let go.
 ``--check`` writes nothing and fails when the committed file differs.
 """
 
@@ -15,7 +16,7 @@ import sys
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, product
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -55,6 +56,8 @@ STANDS, DOES_NOT_STAND = inputs.AudienceStands(), inputs.AudienceFailed("")
 NOT_HAD = inputs.CalleeFailed(ErrorCode.CALL_BUSY, "")
 CALLER_GONE, CALLEE_GONE = inputs.PartyGone(CALLER, 16), inputs.PartyGone(CALLEE, 16)
 TORN_DOWN = inputs.TornDown()
+LETTING_GO = {Phase.RINGING, Phase.JOINING}
+"""Phases in which a hang-up is of the callee who rings or is being joined."""
 WORDS: Mapping[Input, str] = {
     **{command: f"{name}()" for name, commands in COMMANDS.items() for command in commands},
     ANSWERED: "the caller is answered",
@@ -92,8 +95,8 @@ COMMANDS_TEXT = """
 ## Commands
 
 → the phase that a command leads to; *accepted*: it is carried out in the same phase; a code: it is
-refused with that error and changes nothing. Phases that are missing last only as long as Asterisk
-takes to do what it was told: commands that are given meanwhile wait for their end.
+refused with that error and changes nothing. Answering, joining, leaving and ending last only as
+long as Asterisk takes to do what it was told: milliseconds, when it is near.
 """
 
 
@@ -119,10 +122,12 @@ class Node:
 
 @dataclass(frozen=True)
 class World:
-    """A session, and whether the callee has a leg that can end."""
+    """A session, what is being carried out, and whether the callee has a leg that can end."""
 
     session: Session = field(default_factory=Session)
     callee: bool = False
+    under_way: tuple[Effect, ...] = ()
+    """Effects that will report something, in their order."""
 
 
 Edges: TypeAlias = Mapping[tuple[Node, Node], list[str]]
@@ -172,27 +177,40 @@ class Explorer:
         due = deque(self.worlds)
         while due:
             world = due.popleft()
-            for event in possible(world):
-                for after in self._follow(world, (event,)):
-                    if after not in self.worlds:
-                        self.worlds.add(after)
-                        due.append(after)
+            for after in (*map(partial(self._follow, world), possible(world)), *self._told(world)):
+                if after not in self.worlds:
+                    self.worlds.add(after)
+                    due.append(after)
 
-    def _follow(self, world: World, queue: tuple[Input, ...]) -> Iterator[World]:
-        """Feed inputs, and what the effects report, until none is left."""
-        if not queue:
-            yield world
-            return
-        event, *rest = queue
+    def _follow(self, world: World, event: Input) -> World:
+        """Feed an input; return what the world is then."""
         session, effects = step(world.session, event)
         # Commands that wait in a row make no difference to the phase: one stands for all.
-        session = replace(session, turnings=session.turnings[:2], leaving=session.leaving[:1])
+        session = replace(session, turnings=session.turnings[:1], leaving=session.leaving[:1])
         if node(session) != node(world.session):
             self.edges[node(world.session), node(session)].add(event)
         callee = _callee_after(event, effects, before=world.callee)
-        for told in product(*map(reports, effects)):
-            follow_ups = (*rest, *chain.from_iterable(told))
-            yield from self._follow(World(session, callee), follow_ups)
+        let_go = (TearDown, HangUp) if world.session.phase in LETTING_GO else (TearDown,)
+        given_up = any(isinstance(effect, let_go) for effect in effects)
+        before = () if given_up else world.under_way
+        told = [effect for effect in effects if reports(effect) != ((),)]
+        wanted = [effect for effect in (*before, *told) if isinstance(effect, Converge | Mend)]
+        # What the last one of these reports is all that counts.
+        stale = set(map(id, wanted[:-1]))
+        under_way = tuple(effect for effect in (*before, *told) if id(effect) not in stale)
+        return World(session, callee, under_way)
+
+    def _told(self, world: World) -> Iterator[World]:
+        """Let the effect that is being carried out report what it may."""
+        if not world.under_way:
+            return
+        first, *others = world.under_way
+        rest = replace(world, under_way=tuple(others))
+        for facts in reports(first):
+            after = rest
+            for fact in facts:
+                after = self._follow(after, fact)
+            yield after
 
 
 def _callee_after(event: Input, effects: tuple[Effect, ...], *, before: bool) -> bool:
