@@ -5,63 +5,14 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
-from bridge.media.pcm import FRAME_SECONDS, mix
+from bridge.media.mixer import Mixer
+from bridge.media.pcm import FRAME_SECONDS
 from bridge.model.errors import BadArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bridge.media.pcm import AudioFormat
-
-MAX_WAIT: Final = 3
-"""Frames that the mix waits for a speaker who has none, before he counts as silent."""
-
-
-class Mixer:
-    """Frames of several speakers into one stream; no frame lost, none doubled. Pure.
-
-    A frame of the mix goes out when every live speaker has one, or when somebody has more than
-    MAX_WAIT of them; who has none then is silent in it. Frames are bytes of one size.
-    """
-
-    def __init__(self, speakers: Iterable[str] = ()) -> None:
-        self._live: set[str] = set(speakers)
-        self._queues: dict[str, deque[bytes]] = {speaker: deque() for speaker in self._live}
-
-    def join(self, speaker: str) -> None:
-        """From now on the mix waits for this speaker's frames."""
-        self._live.add(speaker)
-        self._queues.setdefault(speaker, deque())
-
-    def leave(self, speaker: str) -> list[bytes]:
-        """Wait for this speaker no longer; return the frames of the mix that this sets free."""
-        self._live.discard(speaker)
-        return self._drain()
-
-    def push(self, speaker: str, frame: bytes) -> list[bytes]:
-        """Take a frame; return the frames of the mix that are complete with it, oldest first.
-
-        A speaker who never joined, or has left, is not waited for but heard.
-        """
-        self._queues.setdefault(speaker, deque()).append(frame)
-        return self._drain()
-
-    def _drain(self) -> list[bytes]:
-        mixed: list[bytes] = []
-        while self._ready():
-            mixed.append(mix([queue.popleft() for queue in self._queues.values() if queue]))
-        for speaker in [key for key, queue in self._queues.items() if not queue]:
-            if speaker not in self._live:
-                del self._queues[speaker]
-        return mixed
-
-    def _ready(self) -> bool:
-        longest = max((len(queue) for queue in self._queues.values()), default=0)
-        return longest > MAX_WAIT or (
-            longest > 0 and all(self._queues[speaker] for speaker in self._live)
-        )
 
 
 class AudioStream:
@@ -126,7 +77,9 @@ class AudioStream:
 class Ears:
     """Fan-out of the received audio of one observer.
 
-    Speakers join and leave as their lines do; ``push`` takes what a line's socket received.
+    Speakers join and leave as their lines do; ``push`` takes what a line's socket received, in a
+    running event loop. A speaker's own streams have it at once, the mix in the loop's next turn,
+    when all sockets were read: a loop that was blocked finds the frames of many ticks in each.
     """
 
     def __init__(self, audio_format: AudioFormat) -> None:
@@ -134,6 +87,8 @@ class Ears:
         self._partial: dict[str, bytearray] = {}
         self._streams: weakref.WeakSet[AudioStream] = weakref.WeakSet()
         self._mixer: Mixer | None = None
+        self._turn: asyncio.Handle | None = None
+        self._timer: asyncio.Handle | None = None
         self._closed = False
 
     @property
@@ -203,7 +158,7 @@ class Ears:
         self._closed = True
         for speaker in list(self._partial):
             self.leave(speaker)
-        self._mixer = None
+        self._stop_mixing()
         for stream in list(self._streams):
             stream.end()
         self._streams.clear()
@@ -219,9 +174,45 @@ class Ears:
                 mixed = mixed or stream.speaker is None
         if not mixed:
             # Nobody listens to the mix: the next one who does starts with a fresh one.
-            self._mixer = None
+            self._stop_mixing()
         elif self._mixer is not None:
-            self._feed_mix(self._mixer.push(speaker, frame))
+            loop = asyncio.get_running_loop()
+            self._mixer.push(speaker, frame, loop.time())
+            if self._turn is None:
+                self._turn = loop.call_soon(self._mix)
+
+    def _mix(self) -> None:
+        """Feed what is complete, and come back for what waits."""
+        self._turn = None
+        if self._mixer is not None:
+            self._feed_mix(self._mixer.complete())
+            self._come_back(self._mixer)
+
+    def _come_back(self, mixer: Mixer) -> None:
+        if self._timer is None and (at := mixer.due_at) is not None:
+            self._timer = asyncio.get_running_loop().call_at(at, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        """Feed what has waited for too long, unless what it waits for is here and not yet read.
+
+        A blocked loop comes here before the tasks that read the sockets: they have two turns.
+        """
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_soon(loop.call_soon, self._go_without, loop.time())
+
+    def _go_without(self, since: float) -> None:
+        """Wait no longer for what had not arrived at ``since``."""
+        self._timer = None
+        if self._mixer is not None:
+            self._feed_mix(self._mixer.due(since))
+            self._come_back(self._mixer)
+
+    def _stop_mixing(self) -> None:
+        self._mixer = None
+        for handle in (self._turn, self._timer):
+            if handle is not None:
+                handle.cancel()
+        self._turn = self._timer = None
 
     def _feed_mix(self, frames: list[bytes]) -> None:
         for stream in list(self._streams):

@@ -16,9 +16,15 @@ from bridge.media.pcm import FRAME_SECONDS
 DEFAULT_LEAD: Final = 0.060
 """Cushion in Asterisk's queue, seconds: what a late event loop may take without a gap."""
 
+FAR_LEAD: Final = 0.240
+"""The same, for audio that was sent far ahead of time: a program that blocks the event loop for
+200 ms (a synchronous request, a garbage collection) is not heard. It costs nothing: a flush cuts
+what is queued, and nothing that is said in real time waits behind it."""
+
 _GAIN: Final = 0.25
 _MAX_STEP: Final = 0.004
 _RESYNC: Final = 0.150
+_LATE: Final = 0.040
 
 _PHASE_KEPT: Final = 5.0
 _TOO_CLOSE: Final = 0.003
@@ -41,20 +47,22 @@ class Correction(Enum):
 
     NUDGED = auto()
     """A small step towards the measured end: clocks that drift apart."""
-    RESYNCED = auto()
-    """Far off: the measured end was taken over whole, and sending pauses until it drained."""
+    DOUBTED = auto()
+    """Far off, and so ignored: there is a backlog, or our event loop was blocked and the mark was
+    read late. ``count`` tells which."""
 
 
 class Pacer:
     """A model of the queue of one media socket.
 
     A frame may go as soon as no more than ``lead`` seconds are queued: the first one at once, the
-    next few right behind it, then one every 20 ms. Until the first measurement the far side is
-    taken to tick at the moment when a frame comes to its empty queue: the soonest that can be.
+    next few right behind it, then one every 20 ms. ``lead`` may be changed at any time. Until the
+    first measurement the far side is taken to tick at the moment when a frame comes to its empty
+    queue: the soonest that can be.
     """
 
     def __init__(self, *, lead: float = DEFAULT_LEAD, frame: float = FRAME_SECONDS) -> None:
-        self._lead = lead
+        self.lead = lead
         self._frame = frame
         self._end = -math.inf
         self._measured = False
@@ -72,7 +80,7 @@ class Pacer:
     @property
     def due_at(self) -> float:
         """When the next frame may go."""
-        return self._end - self._lead
+        return self._end - self.lead
 
     def due(self, now: float) -> bool:
         """Tell whether the next frame may go."""
@@ -97,27 +105,42 @@ class Pacer:
             self._measured = False
 
     def ran_dry(self, at: float) -> None:
-        """Take a measurement: the tick at ``at`` found the queue empty."""
+        """Take a measurement: the tick that was told of at ``at`` found the queue empty.
+
+        It says when Asterisk ticks, unless it came so late that our event loop may have been
+        blocked meanwhile.
+        """
+        self._measured = at - self._end <= _LATE
         self._end = at
-        self._measured = True
 
     def correct(self, lag: float) -> Correction:
         """Take a measurement: how much later than modelled a mark was played, in seconds.
 
         The first one tells where in the 20 ms the far side ticks. From then on small differences
-        are followed in small steps, since a late event loop looks like a late mark. A backlog is
-        waited for and not flushed: flushing would lose audio, and the queue drains while nothing
-        is sent.
+        are followed in small steps, since a late event loop looks like a late mark.
         """
         if lag > _RESYNC:
-            self._end += lag
-            return Correction.RESYNCED
+            return Correction.DOUBTED
         if not self._measured and 0 <= lag <= self._frame:
             self._measured = True
             self._end += lag
         else:
             self._end += max(-_MAX_STEP, min(_MAX_STEP, lag * _GAIN))
         return Correction.NUDGED
+
+    def count(self, frames: int, asked: float, expected: float) -> bool:
+        """Take a measurement: ``frames`` were queued at some time after ``asked``.
+
+        expected: ``queue_end`` when that was asked. However late the answer was read, the queue
+        does not end before these frames have been played from ``asked`` on: if that is far beyond
+        what was expected, there is a backlog. It is waited for and not flushed: flushing would
+        lose audio, and the queue drains while nothing is sent. Tells whether it was so.
+        """
+        backlog = asked + frames * self._frame - max(asked, expected)
+        if backlog <= _RESYNC:
+            return False
+        self._end += backlog
+        return True
 
 
 class Refill:

@@ -112,6 +112,14 @@ def format_command(command: str, correlation_id: str | None, control: Control) -
     return text
 
 
+def _refuse(future: asyncio.Future[None] | asyncio.Future[QueueStatus], reason: str) -> None:
+    """Fail what somebody waits for, or has given up waiting for."""
+    if not future.done():
+        future.set_exception(MediaError(reason))
+        # Whoever gave up waiting does not want to hear of it.
+        future.exception()
+
+
 class MediaSocket:
     """Audio of one line, in and out. ``open()`` first, ``aclose()`` last; owns two tasks.
 
@@ -226,15 +234,20 @@ class MediaSocket:
         self._put(format_command("FLUSH_MEDIA", None, self._control))
         self._resolve_marks()
 
-    async def status(self, within: float = OPEN_TIMEOUT) -> QueueStatus:
-        """Ask Asterisk how much is queued. Raises MediaError without an answer in time."""
+    def ask(self) -> asyncio.Future[QueueStatus]:
+        """Ask Asterisk how much is queued; the future gets MediaError if the socket closes."""
         future: asyncio.Future[QueueStatus] = asyncio.get_running_loop().create_future()
         if self.closed or not self._put(format_command("GET_STATUS", None, self._control)):
-            raise MediaError(f"{self._name}: the media socket is closed")
-        self._statuses.append(future)
+            _refuse(future, f"{self._name}: the media socket is closed")
+        else:
+            self._statuses.append(future)
+        return future
+
+    async def status(self, within: float = OPEN_TIMEOUT) -> QueueStatus:
+        """Ask Asterisk how much is queued. Raises MediaError without an answer in time."""
         try:
             async with asyncio.timeout(within):
-                return await future
+                return await self.ask()
         except TimeoutError as error:
             raise MediaError(f"{self._name}: no STATUS within {within:g} s") from error
 
@@ -337,7 +350,7 @@ class MediaSocket:
         )
 
     def _report(self, fields: dict[str, str]) -> None:
-        """Answer the oldest ``status()``."""
+        """Answer the oldest ``ask()``."""
         if not self._statuses:
             return
         future = self._statuses.popleft()
@@ -349,8 +362,7 @@ class MediaSocket:
             )
         except (KeyError, ValueError):
             self._complain(f"STATUS without a queue length: {fields}")
-            if not future.done():
-                future.set_exception(MediaError(f"{self._name}: unreadable STATUS: {fields}"))
+            _refuse(future, f"{self._name}: unreadable STATUS: {fields}")
             return
         if not future.done():
             future.set_result(status)
@@ -367,16 +379,13 @@ class MediaSocket:
                 mark.set_result(None)
 
     def _refuse_waiting(self, reason: str) -> None:
-        """Fail ``open()`` and ``status()`` where they wait."""
+        """Fail ``open()`` and ``ask()`` where they are waited for."""
         waiting: list[asyncio.Future[None] | asyncio.Future[QueueStatus]] = [*self._statuses]
         self._statuses.clear()
         if self._started is not None and self._tasks:
             waiting.append(self._started)
         for future in waiting:
-            if not future.done():
-                future.set_exception(MediaError(f"{self._name}: {reason}"))
-                # Whoever gave up waiting does not want to hear of it.
-                future.exception()
+            _refuse(future, f"{self._name}: {reason}")
 
     def _end(self, reason: str) -> None:
         """Note that the socket is gone; the tasks end by themselves or in ``aclose()``."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.media.outbox import SILENT, Barrier, Frame, Outbox, Route
-from bridge.media.pacing import DEFAULT_LEAD, Correction, Pacer, Refill
+from bridge.media.pacing import DEFAULT_LEAD, FAR_LEAD, Correction, Pacer, Refill
+from bridge.media.pcm import FRAME_SECONDS
 from bridge.model.errors import CallClosedError
 
 if TYPE_CHECKING:
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
 
     from bridge.media.outbox import Dropped
     from bridge.media.pcm import AudioFormat
+    from bridge.media.socket import QueueStatus
 
 PLAYED_TIMEOUT: Final = 0.5
 """Seconds beyond the model's end that a mark may take before its line is flushed."""
 
 _MARK_EVERY: Final = 1.0
-_MAX_DEPTH: Final = 4
+_MAX_SKEW: Final = 3 * DEFAULT_LEAD
+"""Seconds that the deepest line of a route may run deeper than the others."""
 _MARK_AHEAD: Final = 0.010
 """Seconds before a line's modelled end: a mark that comes after the end finds the next tick only,
 and by then late audio may be behind it that hides that the line ran dry."""
@@ -47,6 +51,9 @@ class Outlet(Protocol):
 
     def mark(self) -> asyncio.Future[float | None]:
         """Get the event loop's time when all before this was played, or None if it never will."""
+
+    def ask(self) -> asyncio.Future[QueueStatus]:
+        """Ask how much is queued; the future gets MediaError if that will never be known."""
 
     def flush(self) -> None:
         """Drop what is queued."""
@@ -79,14 +86,16 @@ class _Line:
     sent: int = 0
     marked_at: float = 0.0
     mark: asyncio.Future[float | None] | None = None
+    asked: asyncio.Future[QueueStatus] | None = None
 
 
 class Voice:
     """Sends an observer's audio into the lines of its route.
 
     seconds: how much audio is buffered here; lead: seconds that Asterisk's queue is kept filled
-    with. Lines come and go with ``add_line`` and ``remove_line``; their sockets stay the caller's
-    to close. It starts silent. Must be made and used in one running event loop.
+    with; far_lead: the same from when more than that is buffered until nothing is. Lines come and
+    go with ``add_line`` and ``remove_line``; their sockets stay the caller's to close. It starts
+    silent. Must be made and used in one running event loop.
     The first frame goes at once: speech sent in real time has no cushion at first, and gets one
     when it first comes late (see Refill); what is sent faster is never interrupted.
     """
@@ -97,9 +106,12 @@ class Voice:
         *,
         seconds: float = 120.0,
         lead: float = DEFAULT_LEAD,
+        far_lead: float = FAR_LEAD,
     ) -> None:
         self._format = audio_format
         self._lead = lead
+        self._far_lead = far_lead
+        self._far = False
         self._loop = asyncio.get_running_loop()
         self._outbox = Outbox(audio_format, seconds=seconds)
         self._refill = Refill()
@@ -137,7 +149,8 @@ class Voice:
 
     def add_line(self, key: str, outlet: Outlet) -> None:
         """Let routes that name ``key`` reach ``outlet``; one that was there is replaced."""
-        self._lines[key] = _Line(outlet, Pacer(lead=self._lead))
+        lead = self._far_lead if self._far else self._lead
+        self._lines[key] = _Line(outlet, Pacer(lead=lead))
         self._run()
 
     def remove_line(self, key: str) -> None:
@@ -161,6 +174,7 @@ class Voice:
                     self._loop.time(), self._dry_at(), self._format.seconds(taken)
                 )
             self._dry.clear()
+            self._look_ahead()
             self._run()
         return taken
 
@@ -276,23 +290,44 @@ class Voice:
                 self._say(item, now)
         if not self._outbox.size_bytes and not self._outbox.waiting:
             self._dry.set()
+        self._look_ahead()
         if at is None:
             at = self._mark_dry(now)
         if at is not None:
             self._timer = self._loop.call_at(at, self._run)
 
+    def _look_ahead(self) -> None:
+        """Keep the lines filled for longer once much is buffered, and until nothing is."""
+        waiting = self._format.seconds(self._outbox.size_bytes)
+        far = waiting > self._far_lead or (self._far and waiting > 0)
+        if far is not self._far:
+            self._far = far
+            for line in self._lines.values():
+                line.pacer.lead = self._far_lead if far else self._lead
+
     def _next_at(self, now: float) -> float | None:
         """When the head of the outbox may go; None if nothing will without another call."""
         ready = self._outbox.ready_at(now, self._busy_until())
+        if ready is None:
+            return None
         route = self._outbox.head_route
-        if ready is None or route is None:
-            return ready
+        if route is None:
+            return max(ready, self._nearly_played_at())
         pacers = [line.pacer for line in self._live(route)] or [self._nobody]
         shallow = min(pacer.due_at for pacer in pacers)
         # A line that joins the route starts empty and is filled up while the others run deeper;
         # the deepest bounds how far.
-        deep = max(pacer.due_at for pacer in pacers) - (_MAX_DEPTH - 1) * self._lead
+        deep = max(pacer.due_at for pacer in pacers) - _MAX_SKEW
         return max(ready, shallow, deep, self._refill.until)
+
+    def _nearly_played_at(self) -> float:
+        """When a change of mode is due: as soon as the audio before it leaves but the least lead.
+
+        What stands behind it may go to a line that has nothing queued, and would be heard there
+        while the end of what was said before it is still waiting.
+        """
+        ends = (line.pacer.queue_end for line in self._live(self._outbox.allowed))
+        return min(ends, default=-math.inf) - self._lead - FRAME_SECONDS
 
     def _busy_until(self) -> float:
         """When the lines that the head goes to will have run out."""
@@ -366,12 +401,32 @@ class Voice:
                 if measures:
                     line.pacer.ran_dry(at)
                 return
-            if measures and line.pacer.correct(at - expected) is Correction.RESYNCED:
-                self.counts.resynced += 1
+            if measures and line.pacer.correct(at - expected) is Correction.DOUBTED:
+                self._ask(line)
             self._run()
 
         mark.add_done_callback(played)
         return mark
+
+    def _ask(self, line: _Line) -> None:
+        """Ask Asterisk itself how deep a line is, and take that over if it is far too deep."""
+        if line.asked is not None:
+            return
+        at = self._loop.time()
+        expected = line.pacer.queue_end
+        asked = line.asked = line.outlet.ask()
+
+        def told(done: asyncio.Future[QueueStatus]) -> None:
+            if line.asked is not done:
+                return
+            line.asked = None
+            if done.cancelled() or done.exception() is not None:
+                return
+            if line.pacer.count(done.result().queue_length, at, expected):
+                self.counts.resynced += 1
+                self._run()
+
+        asked.add_done_callback(told)
 
     def _mark_dry(self, now: float) -> float | None:
         """Mark the ends of lines that ran dry, so that a later change need not wait for them.
@@ -393,7 +448,7 @@ class Voice:
             line.outlet.flush()
             line.pacer.flushed(now)
             line.unconfirmed = False
-            line.mark = None
+            line.mark = line.asked = None
 
     async def _played(self, route: Route) -> None:
         """Wait until these lines have played all they were given; flush one that does not."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
+from bridge.media.socket import QueueStatus
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -23,10 +25,12 @@ class _Selector(selectors.SelectSelector):
         self.now = 1000.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if ready := super().select(0):
+            return ready
         if timeout is None:
             raise RuntimeError("everybody waits and nothing will ever happen")
         self.now += max(0.0, timeout)
-        return super().select(0)
+        return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -60,6 +64,8 @@ class FarQueue:
         self.deepest = 0
         self.flushes = 0
         self.marks = 0
+        self.asked = 0
+        self._marked = asyncio.Event()
         self.closed = False
         self.xoff = False
         self.deaf_to_marks = False
@@ -75,21 +81,40 @@ class FarQueue:
         heard = [index for index, (_, pcm) in enumerate(self.played) if pcm is not None]
         return heard[-1] - heard[0] + 1 - len(heard) if heard else 0
 
+    @property
+    def waiting(self) -> int:
+        """Frames in the queue."""
+        self._catch_up()
+        return sum(isinstance(item, bytes) for item in self._queue)
+
     def send_frame(self, pcm: bytes) -> bool:
         self._catch_up()
         if self.closed or self.xoff:
             return False
         self._queue.append(pcm)
         self.sent.append((self._loop.time(), pcm))
-        self.deepest = max(self.deepest, sum(isinstance(item, bytes) for item in self._queue))
+        self.deepest = max(self.deepest, self.waiting)
         return True
 
     def mark(self) -> asyncio.Future[float | None]:
         self._catch_up()
         self.marks += 1
+        self._marked.set()
         future: asyncio.Future[float | None] = self._loop.create_future()
         if not self.deaf_to_marks:
             self._queue.append(future)
+        return future
+
+    async def marked(self) -> None:
+        """Wait for the next mark."""
+        self._marked.clear()
+        await self._marked.wait()
+
+    def ask(self) -> asyncio.Future[QueueStatus]:
+        length = self.waiting
+        self.asked += 1
+        future: asyncio.Future[QueueStatus] = self._loop.create_future()
+        future.set_result(QueueStatus(queue_length=length, queue_full=False, paused=False))
         return future
 
     def flush(self) -> None:
@@ -119,7 +144,8 @@ class FarQueue:
                 mark = self._queue.popleft()
                 assert not isinstance(mark, bytes)
                 if not mark.done():
-                    mark.set_result(at)
+                    # Told at that tick, but not heard of before our loop runs again.
+                    mark.set_result(self._loop.time())
             head = self._queue.popleft() if self._queue else None
             assert head is None or isinstance(head, bytes)
             self.played.append((at, head))

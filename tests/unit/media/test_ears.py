@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from bridge.media.ears import MAX_WAIT, Ears, Mixer
+from bridge.media.ears import Ears
+from bridge.media.mixer import WAIT
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import BadArgumentError
+
+if TYPE_CHECKING:
+    from .conftest import Virtual, VirtualLoop
 
 FORMAT = AudioFormat(8000)
 
@@ -22,46 +28,6 @@ def value(pcm: bytes) -> int:
     assert len(samples) == FORMAT.frame_samples
     assert (samples == samples[0]).all()
     return int(samples[0])
-
-
-def test_the_mix_waits_for_every_live_speaker() -> None:
-    mixer = Mixer(["caller", "callee"])
-    assert mixer.push("caller", frame(1)) == []
-    assert [value(mixed) for mixed in mixer.push("callee", frame(10))] == [11]
-
-
-def test_a_speaker_without_frames_counts_as_silent_after_three() -> None:
-    mixer = Mixer(["caller", "callee"])
-    for number in range(MAX_WAIT):
-        assert mixer.push("caller", frame(number)) == []
-    assert [value(mixed) for mixed in mixer.push("caller", frame(9))] == [0]
-    # He is back: the two are heard together again, nothing of the other is skipped.
-    assert [value(mixed) for mixed in mixer.push("callee", frame(100))] == [101]
-
-
-def test_a_leaver_is_heard_to_the_end_and_not_waited_for() -> None:
-    mixer = Mixer(["caller", "callee"])
-    mixer.push("callee", frame(5))
-    mixer.push("callee", frame(6))
-    assert mixer.leave("callee") == []
-    assert [value(mixed) for mixed in mixer.push("caller", frame(100))] == [105]
-    assert [value(mixed) for mixed in mixer.leave("caller")] == [6]
-    assert mixer.push("caller", frame(1)) == [frame(1)]
-
-
-def test_leaving_sets_free_what_waited_for_the_leaver() -> None:
-    mixer = Mixer(["caller", "callee"])
-    mixer.push("caller", frame(1))
-    mixer.push("caller", frame(2))
-    assert [value(mixed) for mixed in mixer.leave("callee")] == [1, 2]
-
-
-def test_a_joiner_is_waited_for() -> None:
-    mixer = Mixer(["caller"])
-    assert mixer.push("caller", frame(1)) == [frame(1)]
-    mixer.join("callee")
-    assert mixer.push("caller", frame(2)) == []
-    assert [value(mixed) for mixed in mixer.push("callee", frame(10))] == [12]
 
 
 async def test_each_speaker_apart_and_the_mix() -> None:
@@ -172,3 +138,114 @@ async def test_a_closed_stream_and_closed_ears_give_nothing() -> None:
 async def test_a_buffer_below_a_frame_is_refused() -> None:
     with pytest.raises(BadArgumentError):
         Ears(FORMAT).subscribe(max_seconds=0.01)
+
+
+class Wire:
+    """A line's socket, read as MediaSocket reads it: a task takes whatever has arrived."""
+
+    def __init__(self, loop: VirtualLoop, ears: Ears, speaker: str) -> None:
+        self._loop = loop
+        self._ears = ears
+        self._speaker = speaker
+        self._near, self._far = socket.socketpair()
+        self._near.settimeout(0)
+        self._received: asyncio.Queue[bytes] = asyncio.Queue()
+        loop.add_reader(self._near, lambda: self._received.put_nowait(self._near.recv(1 << 20)))
+        self._task = asyncio.create_task(self._read())
+        ears.join(speaker)
+
+    def tick(self, value: int) -> None:
+        """Asterisk sends a frame."""
+        self._far.sendall(frame(value))
+
+    async def _read(self) -> None:
+        while True:
+            received = await self._received.get()
+            for start in range(0, len(received), FORMAT.frame_bytes):
+                self._ears.push(self._speaker, received[start : start + FORMAT.frame_bytes])
+
+    async def close(self) -> None:
+        self._loop.remove_reader(self._near)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._near.close()
+        self._far.close()
+
+
+@pytest.mark.parametrize("stall_ticks", [3, 5, 10, 30])
+@pytest.mark.parametrize("split", [False, True])
+def test_a_loop_that_stalls_shifts_no_voice_in_the_mix(
+    virtual: Virtual,
+    stall_ticks: int,
+    split: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """split: the loop stalls between the caller's frame of a tick and the callee's."""
+
+    async def scenario(loop: VirtualLoop) -> None:
+        ears = Ears(FORMAT)
+        caller, callee = Wire(loop, ears, "caller"), Wire(loop, ears, "callee")
+        mixed = ears.subscribe(max_seconds=20)
+        number = 0
+        for _ in range(10):
+            for _ in range(20):
+                number += 1
+                caller.tick(number)
+                await asyncio.sleep(0.005)
+                callee.tick(number)
+                await asyncio.sleep(0.015)
+            if split:
+                number += 1
+                caller.tick(number)
+                await asyncio.sleep(0.005)
+                callee.tick(number)
+            for _ in range(stall_ticks):
+                number += 1
+                for wire in (caller, callee):
+                    wire.tick(number)
+            loop.stall(0.020 * stall_ticks)
+            await asyncio.sleep(0.015)
+        await caller.close()
+        await callee.close()
+        await ears.aclose()
+        assert [value(pcm) async for pcm in mixed] == [2 * one for one in range(1, number + 1)]
+
+    virtual(scenario)
+
+
+def test_a_speaker_who_stops_is_waited_for_no_longer_than_said(virtual: Virtual) -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        ears = Ears(FORMAT)
+        ears.join("caller")
+        ears.join("callee")
+        mixed = ears.subscribe()
+        ears.push("callee", frame(100))
+        ears.push("caller", frame(1))
+        assert value(await anext(mixed)) == 101
+        for number, wait in ((2, WAIT), (3, 0.0), (4, 0.0)):
+            began = loop.time()
+            ears.push("caller", frame(number))
+            assert value(await anext(mixed)) == number
+            assert loop.time() - began == pytest.approx(wait, abs=0.001)
+        ears.push("callee", frame(100))
+        ears.push("caller", frame(5))
+        assert value(await anext(mixed)) == 105
+        await ears.aclose()
+
+    virtual(scenario)
+
+
+def test_a_speaker_s_own_stream_does_not_wait_for_the_others(virtual: Virtual) -> None:
+    async def scenario(loop: VirtualLoop) -> None:
+        ears = Ears(FORMAT)
+        ears.join("caller")
+        ears.join("callee")
+        caller, mixed = ears.subscribe("caller"), ears.subscribe()
+        began = loop.time()
+        ears.push("caller", frame(1))
+        assert caller.buffered_frames == 1
+        assert mixed.buffered_frames == 0
+        assert value(await anext(caller)) == 1
+        assert loop.time() == began
+        await ears.aclose()
+
+    virtual(scenario)

@@ -73,12 +73,49 @@ def test_a_small_lag_is_followed_in_small_steps() -> None:
     assert pacer.queue_end == pytest.approx(end + 0.004)
 
 
-def test_a_backlog_is_taken_over_whole_and_waited_for() -> None:
+def test_a_mark_that_comes_far_too_late_says_nothing_by_itself() -> None:
     pacer = Pacer(lead=0.06)
     pacer.sent(1.0)
-    assert pacer.correct(1.0) is Correction.RESYNCED
+    assert pacer.correct(1.0) is Correction.DOUBTED
+    assert pacer.queue_end == pytest.approx(1.02)
+
+
+def test_a_backlog_that_was_counted_is_taken_over_whole_and_waited_for() -> None:
+    pacer = Pacer(lead=0.06)
+    pacer.sent(1.0)
+    assert pacer.count(51, asked=1.0, expected=1.02)
     assert not pacer.due(1.9)
     assert pacer.due(1.97)
+
+
+def test_what_was_counted_is_judged_by_when_it_was_asked_for() -> None:
+    pacer = Pacer(lead=0.24)
+    for _ in range(13):
+        pacer.sent(1.0)
+    end = pacer.queue_end
+    # 13 frames are what was sent; how late the answer is read does not matter.
+    assert not pacer.count(13, asked=1.0, expected=end)
+    assert not pacer.count(20, asked=1.0, expected=end)
+    assert pacer.queue_end == end
+    # A queue that should have been empty long ago.
+    assert pacer.count(20, asked=9.0, expected=end)
+
+
+def test_a_queue_that_was_seen_dry_by_a_late_loop_is_no_measurement() -> None:
+    pacer = Pacer()
+    pacer.sent(1.0)
+    pacer.ran_dry(1.2)
+    assert pacer.measured_end is None
+    assert pacer.queue_end == pytest.approx(1.2)
+
+
+def test_the_lead_may_be_changed_at_any_time() -> None:
+    pacer = Pacer(lead=0.06)
+    for _ in range(4):
+        pacer.sent(1.0)
+    assert not pacer.due(1.0)
+    pacer.lead = 0.24
+    assert pacer.due(1.0)
 
 
 def test_the_beginning_of_an_utterance_is_not_held_back() -> None:
