@@ -139,7 +139,7 @@ class FakeAri:
     def restart(self) -> None:
         """Forget everything, as a server that was started again has."""
         self.drop_sockets()
-        for channel in self.world.channels.values():
+        for channel in list(self.world.channels.values()):
             channel.application = None
             self.world.end(channel)
         self.world.channels.clear()
