@@ -49,7 +49,7 @@ def demo(
         raise BadArgumentError(f"--codec {codec}: one of {', '.join(Codec)}")
     require_pjsua2()
     settings = DemoSettings(codec=Codec(codec), silent=parties, keep=keep)
-    console, notes = Console(), Console(stderr=True)
+    console, notes = Console(soft_wrap=True), Console(stderr=True)
     instance = Instance.start(f"demo-{os.getpid()}", tied=True)
     try:
         result = asyncio.run(

@@ -49,7 +49,7 @@ _HOOK_SECONDS = 0.040
 rate, and drops what was whispered before (main/audiohook.c, audiohook_set_internal_rate)."""
 _TICK_SECONDS = 0.020
 _STEP_SECONDS = 0.013
-"""After a tick of the mix: 7 ms before the next, which a late thread may take without missing it."""
+"""After a tick of the mix: 7 ms before the next, by which a thread may be late without harm."""
 _NOT_FOUND = 404
 _REMOVAL_ATTEMPTS = 3
 _REMOVAL_PAUSE_SECONDS = 0.2
