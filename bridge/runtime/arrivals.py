@@ -13,7 +13,7 @@ class Arrival:
     """One expected channel."""
 
     def __init__(self, channel_id: str) -> None:
-        self._channel_id = channel_id
+        self.channel_id = channel_id
         self._known = asyncio.Event()
         self._lost: str | None = None
 
@@ -35,11 +35,11 @@ class Arrival:
             async with asyncio.timeout(seconds):
                 await self._known.wait()
         except TimeoutError:
-            message = f"channel {self._channel_id} did not enter the application in {seconds:g} s"
+            message = f"channel {self.channel_id} did not enter the application in {seconds:g} s"
             raise CommandTimeoutError(message) from None
         if self._lost is not None:
             raise ServerUnreachableError(
-                f"whether channel {self._channel_id} entered the application is not known: "
+                f"whether channel {self.channel_id} entered the application is not known: "
                 f"{self._lost}"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from bridge.model.errors import (
 )
 from bridge.model.participants import AGENT, Participant
 from bridge.runtime.agent import AgentMedia
-from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.arrivals import Arrival, Arrivals
 from bridge.runtime.names import CallId, Names
 from bridge.topology.diff import (
     AddMember,
@@ -43,7 +44,8 @@ from bridge.topology.planner import plan
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_ARRIVAL_SECONDS = 3.0
+_ARRIVAL_SECONDS = 0.75
+_ARRIVAL_ATTEMPTS = 3
 _HOOK_SECONDS = 0.040
 """Two ticks of the target: at the first one after its making a snoop takes over the target's sample
 rate, and drops what was whispered before (main/audiohook.c, audiohook_set_internal_rate)."""
@@ -185,7 +187,7 @@ class Executor:
                 channel_id=channel_id,
                 variables={key: value for key, value in shown.items() if value},
             )
-            await arrival.wait(_ARRIVAL_SECONDS)
+            await self._enter(arrival)
         self.add_leg(party, channel_id)
         self._strays.discard(channel_id)
         return channel_id, channel.name
@@ -394,7 +396,7 @@ class Executor:
                 spy=command.spy.value,
                 whisper=command.whisper.value,
             )
-            await arrival.wait(_ARRIVAL_SECONDS)
+            await self._enter(arrival)
         self._hooked_at[command.snoop] = asyncio.get_running_loop().time()
 
     async def _create_media(self, media: Key) -> None:
@@ -416,7 +418,21 @@ class Executor:
             if not connection_id:
                 raise MediaError("Asterisk gave no MEDIA_WEBSOCKET_CONNECTION_ID: 22.6 has it")
             await self._agent.open(_party(media), connection_id)
-            await arrival.wait(_ARRIVAL_SECONDS)
+            await self._enter(arrival)
+
+    async def _enter(self, arrival: Arrival) -> None:
+        """Wait until a channel of ours is in the application; ask, should its event not come.
+
+        Raises CommandTimeoutError.
+        """
+        for _ in range(_ARRIVAL_ATTEMPTS):
+            with contextlib.suppress(CommandTimeoutError):
+                await arrival.wait(_ARRIVAL_SECONDS)
+                return
+            channel = await self._ari.channels.get(channel_id=arrival.channel_id)
+            if channel.dialplan.app_name == "Stasis":
+                return
+        await arrival.wait(_ARRIVAL_SECONDS)
 
     async def _in_step(self) -> None:
         """Wait for the moment at which a media channel's clock is best begun.
@@ -439,7 +455,7 @@ class Executor:
                 external_host=ANCHOR_HOST,
                 format=ANCHOR_FORMAT,
             )
-            await arrival.wait(_ARRIVAL_SECONDS)
+            await self._enter(arrival)
         self._anchor_names[anchor] = channel.name
 
     async def _remove(self, channel: Key) -> None:

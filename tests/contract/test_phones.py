@@ -117,7 +117,7 @@ class Scene:
 def untangled(story: list[str]) -> tuple[list[str], list[str]]:
     """Part the Dial events from the others: which comes first is not settled (measured)."""
     dials = [line for line in story if line.startswith("Dial")]
-    return [line for line in story if line not in dials], dials
+    return [line for line in story if line not in dials], sorted(dials)
 
 
 def told(event: Message) -> str | None:
