@@ -14,7 +14,7 @@ from bridge.lab.demo.story import STEPS
 from bridge.lab.phones import Codec
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall
-from tests.audio.machine import measured
+from tests.audio.machine import measured, whole
 from tests.support.pbx import Pbx
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
@@ -79,12 +79,13 @@ def check(result: DemoResult, codec: Codec, silent: set[Participant]) -> None:
         ]
         assert wrong == [], step.step.name
         assert step.ok
-        assert dict(step.direct.lost_frames) == dict.fromkeys(expected, 0), step.step.name
+        lost = dict(step.direct.lost_frames)
+        whole(not any(lost.values()), f"{step.step.name}: lost {lost}")
         late = dict(step.direct.held_up_frames)
         held_up += late.pop(AGENT, 0)
-        assert set(late.values()) == {0}, step.step.name
+        whole(not any(late.values()), f"{step.step.name}: held up {late}")
     # A line may once begin to run 20 ms late; see bridge.lab.demo.lost.
-    assert held_up <= 2
+    whole(held_up <= 2, f"the agent was held up {held_up} times")
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: "+".join(codec.value for codec, _ in pair))
