@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -96,6 +97,7 @@ class Pbx:
         program = Program(client)
         client.on(events.INCOMING_CALL, program.calls.put_nowait)
         await self._stack.enter_async_context(client)
+        self._stack.push_async_callback(self._nobody_left)
         return program
 
     async def direct_call(
@@ -116,6 +118,22 @@ class Pbx:
         party = await making
         self._stack.push_async_callback(party.hangup)
         return party
+
+    async def _nobody_left(self) -> None:
+        """Let a program see the end of a call whose parties have gone, before it leaves itself.
+
+        One that leaves at that very moment leaves the empty bridge behind, for the next to remove.
+        """
+
+        async def no_bridge_without_a_leg() -> bool:
+            for bridge in await self._observer.bridges.list():
+                legs = [i for i in bridge.channels if "anchor." not in i]
+                if "bridge.call" in bridge.id and not legs:
+                    return False
+            return True
+
+        with contextlib.suppress(TimeoutError):
+            await until_true(no_bridge_without_a_leg, "ended calls are cleared", within_s=2)
 
     async def callee_leg(self, call: ActiveCall) -> str:
         """Wait until the callee of ``call`` is being rung; return his channel's id."""
