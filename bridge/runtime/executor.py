@@ -36,6 +36,7 @@ from bridge.topology.diff import (
     Stage,
     apply,
     diff,
+    still_applies,
     without_channel,
 )
 from bridge.topology.objects import CALL_BRIDGE, Key, Topology, leg_key, media_key
@@ -342,7 +343,7 @@ class Executor:
             await self._do(command)
         except ServerError as error:
             return error
-        if _still_there(command, self._stands):
+        if still_applies(command, self._stands):
             self._stands = apply(self._stands, command)
         match command:
             case AddMember(bridge, leg) if bridge == CALL_BRIDGE and leg in self._stands.legs:
@@ -489,16 +490,3 @@ def _present(audience: Audience, stands: Topology) -> Audience:
 
 def _party(media: Key) -> Participant:
     return Participant(media.rpartition(".")[2])
-
-
-def _still_there(command: Command, stands: Topology) -> bool:
-    """Tell whether what a command was about has not ended while it was carried out."""
-    match command:
-        case AddMember(bridge, channel) | RemoveMember(bridge, channel):
-            return bridge in stands.bridges and channel in stands.channels
-        case OpenGate(snoop) | CloseGate(snoop):
-            return snoop in stands.snoops
-        case CreateSnoop(_, target, _, _):
-            return target in stands.legs
-        case _:
-            return True

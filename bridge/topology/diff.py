@@ -172,6 +172,19 @@ def apply(topology: Topology, command: Command) -> Topology:
             return _with_gate(topology, key, is_open=isinstance(command, OpenGate))
 
 
+def still_applies(command: Command, stands: Topology) -> bool:
+    """Tell whether what a command was about has not ended while it was carried out."""
+    match command:
+        case AddMember(bridge, channel) | RemoveMember(bridge, channel):
+            return bridge in stands.bridges and channel in stands.channels
+        case OpenGate(snoop) | CloseGate(snoop):
+            return snoop in stands.snoops
+        case CreateSnoop(_, target, _, _):
+            return target in stands.legs
+        case _:
+            return True
+
+
 def without_channel(topology: Topology, channel: Key) -> Topology:
     """Return what stands when ``channel`` is gone: snoops on it end with it."""
     gone = {channel} | {k for k, s in topology.snoops.items() if s.target == channel}
