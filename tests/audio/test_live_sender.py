@@ -14,7 +14,7 @@ from bridge.media.pacing import MOST_REFILL
 from bridge.sdk import ActiveCall
 from tests.audio.listening import FRAME, RATE, all_heard, quiet_call, sounding, without_silence
 from tests.audio.listening import words as make_words
-from tests.audio.machine import measured
+from tests.audio.machine import measured, whole
 from tests.support.pbx import SENT_DBFS, Pbx
 
 pytestmark = pytest.mark.asterisk
@@ -61,7 +61,8 @@ async def test_who_sleeps_between_frames_is_interrupted_seldom(pbx: Pbx) -> None
         await direct.call.spy()
         await all_heard(caller)
         assert without_silence(caller.pcm()) == said
-        assert interruptions(caller.pcm()) <= 2 + late / (MOST_REFILL - 0.04)
+        most = 2 + late / (MOST_REFILL - 0.04)
+        whole(interruptions(caller.pcm()) <= most, "interrupted too often")
 
     await measured(pbx, measurement)
 
@@ -74,7 +75,8 @@ async def test_who_keeps_an_exact_clock_is_interrupted_once_at_most(pbx: Pbx) ->
         await direct.call.spy()
         await all_heard(caller)
         assert without_silence(caller.pcm()) == said
-        assert interruptions(caller.pcm()) <= 1
+        # Each is a frame that nobody had to hear; why one may be missed: see machine.py.
+        whole(interruptions(caller.pcm()) <= 1, "interrupted")
 
     await measured(pbx, measurement)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from bridge.media.pcm import mix
+from tests.audio.machine import remeasured
 
 from .conftest import PARTY, until
 
@@ -240,6 +241,7 @@ async def test_a_closed_gate_is_silence_even_for_frames_that_are_sent(studio: St
 
 
 @pytest.mark.parametrize("chunk_ms", [7, 33, 50])
+@remeasured
 async def test_speech_in_real_time_in_odd_chunks_is_heard_whole(
     studio: Studio, chunk_ms: int
 ) -> None:
@@ -268,6 +270,7 @@ async def test_speech_in_real_time_in_odd_chunks_is_heard_whole(
 
 
 @pytest.mark.parametrize("stall_ms", [40, 100, 200])
+@remeasured
 async def test_an_event_loop_that_stalls_makes_no_gap(studio: Studio, stall_ms: int) -> None:
     call = await studio.call()
     await call.change("caller", "callee")
@@ -283,6 +286,7 @@ async def test_an_event_loop_that_stalls_makes_no_gap(studio: Studio, stall_ms: 
     assert call.voice.counts.resynced == 0
 
 
+@remeasured
 async def test_an_event_loop_that_stalls_shifts_no_voice_in_the_mix(studio: Studio) -> None:
     call = await studio.call(caller=437, callee=1031)
     streams = {name: call.ears.subscribe(name) for name in ("caller", "callee")}
