@@ -19,7 +19,7 @@ from bridge.ari import (
 from bridge.ari.generated.events import AnyMessage
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import CallbridgeError, CapabilityError, RequestFailedError, ServerError
-from bridge.model.participants import CALLEE, CALLER
+from bridge.model.participants import AGENT, CALLEE, CALLER
 from bridge.model.states import CallState, HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
@@ -186,7 +186,7 @@ class Controller:
             self.names,
             incoming.call_id,
             application=self.settings.ari.application,
-            agent=agent,
+            programs={} if agent is None else {AGENT: agent},
         )
         executor.add_leg(CALLER, incoming.channel_id)
         engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)

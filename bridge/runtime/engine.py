@@ -19,7 +19,7 @@ from bridge.model.errors import (
     ServerError,
     ServerUnreachableError,
 )
-from bridge.model.participants import CALLEE, CALLER, Participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.dialling import Dialling
@@ -169,7 +169,7 @@ class CallEngine:
 
     def line_lost(self, party: Participant) -> None:
         """A media socket of the agent broke."""
-        self.executor.line_lost(party)
+        self.executor.line_lost(AGENT, party)
         loop = asyncio.get_running_loop()
         loop.call_later(_LINE_SECONDS, self.post, inputs.LineLost(party))
 

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.ari import AriConnection, models
-from bridge.model.audibility import Audience
+from bridge.model.audibility import Wanted
 from bridge.model.errors import (
     CommandTimeoutError,
-    MediaError,
-    RequestFailedError,
     ServerError,
     ServerUnreachableError,
 )
-from bridge.model.participants import AGENT, Participant
+from bridge.model.participants import Participant
 from bridge.runtime.agent import AgentMedia
-from bridge.runtime.arrivals import Arrival, Arrivals
+from bridge.runtime.arrivals import Arrivals
 from bridge.runtime.names import CallId, Names
+from bridge.runtime.orders import Orders
 from bridge.topology.diff import (
     AddMember,
     CloseGate,
@@ -29,11 +27,9 @@ from bridge.topology.diff import (
     CreateBridge,
     CreateMedia,
     CreateSnoop,
-    DestroyBridge,
     OpenGate,
-    RemoveChannel,
-    RemoveMember,
     Stage,
+    UnmuteLeg,
     apply,
     diff,
     still_applies,
@@ -45,31 +41,17 @@ from bridge.topology.planner import plan
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
-_ARRIVAL_SECONDS = 0.75
-_ARRIVAL_ATTEMPTS = 3
-_HOOK_SECONDS = 0.040
-"""Two ticks of the target: at the first one after its making a snoop takes over the target's sample
-rate, and drops what was whispered before (main/audiohook.c, audiohook_set_internal_rate)."""
-_TICK_SECONDS = 0.020
-_STEP_SECONDS = 0.013
-"""After a tick of the mix: 7 ms before the next, by which a thread may be late without harm."""
-_NOT_FOUND = 404
 _REMOVAL_ATTEMPTS = 3
 _REMOVAL_PAUSE_SECONDS = 0.2
 
 _UNKNOWN_OUTCOME = (ServerUnreachableError, CommandTimeoutError)
 
-BRIDGE_TYPE = "mixing"
-
-ANCHOR_HOST = "127.0.0.1:9"
-"""The discard port of Asterisk's own machine: an anchor's RTP goes nowhere. So an anchor needs
-no program that runs, and the parties' mix stays as it is when ours does not."""
-
-ANCHOR_FORMAT = "slin16"
-
 
 class Executor:
-    """Knows what stands for one call, and changes it by commands in safe stages.
+    """Knows what stands for a call, an observer or a gallery; changes it in safe stages.
+
+    call: the id under which its objects are named. programs: who has media channels, by name; the
+    owner of the mapping may change it.
 
     Its coroutines are not to be used by two tasks at once: the call's hands are their only user.
     What events tell (``channel_gone``, ``line_lost``) is noted at any time, in mid-change too.
@@ -85,29 +67,26 @@ class Executor:
         call: CallId,
         *,
         application: str,
-        agent: AgentMedia | None,
+        programs: Mapping[Participant, AgentMedia],
     ) -> None:
         self._ari = ari
         self._arrivals = arrivals
         self._names = names
         self._call = call
         self._application = application
-        self._agent = agent
-        self._stands = Topology()
         self._ids: dict[Key, str] = {}
+        self._orders = Orders(
+            ari, arrivals, application, programs, ids=self._ids, fresh=self._fresh
+        )
+        self._stands = Topology()
         self._keys: dict[str, Key] = {}
         self._doubtful = False
-        self._mixed_since: float | None = None
-        """When the call's bridge began to mix, in the event loop's time."""
         self._unsure: frozenset[Key] = frozenset()
-        """Snoops whose gates may stand otherwise than ``_stands`` says."""
+        """Ends of lines, and legs, that may be shut though ``_stands`` says otherwise."""
         self._strays: set[str] = set()
         """Ids of objects that may exist and that nothing of ours uses: to be removed."""
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
-        self._anchor_names: dict[Key, str] = {}
-        self._hooked_at: dict[Key, float] = {}
-        """When snoops were made, in seconds of the event loop."""
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
 
     @property
@@ -118,7 +97,7 @@ class Executor:
     @property
     def anchor_names(self) -> tuple[str, ...]:
         """Asterisk's names of the anchors that were made here and stand."""
-        names = self._anchor_names
+        names = self._orders.anchor_names
         return tuple(names[key] for key in sorted(self._stands.anchors) if key in names)
 
     def channel_of(self, party: Participant) -> str | None:
@@ -152,6 +131,29 @@ class Executor:
             anchors=frozenset(anchors),
         )
 
+    def set_legs(self, legs: Mapping[Participant, str]) -> None:
+        """Note which channels (ids) people have now; lines to channels they had before are strays.
+
+        For legs that are nobody's to make here: those of the parties that an observer has lines to.
+        """
+        for key, person in list(self._stands.legs.items()):
+            if legs.get(person) != self._ids[key]:
+                self._drop_leg(person)
+        for person, channel_id in legs.items():
+            if leg_key(person) not in self._stands.legs:
+                self.add_leg(person, channel_id)
+
+    def _drop_leg(self, person: Participant) -> None:
+        leg = leg_key(person)
+        ends = {k for k in self._stands.snoops if k.startswith(f"snoop.{person}.")}
+        ends |= {k for k, snoop in self._stands.snoops.items() if snoop.target == leg}
+        ends |= {k for k in self._stands.media if k.endswith(f".{person}")}
+        for end in ends:
+            self._strays.add(self._ids[end])
+            self._stands = without_channel(self._stands, end)
+        self._parties.pop(self._ids[leg], None)
+        self._stands = without_channel(self._stands, leg)
+
     def channel_gone(self, channel_id: str) -> bool:
         """Note that a channel is not there any more; tell whether it still stood for us."""
         self._parties.pop(channel_id, None)
@@ -165,9 +167,9 @@ class Executor:
         """What we know may be wrong: look again before the next change."""
         self._doubtful = True
 
-    def line_lost(self, party: Participant) -> None:
-        """Note that the agent's media channel to a party broke: the next plan makes a new one."""
-        key = media_key(AGENT, party)
+    def line_lost(self, program: Participant, far: Participant) -> None:
+        """Note that a program's media channel to somebody broke: the next plan makes a new one."""
+        key = media_key(program, far)
         if key in self._stands.media:
             self._strays.add(self._ids[key])
             self._stands = without_channel(self._stands, key)
@@ -188,15 +190,15 @@ class Executor:
                 channel_id=channel_id,
                 variables={key: value for key, value in shown.items() if value},
             )
-            await self._enter(arrival)
+            await self._orders.enter(arrival)
         self.add_leg(party, channel_id)
         self._strays.discard(channel_id)
         return channel_id, channel.name
 
-    async def converge(self, audience: Audience) -> None:
-        """Make ``audience`` hold. After a failure look again, plan again, a few times.
+    async def converge(self, wanted: Wanted) -> None:
+        """Make what is wanted hold. After a failure look again, plan again, a few times.
 
-        A party whose leg is gone is left out: see ``channel_of``. Raises ServerError when it
+        Who has no leg any more is left out: see ``channel_of``. Raises ServerError when it
         cannot be had; what stands then is safe (see topology.diff), and looked at before the next
         change. A server that does not answer is not asked again.
         """
@@ -204,8 +206,8 @@ class Executor:
             if self._doubtful:
                 await self.observe()
             await self.sweep()
-            wanted = replace(plan(_present(audience, self._stands)), legs=self._stands.legs)
-            failures = await self._run(self._stages(wanted))
+            present = wanted.among(frozenset(self._stands.legs.values()))
+            failures = await self._run(self._stages(replace(plan(present), legs=self._stands.legs)))
             if not failures:
                 return
             self.doubt()
@@ -236,8 +238,10 @@ class Executor:
                 if self._ids[key] in bridges
             },
             snoops={k: replace(s, gate_open=True) for k, s in self._stands.snoops.items()},
+            media={k: replace(m, gate_open=True) for k, m in self._stands.media.items()},
+            muted=frozenset(),
         )
-        self._unsure = frozenset(self._stands.snoops)
+        self._unsure = self._stands.open_gates | self._orders.muted_once
         standing = {self._ids[key] for key in (*self._stands.channels, *self._stands.bridges)}
         ours = {i for i in (*channels, *bridges) if self._is_ours(i)}
         self._strays |= ours - standing
@@ -286,7 +290,7 @@ class Executor:
     async def _release(self, leg_id: str, cause: int) -> None:
         """Hang up a leg; one that does not go is a stray."""
         try:
-            await self._hang_up(leg_id, cause)
+            await self._orders.hang_up(leg_id, cause)
         except ServerError as error:
             _log.warning("call %s: leg %s is not released yet: %s", self._call, leg_id, error)
             self._strays.add(leg_id)
@@ -294,9 +298,9 @@ class Executor:
     async def _remove_stray(self, object_id: str) -> None:
         name = self._names.read(object_id)
         if name is not None and name.key.startswith("bridge."):
-            await self._destroy(object_id)
+            await self._orders.destroy(object_id)
         else:
-            await self._hang_up(object_id)
+            await self._orders.hang_up(object_id)
 
     def _is_ours(self, object_id: str) -> bool:
         name = self._names.read(object_id)
@@ -314,15 +318,11 @@ class Executor:
         return object_id
 
     def _stages(self, wanted: Topology) -> Sequence[Stage]:
-        """Return what leads to ``wanted``; gates that may be shut are opened though known open."""
+        """Return what leads to ``wanted``; what may be shut is opened though known open."""
         stages = diff(self._stands, wanted)
-        again = tuple(
-            OpenGate(key)
-            for key in sorted(self._unsure & self._stands.snoops.keys())
-            if self._stands.snoops[key].gate_open
-            and key in wanted.snoops
-            and wanted.snoops[key].gate_open
-        )
+        gates = self._unsure & self._stands.open_gates & wanted.open_gates
+        legs = self._unsure & frozenset(self._stands.legs) - wanted.muted
+        again: Stage = (*map(OpenGate, sorted(gates)), *map(UnmuteLeg, sorted(legs)))
         return (*stages, again) if again else stages
 
     def _members(self, bridge: models.Bridge) -> frozenset[Key]:
@@ -340,7 +340,7 @@ class Executor:
 
     async def _attempt(self, command: Command) -> ServerError | None:
         try:
-            await self._do(command)
+            await self._orders.carry_out(command)
         except ServerError as error:
             return error
         if still_applies(command, self._stands):
@@ -348,145 +348,11 @@ class Executor:
         match command:
             case AddMember(bridge, leg) if bridge == CALL_BRIDGE and leg in self._stands.legs:
                 # With the first leg they are three, and softmix begins.
-                self._mixed_since = self._mixed_since or asyncio.get_running_loop().time()
+                self._orders.mix_begins()
             case CreateBridge(key) | CreateSnoop(key) | CreateMedia(key) | CreateAnchor(key):
                 self._strays.discard(self._ids[key])
-            case OpenGate(key) | CloseGate(key):
+            case OpenGate(key) | CloseGate(key) | UnmuteLeg(key):
                 self._unsure -= {key}
             case _:
                 pass
         return None
-
-    async def _do(self, command: Command) -> None:  # noqa: C901 - a match over a closed union
-        ids = self._ids
-        match command:
-            case CreateBridge(bridge):
-                bridge_id = self._fresh(bridge)
-                await self._ari.bridges.create_with_id(bridge_id=bridge_id, type=BRIDGE_TYPE)
-            case DestroyBridge(bridge):
-                await self._destroy(ids[bridge])
-            case CreateSnoop():
-                await self._create_snoop(command)
-            case CreateMedia(media, _):
-                await self._create_media(media)
-            case CreateAnchor(anchor):
-                await self._create_anchor(anchor)
-            case RemoveChannel(channel):
-                await self._remove(channel)
-            case AddMember(bridge, channel):
-                await self._ari.bridges.add_channel(bridge_id=ids[bridge], channel=ids[channel])
-            case RemoveMember(bridge, channel):
-                await self._ari.bridges.remove_channel(bridge_id=ids[bridge], channel=ids[channel])
-            case OpenGate(snoop):
-                await self._open_gate(snoop)
-            case CloseGate(snoop):
-                await self._ari.channels.mute(channel_id=ids[snoop], direction="out")
-
-    async def _open_gate(self, snoop: Key) -> None:
-        ready = self._hooked_at[snoop] + _HOOK_SECONDS
-        await asyncio.sleep(max(0.0, ready - asyncio.get_running_loop().time()))
-        await self._ari.channels.unmute(channel_id=self._ids[snoop], direction="out")
-
-    async def _create_snoop(self, command: CreateSnoop) -> None:
-        snoop_id = self._fresh(command.snoop)
-        with self._arrivals.expect(snoop_id) as arrival:
-            await self._ari.channels.snoop_channel_with_id(
-                channel_id=self._ids[command.target],
-                snoop_id=snoop_id,
-                app=self._application,
-                spy=command.spy.value,
-                whisper=command.whisper.value,
-            )
-            await self._enter(arrival)
-        self._hooked_at[command.snoop] = asyncio.get_running_loop().time()
-
-    async def _create_media(self, media: Key) -> None:
-        if self._agent is None:
-            raise MediaError("there is no agent on this call to have a line")
-        await self._in_step()
-        media_id = self._fresh(media)
-        with self._arrivals.expect(media_id) as arrival:
-            channel = await self._ari.channels.external_media(
-                channel_id=media_id,
-                app=self._application,
-                external_host="INCOMING",
-                transport="websocket",
-                encapsulation="none",
-                connection_type="server",
-                format=self._agent.format.asterisk_name,
-            )
-            connection_id = (channel.channelvars or {}).get("MEDIA_WEBSOCKET_CONNECTION_ID")
-            if not connection_id:
-                raise MediaError("Asterisk gave no MEDIA_WEBSOCKET_CONNECTION_ID: 22.6 has it")
-            await self._agent.open(_party(media), connection_id)
-            await self._enter(arrival)
-
-    async def _enter(self, arrival: Arrival) -> None:
-        """Wait until a channel of ours is in the application; ask, should its event not come.
-
-        Raises CommandTimeoutError.
-        """
-        for _ in range(_ARRIVAL_ATTEMPTS):
-            with contextlib.suppress(CommandTimeoutError):
-                await arrival.wait(_ARRIVAL_SECONDS)
-                return
-            channel = await self._ari.channels.get(channel_id=arrival.channel_id)
-            if channel.dialplan.app_name == "Stasis":
-                return
-        await arrival.wait(_ARRIVAL_SECONDS)
-
-    async def _in_step(self) -> None:
-        """Wait for the moment at which a media channel's clock is best begun.
-
-        It reads a frame every 20 ms from its making on (chan_websocket.c), and the call's bridge
-        mixes every 20 ms from its first tick on: a frame that is read just after a tick waits
-        nearly 20 ms for the next. See docs/adr/0002.
-        """
-        if self._mixed_since is None:
-            return
-        since = asyncio.get_running_loop().time() - self._mixed_since
-        await asyncio.sleep((_STEP_SECONDS - since) % _TICK_SECONDS)
-
-    async def _create_anchor(self, anchor: Key) -> None:
-        anchor_id = self._fresh(anchor)
-        with self._arrivals.expect(anchor_id) as arrival:
-            channel = await self._ari.channels.external_media(
-                channel_id=anchor_id,
-                app=self._application,
-                external_host=ANCHOR_HOST,
-                format=ANCHOR_FORMAT,
-            )
-            await self._enter(arrival)
-        self._anchor_names[anchor] = channel.name
-
-    async def _remove(self, channel: Key) -> None:
-        if self._agent is not None and channel in self._stands.media:
-            await self._agent.close(_party(channel))
-        await self._hang_up(self._ids[channel])
-
-    async def _hang_up(self, channel_id: str, cause: int | None = None) -> None:
-        try:
-            await self._ari.channels.hangup(
-                channel_id=channel_id, reason_code=None if cause is None else str(cause)
-            )
-        except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-
-    async def _destroy(self, bridge_id: str) -> None:
-        try:
-            await self._ari.bridges.destroy(bridge_id=bridge_id)
-        except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-
-
-def _present(audience: Audience, stands: Topology) -> Audience:
-    """Return the audience without parties whose legs are gone."""
-    parties = audience.parties & frozenset(stands.legs.values())
-    heard_by = tuple((who, listeners & parties) for who, listeners in audience.heard_by)
-    return Audience(parties, heard_by)
-
-
-def _party(media: Key) -> Participant:
-    return Participant(media.rpartition(".")[2])

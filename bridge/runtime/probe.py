@@ -17,8 +17,8 @@ from bridge.media.pcm import AudioFormat
 from bridge.media.socket import MediaSocket
 from bridge.model.errors import ServerError
 from bridge.runtime.arrivals import Arrivals
-from bridge.runtime.executor import ANCHOR_HOST, BRIDGE_TYPE
 from bridge.runtime.names import Names, new_call_id
+from bridge.runtime.orders import ANCHOR_HOST, BRIDGE_TYPE
 from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)

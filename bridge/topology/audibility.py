@@ -20,12 +20,13 @@ def audibility(topology: Topology) -> Counter[Cell]:
     never hears a whisper of its own direction; whispers are added to what is heard.
     """
     cells: Counter[Cell] = Counter()
-    for leg, party in topology.legs.items():
+    for leg, person in topology.legs.items():
         for speaker, ways in _heard(topology, leg).items():
-            cells[party, speaker] += ways
-    for channel, observer in topology.media.items():
-        for speaker, ways in _heard(topology, channel).items():
-            cells[observer, speaker] += ways
+            cells[person, speaker] += ways
+    for channel, media in topology.media.items():
+        if media.gate_open:
+            for speaker, ways in _heard(topology, channel).items():
+                cells[media.owner, speaker] += ways
     return cells
 
 
@@ -76,8 +77,10 @@ def _brought(topology: Topology, channel: Key, seen: frozenset[Key]) -> Voices:
 
 def _said(topology: Topology, channel: Key) -> Voices:
     """Return the voice of the one whose channel it is."""
-    owner = topology.legs.get(channel) or topology.media.get(channel)
-    return Counter({owner: 1}) if owner else Counter()
+    if channel in topology.media:
+        return Counter({topology.media[channel].owner: 1})
+    speaks = channel in topology.legs and channel not in topology.muted
+    return Counter({topology.legs[channel]: 1}) if speaks else Counter()
 
 
 def _snoops_on(topology: Topology, channel: Key) -> list[tuple[Key, Snoop]]:

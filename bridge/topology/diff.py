@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bridge.model.participants import Participant
-from bridge.topology.objects import Direction, Key, Snoop, Topology
+from bridge.topology.objects import Direction, Key, Media, Snoop, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +79,30 @@ class RemoveMember:
 
 @dataclass(frozen=True, slots=True)
 class OpenGate:
-    """Let whispers through a snoop pass."""
+    """Let what is said to an end of a line pass: from a snoop to its target, or to a program."""
 
-    snoop: Key
+    end: Key
 
 
 @dataclass(frozen=True, slots=True)
 class CloseGate:
-    """Let nothing pass from a snoop to its target."""
+    """Let nothing pass from an end of a line to whose end it is."""
 
-    snoop: Key
+    end: Key
+
+
+@dataclass(frozen=True, slots=True)
+class MuteLeg:
+    """Let nobody hear what is said on a leg."""
+
+    leg: Key
+
+
+@dataclass(frozen=True, slots=True)
+class UnmuteLeg:
+    """Let it be heard again."""
+
+    leg: Key
 
 
 Command: TypeAlias = (
@@ -102,6 +116,8 @@ Command: TypeAlias = (
     | RemoveMember
     | OpenGate
     | CloseGate
+    | MuteLeg
+    | UnmuteLeg
 )
 Stage: TypeAlias = tuple[Command, ...]
 
@@ -109,12 +125,13 @@ Stage: TypeAlias = tuple[Command, ...]
 def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
     """Return the stages that lead from ``now`` to ``wanted``; ``()`` when nothing differs.
 
-    Gates close first and open last; a new snoop is closed before it joins a bridge; legs are
-    neither made nor hung up here, only put into their bridge.
+    Gates close first and open last; a new end of a line gets its gate before it joins a bridge;
+    legs are neither made nor hung up here, only muted and put into their bridge.
     """
     stale = _stale_channels(now, wanted)
     fresh_snoops = [k for k in wanted.snoops if k not in now.snoops or k in stale]
     fresh_media = [k for k in wanted.media if k not in now.media or k in stale]
+    fresh = {*fresh_snoops, *fresh_media}
     moves = [
         (bridge, channel)
         for channel in now.channels - stale
@@ -127,7 +144,10 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
         if channel in stale or channel not in now.bridges.get(bridge, ())
     ]
     stages: list[list[Command]] = [
-        [CloseGate(k) for k, s in now.snoops.items() if s.gate_open and not _opens(wanted, k)],
+        [
+            *(CloseGate(k) for k in now.open_gates - wanted.open_gates),
+            *(MuteLeg(k) for k in wanted.muted - now.muted),
+        ],
         [RemoveChannel(k) for k in stale],
         [RemoveMember(bridge, channel) for bridge, channel in moves],
         [DestroyBridge(k) for k in now.bridges if k not in wanted.bridges],
@@ -138,14 +158,17 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
         [j for j in joins if j.channel in wanted.anchors],
         [j for j in joins if j.channel in wanted.legs],
         [*_creations(wanted, fresh_snoops, fresh_media)],
-        [CloseGate(k) for k in fresh_snoops],
+        [CloseGate(k) for k in fresh_snoops + [m for m in fresh_media if not _opens(wanted, m)]],
         [j for j in joins if j.channel not in wanted.legs and j.channel not in wanted.anchors],
-        [OpenGate(k) for k in wanted.snoops if _opens(wanted, k) and _must_open(now, stale, k)],
+        [
+            *(OpenGate(k) for k in wanted.open_gates if _must_open(now, fresh, wanted, k)),
+            *(UnmuteLeg(k) for k in now.muted - wanted.muted),
+        ],
     ]
     return tuple(tuple(sorted(stage, key=repr)) for stage in stages if stage)
 
 
-def apply(topology: Topology, command: Command) -> Topology:
+def apply(topology: Topology, command: Command) -> Topology:  # noqa: C901 - a match over a closed union
     """Return what stands after ``command``, as Asterisk carries it out."""
     match command:
         case CreateBridge(bridge):
@@ -157,7 +180,7 @@ def apply(topology: Topology, command: Command) -> Topology:
             snoop = Snoop(target, spy, whisper, gate_open=True)
             return replace(topology, snoops={**topology.snoops, key: snoop})
         case CreateMedia(key, observer):
-            return replace(topology, media={**topology.media, key: observer})
+            return replace(topology, media={**topology.media, key: Media(observer)})
         case CreateAnchor(key):
             return replace(topology, anchors=topology.anchors | {key})
         case RemoveChannel(channel):
@@ -170,6 +193,8 @@ def apply(topology: Topology, command: Command) -> Topology:
             return replace(topology, bridges={**topology.bridges, bridge: members})
         case OpenGate(key) | CloseGate(key):
             return _with_gate(topology, key, is_open=isinstance(command, OpenGate))
+        case MuteLeg(leg) | UnmuteLeg(leg):
+            return _with_mute(topology, leg, is_muted=isinstance(command, MuteLeg))
 
 
 def still_applies(command: Command, stands: Topology) -> bool:
@@ -177,8 +202,10 @@ def still_applies(command: Command, stands: Topology) -> bool:
     match command:
         case AddMember(bridge, channel) | RemoveMember(bridge, channel):
             return bridge in stands.bridges and channel in stands.channels
-        case OpenGate(snoop) | CloseGate(snoop):
-            return snoop in stands.snoops
+        case OpenGate(end) | CloseGate(end):
+            return end in stands.snoops or end in stands.media
+        case MuteLeg(leg) | UnmuteLeg(leg):
+            return leg in stands.legs
         case CreateSnoop(_, target, _, _):
             return target in stands.legs
         case _:
@@ -194,6 +221,7 @@ def without_channel(topology: Topology, channel: Key) -> Topology:
         snoops={k: v for k, v in topology.snoops.items() if k not in gone},
         media={k: v for k, v in topology.media.items() if k not in gone},
         anchors=topology.anchors - gone,
+        muted=topology.muted - gone,
     )
 
 
@@ -205,26 +233,41 @@ def _stale_channels(now: Topology, wanted: Topology) -> frozenset[Key]:
         if k not in wanted.snoops
         or replace(snoop, gate_open=wanted.snoops[k].gate_open) != wanted.snoops[k]
     }
-    media = {k for k, owner in now.media.items() if wanted.media.get(k) != owner}
+    media = {
+        k
+        for k, media in now.media.items()
+        if k not in wanted.media or wanted.media[k].owner != media.owner
+    }
     return frozenset(snoops | media | (now.anchors - wanted.anchors))
 
 
 def _creations(wanted: Topology, snoops: list[Key], media: list[Key]) -> list[Command]:
-    made: list[Command] = [CreateMedia(k, wanted.media[k]) for k in media]
+    made: list[Command] = [CreateMedia(k, wanted.media[k].owner) for k in media]
     for key in snoops:
         snoop = wanted.snoops[key]
         made.append(CreateSnoop(key, snoop.target, snoop.spy, snoop.whisper))
     return made
 
 
-def _opens(topology: Topology, snoop: Key) -> bool:
-    return snoop in topology.snoops and topology.snoops[snoop].gate_open
+def _opens(topology: Topology, end: Key) -> bool:
+    return end in topology.open_gates
 
 
-def _must_open(now: Topology, stale: frozenset[Key], snoop: Key) -> bool:
-    return snoop in stale or not _opens(now, snoop)
+def _must_open(now: Topology, fresh: set[Key], wanted: Topology, end: Key) -> bool:
+    if end in fresh:
+        # A new media channel that is to be heard by was not closed; a new snoop always is.
+        return end in wanted.snoops
+    return not _opens(now, end)
 
 
 def _with_gate(topology: Topology, key: Key, *, is_open: bool) -> Topology:
+    if key in topology.media:
+        media = replace(topology.media[key], gate_open=is_open)
+        return replace(topology, media={**topology.media, key: media})
     snoop = replace(topology.snoops[key], gate_open=is_open)
     return replace(topology, snoops={**topology.snoops, key: snoop})
+
+
+def _with_mute(topology: Topology, leg: Key, *, is_muted: bool) -> Topology:
+    muted = topology.muted | {leg} if is_muted else topology.muted - {leg}
+    return replace(topology, muted=muted)

@@ -19,9 +19,14 @@ Key = NewType("Key", str)
 CALL_BRIDGE: Final = Key("bridge.call")
 """The bridge in which the parties talk to one another."""
 
+SEAT_BRIDGE: Final = Key("bridge.seat")
+"""The bridge that a seated observer is alone in, with anchors, so that he can be whispered to."""
+
+HOLD_PREFIX: Final = "bridge.hold."
+"""Begins the keys of bridges that keep somebody with music."""
 
 ANCHORS: Final = frozenset({Key("anchor.one"), Key("anchor.two")})
-"""Two silent wideband members, first in the call's bridge, that settle how it mixes.
+"""Two silent wideband members, first in a bridge that people are in, that settle how it mixes.
 
 With a leg they are three, so Asterisk mixes by softmix, which feeds a leg even when nobody else
 sends: without that a whisper is not heard (Asterisk issue 1966). And softmix finds two wideband
@@ -51,18 +56,37 @@ class Snoop:
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """A channel whose audio a program sends and receives.
+
+    ``gate_open``: not muted in direction ``out``, so the program gets what is said to it.
+    """
+
+    owner: Participant
+    gate_open: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
-    """What stands, or is to stand, in Asterisk for one call."""
+    """What stands, or is to stand, in Asterisk: for a call, for an observer, for a gallery."""
 
     legs: Mapping[Key, Participant] = field(default_factory=dict)
-    """Channels of parties. They come and go with the parties, never by a plan."""
+    """Channels of people: parties and seated observers. They come and go with them, never by a
+    plan."""
     bridges: Mapping[Key, frozenset[Key]] = field(default_factory=dict)
     """Members of every bridge."""
     snoops: Mapping[Key, Snoop] = field(default_factory=dict)
-    media: Mapping[Key, Participant] = field(default_factory=dict)
-    """Channels whose audio an observer sends and receives."""
+    media: Mapping[Key, Media] = field(default_factory=dict)
     anchors: frozenset[Key] = frozenset()
     """Channels that say nothing and that nobody listens to: see ANCHORS."""
+    muted: frozenset[Key] = frozenset()
+    """Legs that are muted in direction ``in``: nobody hears what is said there."""
+
+    @property
+    def open_gates(self) -> frozenset[Key]:
+        """Snoops and media channels through which somebody hears."""
+        snoops = {key for key, snoop in self.snoops.items() if snoop.gate_open}
+        return frozenset(snoops | {key for key, media in self.media.items() if media.gate_open})
 
     @property
     def channels(self) -> frozenset[Key]:
@@ -80,16 +104,26 @@ def leg_key(party: Participant) -> Key:
     return Key(f"leg.{party}")
 
 
-def snoop_key(observer: Participant, party: Participant) -> Key:
-    """Return the key of the snoop by which ``observer`` hears, and is heard by, ``party``."""
-    return Key(f"snoop.{observer}.{party}")
+def snoop_key(far: Participant, near: Participant) -> Key:
+    """Return the key of the snoop on ``near``'s channel that is his end of the line to ``far``."""
+    return Key(f"snoop.{far}.{near}")
 
 
-def media_key(observer: Participant, party: Participant) -> Key:
-    """Return the key of the media channel of ``observer`` for ``party``."""
-    return Key(f"media.{observer}.{party}")
+def media_key(near: Participant, far: Participant) -> Key:
+    """Return the key of the media channel that is the program ``near``'s end of that line."""
+    return Key(f"media.{near}.{far}")
 
 
-def line_key(observer: Participant, party: Participant) -> Key:
-    """Return the key of the private bridge between ``observer`` and ``party``."""
-    return Key(f"bridge.line.{observer}.{party}")
+def cue_key(observer: Participant) -> Key:
+    """Return the key of the snoop by which a seated observer alone hears short tones."""
+    return Key(f"snoop.cue.{observer}")
+
+
+def line_key(one: Participant, other: Participant) -> Key:
+    """Return the key of the private bridge between an observer and a party, or two observers."""
+    return Key(f"bridge.line.{one}.{other}")
+
+
+def hold_key(party: Participant) -> Key:
+    """Return the key of the bridge that keeps a held party with music."""
+    return Key(f"{HOLD_PREFIX}{party}")

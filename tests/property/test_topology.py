@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from itertools import chain
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.model.audibility import Audience, Matrix
+from bridge.model.audibility import Audience, Gallery, Observation, Wanted
 from bridge.model.participants import Participant, participant
 from bridge.topology.audibility import audibility, matrix_of
 from bridge.topology.diff import (
@@ -39,24 +40,74 @@ PARTIES = [participant(f"party{n}") for n in range(4)]
 OBSERVERS = [participant(f"observer{n}") for n in range(6)]
 
 
+SUPERVISOR = participant("supervisor")
+
+
+def some(among: Collection[Participant]) -> st.SearchStrategy[frozenset[Participant]]:
+    return st.frozensets(st.sampled_from(sorted(among))) if among else st.just(frozenset())
+
+
 @st.composite
 def audiences(draw: st.DrawFn) -> Audience:
-    parties = draw(st.frozensets(st.sampled_from(PARTIES)))
-    observers = sorted(draw(st.frozensets(st.sampled_from(OBSERVERS))))
-    some = st.frozensets(st.sampled_from(sorted(parties))) if parties else st.just(frozenset())
-    return Audience(parties, tuple((observer, draw(some)) for observer in observers))
+    parties = draw(some(PARTIES))
+    observers = sorted(draw(some(OBSERVERS)))
+    return Audience(
+        parties,
+        tuple((observer, draw(some(parties))) for observer in observers),
+        muted=draw(some(parties)),
+        held=draw(some(parties)),
+    )
 
 
-def with_legs(topology: Topology, audience: Audience) -> Topology:
-    """Legs come and go with the parties themselves, not by a command."""
-    gone = set(topology.legs) - {leg_key(p) for p in audience.parties}
+@st.composite
+def observations(draw: st.DrawFn, *, seated: bool) -> Observation:
+    """What one observer wants at a time; a person keeps his seat, a program has none."""
+    parties = draw(some(PARTIES))
+    hears, heard_by = draw(some(parties)), draw(some(parties))
+    return Observation(SUPERVISOR, parties, hears, heard_by, seated=seated)
+
+
+@st.composite
+def galleries(draw: st.DrawFn) -> Gallery:
+    seated = draw(some(OBSERVERS[:3]))
+    programs = draw(some(OBSERVERS[3:]))
+    cells = [(a, b) for a in seated | programs for b in seated | programs if a != b]
+    hears = draw(st.frozensets(st.sampled_from(sorted(cells)))) if cells else frozenset()
+    return Gallery(seated, programs, hears)
+
+
+def pairs_of(
+    wanted: st.SearchStrategy[Wanted],
+) -> st.SearchStrategy[tuple[Wanted, Wanted]]:
+    return st.tuples(wanted, wanted)
+
+
+CHANGES: st.SearchStrategy[tuple[Wanted, Wanted]] = st.one_of(
+    pairs_of(audiences()),
+    pairs_of(observations(seated=True)),
+    pairs_of(observations(seated=False)),
+    pairs_of(galleries()),
+)
+"""What is wanted before and after a change."""
+
+
+def people(wanted: Wanted) -> frozenset[Participant]:
+    """Those who have a channel."""
+    return frozenset(plan(wanted).legs.values())
+
+
+def with_legs(topology: Topology, wanted: Wanted) -> Topology:
+    """Legs come and go with the people themselves, not by a command."""
+    there = people(wanted)
+    gone = set(topology.legs) - {leg_key(p) for p in there}
     legs = {k: v for k, v in topology.legs.items() if k not in gone}
     return Topology(
-        legs={**legs, **{leg_key(p): p for p in audience.parties}},
+        legs={**legs, **{leg_key(p): p for p in there}},
         bridges={k: m - gone for k, m in topology.bridges.items()},
         snoops={k: s for k, s in topology.snoops.items() if s.target not in gone},
         media=topology.media,
         anchors=topology.anchors,
+        muted=topology.muted - gone,
     )
 
 
@@ -66,43 +117,44 @@ def run(topology: Topology, commands: list[Command]) -> Topology:
     return topology
 
 
-@given(audiences())
-def test_what_is_planned_is_what_is_heard_once_each(audience: Audience) -> None:
-    assert audibility(plan(audience)) == Counter(dict.fromkeys(audience.matrix, 1))
+@given(st.one_of(audiences(), observations(seated=True), observations(seated=False), galleries()))
+def test_what_is_planned_is_what_is_heard_once_each(wanted: Wanted) -> None:
+    assert audibility(plan(wanted)) == Counter(dict.fromkeys(wanted.matrix, 1))
 
 
-@given(audiences())
-def test_nothing_to_do_between_a_plan_and_itself(audience: Audience) -> None:
-    assert diff(plan(audience), plan(audience)) == ()
+@given(CHANGES)
+def test_nothing_to_do_between_a_plan_and_itself(change: tuple[Wanted, Wanted]) -> None:
+    assert diff(plan(change[0]), plan(change[0])) == ()
 
 
-@given(audiences(), audiences())
-def test_the_stages_lead_to_what_is_wanted(before: Audience, after: Audience) -> None:
+@given(CHANGES)
+def test_the_stages_lead_to_what_is_wanted(change: tuple[Wanted, Wanted]) -> None:
+    before, after = change
     now = with_legs(plan(before), after)
     assert run(now, list(chain(*diff(now, plan(after))))) == plan(after)
 
 
-@given(audiences(), audiences(), st.data())
+@given(CHANGES, st.data())
 def test_broken_off_anywhere_nobody_hears_what_he_should_not(
-    before: Audience, after: Audience, data: st.DataObject
+    change: tuple[Wanted, Wanted], data: st.DataObject
 ) -> None:
+    before, after = change
     now = with_legs(plan(before), after)
     stages = diff(now, plan(after))
     reached = data.draw(st.integers(0, len(stages)), label="whole stages")
     last = draw_part(stages, reached, data)
-    remaining = before.parties & after.parties
-    assert_safe(now, before, after, remaining)
+    assert_safe(now, before, after)
     for done in range(reached + 1):
         so_far: list[Command] = list(chain(*stages[:done]))
-        assert_safe(run(now, so_far), before, after, remaining)
-    stands = run(now, [*chain(*stages[:reached]), *last])
-    assert_safe(stands, before, after, remaining)
+        assert_safe(run(now, so_far), before, after)
+    assert_safe(run(now, [*chain(*stages[:reached]), *last]), before, after)
 
 
-@given(audiences(), audiences(), st.data())
+@given(CHANGES, st.data())
 def test_broken_off_and_planned_again_it_arrives(
-    before: Audience, after: Audience, data: st.DataObject
+    change: tuple[Wanted, Wanted], data: st.DataObject
 ) -> None:
+    before, after = change
     now = with_legs(plan(before), after)
     stages = diff(now, plan(after))
     reached = data.draw(st.integers(0, len(stages)), label="whole stages")
@@ -110,6 +162,15 @@ def test_broken_off_and_planned_again_it_arrives(
     stands = run(now, [*chain(*stages[:reached]), *part])
     again = run(stands, list(chain(*diff(stands, plan(after)))))
     assert again == plan(after)
+
+
+@given(observations(seated=True), observations(seated=True))
+def test_who_leaves_is_taken_out_of_what_is_wanted(one: Observation, other: Observation) -> None:
+    assert one.among(other.parties) == Observation(SUPERVISOR, seated=True)
+    present = one.among(other.parties | {SUPERVISOR})
+    assert present.matrix == {
+        cell for cell in one.matrix if set(cell) <= other.parties | {SUPERVISOR}
+    }
 
 
 def draw_part(stages: tuple[Stage, ...], index: int, data: st.DataObject) -> list[Command]:
@@ -120,16 +181,15 @@ def draw_part(stages: tuple[Stage, ...], index: int, data: st.DataObject) -> lis
     return list(chosen)
 
 
-def assert_safe(
-    topology: Topology, before: Audience, after: Audience, remaining: frozenset[Participant]
-) -> None:
+def assert_safe(topology: Topology, before: Wanted, after: Wanted) -> None:
     ways = audibility(topology)
-    allowed: Matrix = before.matrix | after.matrix
-    heard_by_parties = {cell for cell in ways if cell[0] in PARTIES}
-    assert heard_by_parties <= allowed, "a party hears somebody whom it shall not hear"
+    listeners = people(before) | people(after)
+    heard = {cell for cell in ways if cell[0] in listeners}
+    assert heard <= before.matrix | after.matrix, "somebody is heard who shall not be"
     assert all(count == 1 for count in ways.values()), "a voice is heard twice"
-    talking = {(a, b) for a in remaining for b in remaining if a != b}
-    assert talking <= set(ways), "parties who stay lost each other"
+    if isinstance(before, Audience) and isinstance(after, Audience):
+        parties = {(a, b) for a, b in before.matrix & after.matrix if {a, b} <= set(PARTIES)}
+        assert parties <= set(ways), "parties who stay lost each other"
 
 
 def test_an_echo_is_seen() -> None:
