@@ -9,6 +9,8 @@
     │   ├── CallClosedError              CALL_CLOSED
     │   ├── BadArgumentError             BAD_ARGUMENT
     │   ├── BufferFullError              BUFFER_FULL
+    │   ├── CallNotFoundError            CALL_NOT_FOUND
+    │   ├── AmbiguousCallError           CALL_AMBIGUOUS
     │   └── ConfigurationError           BAD_CONFIGURATION
     ├── CallError                        the far side's doing: the call goes on
     │   ├── ConnectFailedError           CALL_UNANSWERED, CALL_BUSY, CALL_DECLINED,
@@ -43,6 +45,8 @@ class ErrorCode(StrEnum):
     CALL_CLOSED = "CALL_CLOSED"
     BAD_ARGUMENT = "BAD_ARGUMENT"
     BUFFER_FULL = "BUFFER_FULL"
+    CALL_NOT_FOUND = "CALL_NOT_FOUND"
+    CALL_AMBIGUOUS = "CALL_AMBIGUOUS"
     BAD_CONFIGURATION = "BAD_CONFIGURATION"
     CALL_UNANSWERED = "CALL_UNANSWERED"
     CALL_BUSY = "CALL_BUSY"
@@ -106,6 +110,18 @@ class BufferFullError(UsageError):
     """More audio was sent than the send buffer holds; none of the chunk was taken."""
 
     default_code = ErrorCode.BUFFER_FULL
+
+
+class CallNotFoundError(UsageError):
+    """No live call of the PBX is meant by what was given; the message lists those there are."""
+
+    default_code = ErrorCode.CALL_NOT_FOUND
+
+
+class AmbiguousCallError(UsageError):
+    """More than one live call is meant; the message lists them and how to say which."""
+
+    default_code = ErrorCode.CALL_AMBIGUOUS
 
 
 class ConfigurationError(UsageError):

@@ -9,19 +9,25 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from typing import NewType
 
+from bridge.model.ids import CallId
 from bridge.topology.objects import Key
 
-CallId = NewType("CallId", str)
-"""Names a call for its whole life: 12 hexadecimal digits, fresh."""
+__all__ = ["CallId", "Names", "ObjectName", "key_of", "new_call_id"]
 
 _ID = re.compile(r"(?P<call>[0-9a-f]{12})-(?P<key>[a-z0-9_.]+)-[0-9a-f]{12}")
+_ANY_ID = re.compile(rf".+-{_ID.pattern}")
 
 
 def new_call_id() -> CallId:
     """Return an id that no other call has."""
     return CallId(secrets.token_hex(6))
+
+
+def key_of(object_id: str) -> Key | None:
+    """Return the key that an id carries, whichever application of callbridge made it."""
+    match = _ANY_ID.fullmatch(object_id)
+    return Key(match["key"]) if match else None
 
 
 @dataclass(frozen=True, slots=True)

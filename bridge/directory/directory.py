@@ -1,0 +1,214 @@
+"""The directory of all live calls: facts in, changes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from bridge.directory.facts import Fact
+from bridge.directory.live import (
+    CallBegan,
+    CallEnded,
+    Change,
+    LiveCall,
+    LiveParty,
+    PartiesChanged,
+)
+from bridge.directory.seats import Allotment, Entry
+from bridge.directory.standing import Standing, endpoint
+from bridge.model.errors import AmbiguousCallError, CallNotFoundError
+from bridge.model.ids import CallId
+from bridge.model.participants import Participant
+
+_REMEMBERED: Final = 1000
+"""Ended calls whose place in the order is known, for who asks what comes after one of them."""
+_LISTED: Final = 10
+"""Calls that the message of an error names."""
+
+
+class Directory:
+    """All live calls, ours or not.
+
+    A call is two or more people who hear one another, in one bridge or in several that Local
+    channels join, from then on until the last of them is gone; a parked channel; and whatever was
+    adopted. ``new_id`` gives the ids of calls that are not ours: 12 hexadecimal digits, fresh.
+
+    Facts are to be about channels that can be a party's: the application's own snoops, media
+    channels, anchors and private bridges are left out by whoever reports them.
+    """
+
+    def __init__(self, new_id: Callable[[], CallId]) -> None:
+        self._new_id = new_id
+        self._standing = Standing()
+        self._entries: dict[CallId, Entry] = {}
+        self._calls: dict[CallId, LiveCall] = {}
+        self._ended: dict[CallId, float] = {}
+
+    # --- what comes in --------------------------------------------------------------------------
+
+    def step(self, *facts: Fact) -> tuple[Change, ...]:
+        """Take facts in, in their order, and return what is different after all of them.
+
+        First the calls that have ended, then those that have changed, then the new ones.
+        """
+        changed = [self._standing.apply(fact) for fact in facts]
+        return self._settle() if any(changed) else ()
+
+    def adopt(
+        self, call_id: CallId, parties: Mapping[Participant, str], *, at: float
+    ) -> tuple[Change, ...]:
+        """Note that a call is ours, and the ids of its parties' channels; they need not be known.
+
+        Replaces what was noted of the call before. at: seconds since 1970, when it began.
+        """
+        entry = self._entries.get(call_id, Entry(call_id, at))
+        self._entries[call_id] = Entry(
+            call_id, entry.since, entry.roles, own=True, fixed=dict(parties)
+        )
+        return self._settle()
+
+    def release(self, call_id: CallId) -> tuple[Change, ...]:
+        """Note that we look after a call no more. It goes on as long as anybody is there."""
+        entry = self._entries.get(call_id)
+        if entry is None or not entry.own:
+            return ()
+        self._entries[call_id] = Entry(call_id, entry.since, entry.roles)
+        return self._settle()
+
+    # --- what is there --------------------------------------------------------------------------
+
+    @property
+    def calls(self) -> tuple[LiveCall, ...]:
+        """All live calls, the eldest first."""
+        return tuple(sorted(self._calls.values(), key=_order))
+
+    def get(self, call_id: CallId) -> LiveCall | None:
+        """Return a call by its id, None when it is over."""
+        return self._calls.get(call_id)
+
+    def call_of(self, channel_id: str) -> LiveCall | None:
+        """Return the call that a channel is a party's of."""
+        return next((c for c in self._calls.values() if channel_id in c.channels.values()), None)
+
+    def bridge_of(self, channel_id: str) -> str | None:
+        """Return the id of the bridge that a party's channel is in."""
+        return self._standing.place.get(channel_id)
+
+    def find(self, selector: str) -> LiveCall:
+        """Return the one call that is meant.
+
+        selector: a call's id, a channel's id or name, an endpoint (``PJSIP/1002``), an extension
+        or number of somebody who takes part. Raises CallNotFoundError, AmbiguousCallError.
+        """
+        for meant in _MEANINGS:
+            found = [call for call in self.calls if meant(call, selector)]
+            if len(found) > 1:
+                raise AmbiguousCallError(
+                    f"{selector!r} is on {len(found)} calls: {_listed(found)}. Say which by the "
+                    "call's id or a channel's"
+                )
+            if found:
+                return found[0]
+        if not self._calls:
+            raise CallNotFoundError(f"no call for {selector!r}: there is no live call at all")
+        raise CallNotFoundError(
+            f"no live call for {selector!r}: give a call's id, an extension such as 1002 or "
+            f"PJSIP/1002, or a channel of one of {_listed(self.calls)}"
+        )
+
+    def after(self, call_id: CallId | None) -> LiveCall | None:
+        """Return the next call in the order of age, the eldest after the youngest.
+
+        For a call that has ended, its place in the order counts; for None and for ids that were
+        never known, the eldest comes next. None when there is no other call.
+        """
+        calls = [call for call in self.calls if call.call_id != call_id]
+        if call_id is None or not calls:
+            return calls[0] if calls else None
+        known = self._calls.get(call_id)
+        since = known.since if known else self._ended.get(call_id, float("-inf"))
+        return next((c for c in calls if _order(c) > (since, call_id)), calls[0])
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _settle(self) -> tuple[Change, ...]:
+        allotment = Allotment(self._standing, self._entries.values())
+        self._entries = allotment.run(self._new_id)
+        talking = {end: talk.ends for end, talk in allotment.talk_of.items()}
+        before, self._calls = self._calls, {}
+        for entry in self._entries.values():
+            if entry.roles:
+                self._calls[entry.call_id] = self._shown(entry, talking)
+        return self._changes(before)
+
+    def _changes(self, before: Mapping[CallId, LiveCall]) -> tuple[Change, ...]:
+        now = self._calls
+        ended = [call for call in before.values() if call.call_id not in now]
+        for call in ended:
+            self._ended[call.call_id] = call.since
+            if len(self._ended) > _REMEMBERED:
+                del self._ended[next(iter(self._ended))]
+        changed = [
+            PartiesChanged(before[call_id], call)
+            for call_id, call in now.items()
+            if call_id in before and before[call_id] != call
+        ]
+        began = [CallBegan(call) for call_id, call in now.items() if call_id not in before]
+        return (*(CallEnded(call) for call in ended), *changed, *began)
+
+    def _shown(self, entry: Entry, talking: Mapping[str, frozenset[str]]) -> LiveCall:
+        members = set(entry.roles.values())
+        parties = tuple(
+            self._party(role, channel_id, talking.get(channel_id, frozenset()) & members)
+            for role, channel_id in entry.roles.items()
+        )
+        return LiveCall(entry.call_id, parties, entry.since, entry.own)
+
+    def _party(self, role: Participant, channel_id: str, hears: Iterable[str]) -> LiveParty:
+        standing = self._standing
+        channel = standing.channels[channel_id]
+        return LiveParty(
+            role=role,
+            channel_id=channel_id,
+            channel_name=channel.name,
+            endpoint=endpoint(channel),
+            number=channel.number,
+            name=channel.owner,
+            up=channel.up,
+            alone=not hears,
+            parked=standing.parked(channel_id),
+            holding=channel_id in standing.holding,
+            on_hold=standing.on_hold(channel_id),
+        )
+
+
+def _order(call: LiveCall) -> tuple[float, str]:
+    return call.since, call.call_id
+
+
+def _by_call(call: LiveCall, selector: str) -> bool:
+    return call.call_id == selector
+
+
+def _by_channel(call: LiveCall, selector: str) -> bool:
+    return any(selector in {p.channel_id, p.channel_name} for p in call.parties)
+
+
+def _by_endpoint(call: LiveCall, selector: str) -> bool:
+    wanted = selector.casefold()
+    names = (p.endpoint.casefold() for p in call.parties)
+    return any(wanted in {name, name.partition("/")[2], name.partition("@")[0]} for name in names)
+
+
+def _by_number(call: LiveCall, selector: str) -> bool:
+    return any(selector == p.number for p in call.parties)
+
+
+_MEANINGS: Final = (_by_call, _by_channel, _by_endpoint, _by_number)
+"""What a selector may mean; the first that fits any call is meant."""
+
+
+def _listed(calls: Iterable[LiveCall]) -> str:
+    shown = [str(call) for call in calls]
+    more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+    return "; ".join(shown[:_LISTED]) + more

@@ -1,0 +1,254 @@
+"""What stands in Asterisk, kept up to date from facts, and who talks with whom in it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.directory.facts import (
+    BridgeFact,
+    BridgeGone,
+    ChannelFact,
+    ChannelGone,
+    ChannelSeen,
+    Entered,
+    Fact,
+    Hold,
+    Left,
+    Snapshot,
+)
+
+_HELPERS: Final = frozenset(
+    {"Announcer", "AsyncGoto", "CBAnn", "CBRec", "Message", "Recorder", "Snoop", "Surrogate"}
+)
+"""Technologies of channels that Asterisk makes for itself, or that only listen in."""
+_DIALLING: Final = frozenset(
+    {"AppDial", "AppDial2", "AppQueue", "Dial", "FollowMe", "Page", "Queue", "RetryDial"}
+)
+"""Applications that have somebody else behind them, or soon will."""
+_DIALLED: Final = frozenset({"AppDial", "AppDial2", "AppQueue"})
+"""Shown for channels that Asterisk placed (app_dial.c, dial.c, app_queue.c)."""
+_PARKING: Final = "Parking"
+"""Creator of a parking lot's bridge (res/parking/parking_bridge.c)."""
+_ZOMBIE: Final = "<ZOMBIE>"
+"""What a masquerade leaves (channel.c): the channel goes on under its own id, this one ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Channels of people who hear one another: in one bridge, or in several joined by Local."""
+
+    ends: frozenset[str]
+    since: float
+
+
+def technology(channel: ChannelFact) -> str:
+    """Return the part of the name before the slash: ``PJSIP``."""
+    return channel.name.partition("/")[0]
+
+
+def endpoint(channel: ChannelFact) -> str:
+    """Return the name without its serial number: ``PJSIP/1002``, ``Local/1003@queue``."""
+    return channel.name.rpartition("-")[0] or channel.name
+
+
+def seniority(channel: ChannelFact) -> tuple[bool, float, str]:
+    """Order channels: those that dialled, then those that were dialled; the elder first."""
+    return channel.app in _DIALLED, channel.created, channel.id
+
+
+class Standing:
+    """Channels and bridges, and which channel is in which bridge.
+
+    Facts about Asterisk's helper channels are passed over. A fact may come twice.
+    """
+
+    def __init__(self) -> None:
+        self.channels: dict[str, ChannelFact] = {}
+        self.bridges: dict[str, BridgeFact] = {}
+        self.place: dict[str, str] = {}
+        """Id of the bridge that a channel is in."""
+        self.holding: set[str] = set()
+        """Channels whose owner has put the others on hold."""
+        self._held: set[str] = set()
+        """Channels found on hold by a snapshot, which does not tell by whom."""
+
+    def apply(self, fact: Fact) -> bool:
+        """Take a fact in. Return whether anything is different now."""
+        match fact:
+            case ChannelSeen(channel=channel):
+                return self._see(channel)
+            case ChannelGone(channel_id=channel_id):
+                return self._forget(channel_id)
+            case Entered(bridge=bridge, channel=channel):
+                return self._enter(bridge, channel)
+            case Left(bridge_id=bridge_id, channel=channel):
+                return self._leave(channel, bridge_id)
+            case BridgeGone(bridge_id=bridge_id):
+                return self._forget_bridge(bridge_id)
+            case Hold(channel=channel, on=on):
+                return self._hold(channel, on=on)
+            case Snapshot():
+                self._replace(fact)
+                return True
+
+    def parked(self, channel_id: str) -> bool:
+        """Whether a channel is in a parking lot."""
+        bridge = self.bridges.get(self.place.get(channel_id, ""))
+        return bridge is not None and bridge.waiting and bridge.creator == _PARKING
+
+    def on_hold(self, channel_id: str) -> bool:
+        """Whether the owner of a channel hears music because of somebody else's wish."""
+        if self.parked(channel_id) or channel_id in self._held:
+            return True
+        bridge_id = self.place.get(channel_id)
+        with_him = (c for c in self.holding if c != channel_id)
+        return bridge_id is not None and any(self.place.get(c) == bridge_id for c in with_him)
+
+    def is_up(self, channel_id: str) -> bool:
+        """Whether a channel is there and answered."""
+        channel = self.channels.get(channel_id)
+        return channel is not None and channel.up
+
+    def talks(self) -> list[Talk]:
+        """Return who talks with whom: each at least two ends, no end twice."""
+        members: defaultdict[str, list[str]] = defaultdict(list)
+        for channel_id, bridge_id in self.place.items():
+            if not self.bridges[bridge_id].waiting:
+                members[bridge_id].append(channel_id)
+        halves = self._halves()
+        found = []
+        open_bridges = dict.fromkeys(members)
+        while open_bridges:
+            joined = self._joined(next(iter(open_bridges)), members, halves)
+            for bridge_id in joined:
+                open_bridges.pop(bridge_id, None)
+            inside = (channel for bridge_id in joined for channel in members[bridge_id])
+            ends = frozenset(c for c in inside if self._is_end(c, halves))
+            if len(ends) > 1:
+                found.append(Talk(ends, min(self.bridges[b].created for b in joined)))
+        return found
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _joined(
+        self, bridge_id: str, members: dict[str, list[str]], halves: dict[str, str]
+    ) -> list[str]:
+        """Return a bridge and those that Local channels join to it."""
+        joined = {bridge_id: None}
+        waiting = [bridge_id]
+        while waiting:
+            for channel_id in members[waiting.pop()]:
+                beyond = self.place.get(halves.get(channel_id, ""))
+                if beyond in members and beyond not in joined:
+                    joined[beyond] = None
+                    waiting.append(beyond)
+        return list(joined)
+
+    def _halves(self) -> dict[str, str]:
+        """Return the ids of Local channels, each with that of its other half if it is there."""
+        local = {c.name: c.id for c in self.channels.values() if technology(c) == "Local"}
+        pairs = {}
+        for name, channel_id in local.items():
+            stem, _, number = name.rpartition(";")
+            pairs[channel_id] = local.get(f"{stem};{'2' if number == '1' else '1'}", "")
+        return pairs
+
+    def _is_end(self, channel_id: str, halves: dict[str, str]) -> bool:
+        """Whether somebody, or something that speaks, is at the end of a bridged channel.
+
+        A half of a Local channel is, when the other half runs an application of its own, such as
+        a voice menu, and does not just lead to somebody else.
+        """
+        if not self.channels[channel_id].up:
+            return False
+        if channel_id not in halves:
+            return True
+        other = self.channels.get(halves[channel_id])
+        return (
+            other is not None
+            and other.up
+            and other.id not in self.place
+            and other.app not in _DIALLING
+        )
+
+    def _see(self, channel: ChannelFact) -> bool:
+        if technology(channel) in _HELPERS:
+            return False
+        if channel.name.endswith(_ZOMBIE):
+            return self._forget(channel.id)
+        before = self.channels.get(channel.id)
+        self.channels[channel.id] = channel
+        return before != channel
+
+    def _forget(self, channel_id: str) -> bool:
+        self._depart(channel_id)
+        return self.channels.pop(channel_id, None) is not None
+
+    def _enter(self, bridge: BridgeFact, channel: ChannelFact) -> bool:
+        seen = self._see(channel)
+        if channel.id not in self.channels:
+            return seen
+        news = self.bridges.get(bridge.id) != bridge
+        self.bridges[bridge.id] = bridge
+        if self.place.get(channel.id) == bridge.id:
+            return seen or news
+        self.place[channel.id] = bridge.id
+        self._held.discard(channel.id)
+        return True
+
+    def _leave(self, channel: ChannelFact, bridge_id: str) -> bool:
+        # One that has ended does not come back by leaving late.
+        seen = channel.id in self.channels and self._see(channel)
+        if self.place.get(channel.id) != bridge_id:
+            return seen
+        self._depart(channel.id)
+        return True
+
+    def _depart(self, channel_id: str) -> None:
+        """Take a channel out of its bridge, and with it what only holds there."""
+        self.place.pop(channel_id, None)
+        self.holding.discard(channel_id)
+        self._held.discard(channel_id)
+
+    def _forget_bridge(self, bridge_id: str) -> bool:
+        for channel_id in [c for c, place in self.place.items() if place == bridge_id]:
+            self._depart(channel_id)
+        return self.bridges.pop(bridge_id, None) is not None
+
+    def _hold(self, channel: ChannelFact, *, on: bool) -> bool:
+        if channel.id not in self.channels:
+            return False
+        seen = self._see(channel)
+        if on:
+            news = channel.id not in self.holding
+            self.holding.add(channel.id)
+            return news or seen
+        released = {c for c in self._held if c != channel.id and self._together(c, channel.id)}
+        news = channel.id in self.holding or bool(released)
+        self.holding.discard(channel.id)
+        self._held -= released
+        return news or seen
+
+    def _together(self, one: str, other: str) -> bool:
+        place = self.place.get(one)
+        return place is not None and place == self.place.get(other)
+
+    def _replace(self, snapshot: Snapshot) -> None:
+        held_others = self.holding
+        self.channels, self.bridges, self.place = {}, {}, {}
+        for channel in snapshot.channels:
+            self._see(channel)
+        for bridge, members in snapshot.bridges:
+            self.bridges[bridge.id] = bridge
+            self.place.update(dict.fromkeys(self._known(members), bridge.id))
+        self._held = set(snapshot.held & self.channels.keys())
+        self.holding = {c for c in held_others if self._holds_still(c)}
+
+    def _known(self, members: frozenset[str]) -> Iterator[str]:
+        return (member for member in members if member in self.channels)
+
+    def _holds_still(self, channel_id: str) -> bool:
+        return any(c != channel_id and self._together(c, channel_id) for c in self._held)
