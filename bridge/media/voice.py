@@ -81,6 +81,7 @@ class VoiceCounts:
 class _Line:
     outlet: Outlet
     pacer: Pacer
+    groups: Route = SILENT
     unconfirmed: bool = False
     """Frames were sent that no mark has shown to be played."""
     sent: int = 0
@@ -147,10 +148,14 @@ class Voice:
         depth = max((line.pacer.depth(now) for line in self._lines.values()), default=0.0)
         return self._outbox.size_bytes + round(depth * self._format.rate) * 2
 
-    def add_line(self, key: str, outlet: Outlet) -> None:
-        """Let routes that name ``key`` reach ``outlet``; one that was there is replaced."""
+    def add_line(self, key: str, outlet: Outlet, groups: Route = SILENT) -> None:
+        """Let routes that name ``key`` reach ``outlet``; one that was there is replaced.
+
+        groups: names that begin with "@", of which several lines may have the same; a route that
+        names one reaches all lines that have it.
+        """
         lead = self._far_lead if self._far else self._lead
-        self._lines[key] = _Line(outlet, Pacer(lead=lead))
+        self._lines[key] = _Line(outlet, Pacer(lead=lead), groups)
         self._run()
 
     def remove_line(self, key: str) -> None:
@@ -336,8 +341,13 @@ class Voice:
 
     def _live(self, route: Route) -> list[_Line]:
         """Lines of the route that take audio."""
-        lines = [self._lines[key] for key in route if key in self._lines]
+        lines = [line for key, line in self._lines.items() if key in route or line.groups & route]
         return [line for line in lines if not line.outlet.closed and not line.outlet.xoff]
+
+    def _named(self, route: Route) -> set[str]:
+        """Return the keys of all lines that a route means, gone ones too."""
+        grouped = {key for key, line in self._lines.items() if line.groups & route}
+        return grouped | {key for key in route if not key.startswith("@")}
 
     def _dry_at(self) -> float | None:
         """The tick at which the first line of the route runs dry, as far as it was measured."""
@@ -359,7 +369,7 @@ class Voice:
         self.counts.frames += 1
         self.counts.padded += bool(frame.padding)
         heard = False
-        for key in frame.route:
+        for key in self._named(frame.route):
             line = self._lines.get(key)
             if line is not None and line.outlet.xoff:
                 # 18 s of backlog would never drain by itself, and only delay all that follows.

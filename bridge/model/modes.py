@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.model.participants import CALLEE, Participant
+from bridge.model.participants import CALLEE, COACHING, OVERHEARD, Participant
 
 
 class AudioMode(StrEnum):
@@ -39,6 +39,13 @@ class ObserverMode:
                 return self.targets & parties
             case AudioMode.BARGE:
                 return parties
+
+    def route(self, parties: frozenset[Participant]) -> frozenset[Participant]:
+        """Return for whom an observer's words are: listening parties, and a group of observers."""
+        heard_by = self.heard_by(parties)
+        if not heard_by:
+            return heard_by
+        return heard_by | {OVERHEARD if self.mode is AudioMode.BARGE else COACHING}
 
 
 SPY = ObserverMode(AudioMode.SPY)

@@ -15,6 +15,11 @@ AGENT: Final = Participant("ai")
 
 PARTIES: Final = frozenset({CALLER, CALLEE})
 
+OVERHEARD: Final = Participant("@all")
+"""Those of the other observers who hear what is said to every party: all of them."""
+COACHING: Final = Participant("@coaching")
+"""Those of the other observers who asked to hear what is whispered, too."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
 

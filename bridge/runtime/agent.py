@@ -1,4 +1,4 @@
-"""The agent's end of his lines: his voice, his ears, and a media socket for every party."""
+"""A program's end of its lines: its voice, its ears, and a media socket for everybody else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bridge.media.ears import Ears
 from bridge.media.pcm import AudioFormat
 from bridge.media.socket import MediaSocket
 from bridge.media.voice import Voice
-from bridge.model.participants import Participant
+from bridge.model.participants import COACHING, OVERHEARD, Participant
 
 Connect = Callable[[str], Awaitable[aiohttp.ClientWebSocketResponse]]
 """Opens the media WebSocket of a connection id."""
@@ -35,11 +35,16 @@ class AgentMedia:
         self._connect = connect
         self.on_lost: Callable[[Participant], None] | None = None
         self._sockets: dict[Participant, MediaSocket] = {}
+        self._groups: dict[Participant, frozenset[str]] = {}
 
     @property
     def alive(self) -> bool:
         """At least one line's socket is open."""
         return any(not socket.closed for socket in self._sockets.values())
+
+    def join_gallery(self, observer: Participant, *, hears_coaching: bool) -> None:
+        """Let a line to another observer, once there is one, get what he is to hear."""
+        self._groups[observer] = frozenset({OVERHEARD, *([COACHING] if hears_coaching else [])})
 
     async def open(self, party: Participant, connection_id: str) -> None:
         """Connect the line to ``party``. Raises MediaError when that cannot be had.
@@ -57,7 +62,7 @@ class AgentMedia:
         await socket.open()
         self._sockets[party] = socket
         self.ears.join(party)
-        self.voice.add_line(party, socket)
+        self.voice.add_line(party, socket, self._groups.get(party, frozenset()))
 
     async def close(self, party: Participant) -> None:
         """Disconnect the line to ``party``, if there is one; streams end with the agent only."""
