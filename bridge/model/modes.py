@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.model.participants import CALLEE, COACHING, OVERHEARD, Participant
+from bridge.model.participants import CALLEE, COACHING, EVERYBODY, Participant
 
 
 class AudioMode(StrEnum):
@@ -40,12 +40,16 @@ class ObserverMode:
             case AudioMode.BARGE:
                 return parties
 
-    def route(self, parties: frozenset[Participant]) -> frozenset[Participant]:
-        """Return for whom an observer's words are: listening parties, and a group of observers."""
-        heard_by = self.heard_by(parties)
-        if not heard_by:
-            return heard_by
-        return heard_by | {OVERHEARD if self.mode is AudioMode.BARGE else COACHING}
+    @property
+    def route(self) -> frozenset[Participant]:
+        """For whom an observer's words are: chosen parties, or a group of listeners."""
+        match self.mode:
+            case AudioMode.SPY:
+                return frozenset()
+            case AudioMode.WHISPER:
+                return self.targets | {COACHING}
+            case AudioMode.BARGE:
+                return frozenset({EVERYBODY})
 
 
 SPY = ObserverMode(AudioMode.SPY)

@@ -15,8 +15,8 @@ AGENT: Final = Participant("ai")
 
 PARTIES: Final = frozenset({CALLER, CALLEE})
 
-OVERHEARD: Final = Participant("@all")
-"""Those of the other observers who hear what is said to every party: all of them."""
+EVERYBODY: Final = Participant("@all")
+"""All to whom an observer has a line: every party, and every other observer."""
 COACHING: Final = Participant("@coaching")
 """Those of the other observers who asked to hear what is whispered, too."""
 

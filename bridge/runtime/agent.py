@@ -10,7 +10,7 @@ from bridge.media.ears import Ears
 from bridge.media.pcm import AudioFormat
 from bridge.media.socket import MediaSocket
 from bridge.media.voice import Voice
-from bridge.model.participants import COACHING, OVERHEARD, Participant
+from bridge.model.participants import COACHING, EVERYBODY, Participant
 
 Connect = Callable[[str], Awaitable[aiohttp.ClientWebSocketResponse]]
 """Opens the media WebSocket of a connection id."""
@@ -44,7 +44,7 @@ class AgentMedia:
 
     def join_gallery(self, observer: Participant, *, hears_coaching: bool) -> None:
         """Let a line to another observer, once there is one, get what he is to hear."""
-        self._groups[observer] = frozenset({OVERHEARD, *([COACHING] if hears_coaching else [])})
+        self._groups[observer] = frozenset({EVERYBODY, *([COACHING] if hears_coaching else [])})
 
     async def open(self, party: Participant, connection_id: str) -> None:
         """Connect the line to ``party``. Raises MediaError when that cannot be had.
@@ -62,7 +62,7 @@ class AgentMedia:
         await socket.open()
         self._sockets[party] = socket
         self.ears.join(party)
-        self.voice.add_line(party, socket, self._groups.get(party, frozenset()))
+        self.voice.add_line(party, socket, self._groups.get(party, frozenset({EVERYBODY})))
 
     async def close(self, party: Participant) -> None:
         """Disconnect the line to ``party``, if there is one; streams end with the agent only."""
