@@ -7,7 +7,8 @@ checked by the contract tests, which run against it and a real Asterisk alike.
 
 from __future__ import annotations
 
-from bridge.lab.fake_ari.failures import Failures, Fault, Rule
+from bridge.lab.fake_ari.calls import FakeCall
+from bridge.lab.fake_ari.failures import Failures, Fault, Mishap, Rule
 from bridge.lab.fake_ari.media import FakeMedia
 from bridge.lab.fake_ari.objects import Answer, FakeBridge, FakeChannel, Kind, Phone
 from bridge.lab.fake_ari.server import FakeAri, Received
@@ -17,10 +18,12 @@ __all__ = [
     "Failures",
     "FakeAri",
     "FakeBridge",
+    "FakeCall",
     "FakeChannel",
     "FakeMedia",
     "Fault",
     "Kind",
+    "Mishap",
     "Phone",
     "Received",
     "Rule",

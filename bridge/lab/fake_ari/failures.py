@@ -46,14 +46,24 @@ class Rule:
         return True
 
 
+@dataclass(eq=False)
+class Mishap:
+    """What happens to the next events of a type, ``times`` times."""
+
+    event: str
+    application: str | None
+    times: int
+    sent_after: tuple[float, ...]
+    """Seconds until each copy is sent; none: it is lost."""
+
+
 @dataclass
 class Failures:
     """The rules. A request takes the first rule that applies."""
 
     rules: list[Rule] = field(default_factory=list)
-    lost: dict[str, int] = field(default_factory=dict)
-    """Type of event: how many of the next ones are lost."""
-    doubled: dict[str, int] = field(default_factory=dict)
+    mishaps: list[Mishap] = field(default_factory=list)
+    """What happens to events that are to come."""
 
     def refuse(
         self,
@@ -85,27 +95,33 @@ class Failures:
         fault = Fault.DROP_AFTER if carried_out else Fault.DROP_BEFORE
         return self._add(Rule(fault, method, re.compile(resource), nth - 1, times))
 
-    def lose(self, event: str, times: int = 1) -> None:
-        """Lose the next events of this type."""
-        self.lost[event] = self.lost.get(event, 0) + times
+    def lose(self, event: str, times: int = 1, *, application: str | None = None) -> None:
+        """Lose the next events of this type, those of one application or of any."""
+        self.mishaps.append(Mishap(event, application, times, ()))
 
-    def double(self, event: str, times: int = 1) -> None:
+    def double(self, event: str, times: int = 1, *, application: str | None = None) -> None:
         """Send the next events of this type twice."""
-        self.doubled[event] = self.doubled.get(event, 0) + times
+        self.mishaps.append(Mishap(event, application, times, (0.0, 0.0)))
+
+    def hold_back(
+        self, event: str, seconds: float, times: int = 1, *, application: str | None = None
+    ) -> None:
+        """Send the next events of this type late, behind those that come after them."""
+        self.mishaps.append(Mishap(event, application, times, (seconds,)))
 
     def take(self, method: str, resource: str) -> Rule | None:
         """Return the rule that this request falls under, and count it."""
         return next((rule for rule in self.rules if rule.takes(method, resource)), None)
 
-    def copies(self, event: str) -> int:
-        """Return how often an event of this type is to be sent now: 0, 1 or 2."""
-        if self.lost.get(event, 0) > 0:
-            self.lost[event] -= 1
-            return 0
-        if self.doubled.get(event, 0) > 0:
-            self.doubled[event] -= 1
-            return 2
-        return 1
+    def fate(self, event: str, application: str) -> tuple[float, ...]:
+        """Return when an event is to be sent: seconds from now, one for each copy."""
+        for mishap in self.mishaps:
+            if mishap.event == event and mishap.application in {None, application}:
+                mishap.times -= 1
+                if mishap.times <= 0:
+                    self.mishaps.remove(mishap)
+                return mishap.sent_after
+        return (0.0,)
 
     def _add(self, rule: Rule) -> Rule:
         self.rules.append(rule)

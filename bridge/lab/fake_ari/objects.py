@@ -1,11 +1,12 @@
-"""What stands in the fake server: channels, bridges, phones."""
+"""What stands in the fake server: channels, bridges, phones, playbacks."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from bridge.lab.fake_ari.media import FakeMedia
@@ -27,7 +28,9 @@ class Kind(StrEnum):
 
     PHONE = "PJSIP"
     MEDIA = "WebSocket"
+    RTP = "UnicastRTP"
     SNOOP = "Snoop"
+    LOCAL = "Local"
 
 
 class Answer(StrEnum):
@@ -35,7 +38,7 @@ class Answer(StrEnum):
 
     ANSWER = "ANSWER"
     RING = "RING"
-    """Rings for ever."""
+    """Rings until the test lets it answer or refuse, or for ever."""
     BUSY = "BUSY"
     DECLINE = "DECLINE"
     UNREGISTERED = "UNREGISTERED"
@@ -51,13 +54,35 @@ class Phone:
     """How long it rings before it does what it does."""
 
 
+OUTGOING: Final = ("AppDial2", "(Outgoing Line)")
+"""The application that a channel shows which Asterisk dialled for an originate."""
+
+
 def now_text() -> str:
     """Return the time as ARI writes it."""
-    moment = datetime.now(UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}+0000"
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return f"{moment[:-6]}+0000"
 
 
-@dataclass
+@dataclass(eq=False)
+class FakePlayback:
+    """A list of media that plays, or waits to play, to a channel or a bridge."""
+
+    id: str
+    target_uri: str
+    media: deque[str]
+    state: str = "queued"
+    current: str = ""
+
+    def json(self) -> Json:
+        """Return the snapshot that answers and events carry."""
+        told: Json = {"id": self.id, "media_uri": self.current}
+        if self.media:
+            told["next_media_uri"] = self.media[0]
+        return {**told, "target_uri": self.target_uri, "language": "en", "state": self.state}
+
+
+@dataclass(eq=False)
 class FakeChannel:
     """One channel."""
 
@@ -66,16 +91,27 @@ class FakeChannel:
     name: str
     state: str = "Down"
     caller: str = ""
+    caller_name: str = ""
     connected: str = ""
+    connected_name: str = ""
+    context: str = "default"
     exten: str = "s"
-    application: str | None = None
-    """The application that the channel will enter, or is in."""
+    priority: int = 1
+    app_name: str = ""
+    """The dialplan application that it is in, as snapshots tell."""
+    app_data: str = ""
+    rests_in: tuple[str, str] = ("", "")
+    """Application and data that it shows when it has left Stasis."""
+    application: str = ""
+    """The ARI application that it is in, or was in last."""
     args: list[str] = field(default_factory=list)
     in_stasis: bool = False
-    subscribed: bool = False
-    """Made by the application: it hears of the channel before Stasis and after."""
+    has_dialplan: bool = False
+    """It runs in the dialplan, and came to Stasis from there."""
     bridge: str | None = None
     variables: dict[str, str] = field(default_factory=dict)
+    handlers: list[str] = field(default_factory=list)
+    """What CHANNEL(hangup_handler_push) was set to, the last one runs first."""
     muted: set[str] = field(default_factory=set)
     """``in`` and ``out``, as muted by ARI."""
     target: str | None = None
@@ -83,13 +119,26 @@ class FakeChannel:
     spy: str = "none"
     whisper: str = "none"
     endpoint: str = ""
+    """What was dialled to get it, without the technology."""
+    other: str | None = None
+    """Local: the id of the other half."""
+    dialler: str | None = None
+    """The channel whose Dial() made it."""
+    repeats_dialstring: bool = False
+    """Its Dial events all name what was dialled, not only the first."""
     going: bool = False
     """Hung up; its end is on the way."""
     sounds: set[str] = field(default_factory=set)
     """What plays to it: ``ring``, ``moh``, ``silence``, ``hold``."""
+    playbacks: deque[FakePlayback] = field(default_factory=deque)
+    digits: str = ""
+    """DTMF that ARI sent to it."""
     media: FakeMedia | None = None
     silent: bool = False
     """A phone that sends no RTP."""
+    language: str = "en"
+    accountcode: str = ""
+    linked: str = ""
     created: str = field(default_factory=now_text)
 
     def speaks(self) -> bool:
@@ -103,26 +152,32 @@ class FakeChannel:
             "name": self.name,
             "state": self.state,
             "protocol_id": "",
-            "caller": {"name": "", "number": self.caller},
-            "connected": {"name": "", "number": self.connected},
-            "accountcode": "",
+            "caller": {"name": self.caller_name, "number": self.caller},
+            "connected": {"name": self.connected_name, "number": self.connected},
+            "accountcode": self.accountcode,
             "dialplan": {
-                "context": "phones" if self.exten != "s" else "default",
+                "context": self.context,
                 "exten": self.exten,
-                "priority": 1,
-                "app_name": "Stasis" if self.in_stasis else "",
-                "app_data": self.application or "" if self.in_stasis else "",
+                "priority": self.priority,
+                "app_name": self.app_name,
+                "app_data": self.app_data,
             },
             "creationtime": self.created,
-            "language": "en",
+            "language": self.language,
         }
-        shown = {k: v for k, v in self.variables.items() if k.startswith("MEDIA_WEBSOCKET")}
-        if shown:
-            channel["channelvars"] = shown
         return channel
 
+    def answer_json(self) -> Json:
+        """Return the snapshot with what only the answer to its making carries."""
+        shown = {
+            name: value
+            for name, value in self.variables.items()
+            if name.startswith(("MEDIA_WEBSOCKET", "UNICASTRTP"))
+        }
+        return {**self.json(), "channelvars": shown} if shown else self.json()
 
-@dataclass
+
+@dataclass(eq=False)
 class FakeBridge:
     """One bridge."""
 
@@ -132,8 +187,9 @@ class FakeBridge:
     name: str = ""
     channels: list[str] = field(default_factory=list)
     music: bool = False
-    subscriptions: int = 0
-    """How often the application is subscribed to it."""
+    playback: FakePlayback | None = None
+    bridge_class: str = "stasis"
+    """``stasis``: made by ARI; ``basic`` by Dial(), ``parking``: ARI does not touch them."""
     created: str = field(default_factory=now_text)
 
     @property
@@ -146,14 +202,15 @@ class FakeBridge:
 
     def json(self) -> Json:
         """Return the snapshot that answers and events carry."""
+        video = "sfu" if "video_sfu" in self.kind else "talker"
         return {
             "id": self.id,
             "technology": self.technology,
             "bridge_type": "holding" if "holding" in self.kind else "mixing",
-            "bridge_class": "stasis",
-            "creator": "Stasis",
+            "bridge_class": self.bridge_class,
+            "creator": {"stasis": "Stasis", "parking": "Parking"}.get(self.bridge_class, ""),
             "name": self.name,
             "channels": list(self.channels),
             "creationtime": self.created,
-            "video_mode": "sfu" if "video_sfu" in self.kind else "talker",
+            "video_mode": video if self.bridge_class == "stasis" else "none",
         }

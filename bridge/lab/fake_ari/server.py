@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,13 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from bridge.lab.fake_ari import routes, routes_bridges, routes_channels
+from bridge.lab.fake_ari.applications import ASTERISK_ID
+from bridge.lab.fake_ari.calls import FakeCall
 from bridge.lab.fake_ari.failures import Failures, Fault, Rule
 from bridge.lab.fake_ari.objects import FakeChannel, Json, Refusal, now_text
-from bridge.lab.fake_ari.routes import Request, Server, dispatch
-from bridge.lab.fake_ari.world import ASTERISK_ID, World
+from bridge.lab.fake_ari.router import Request, Server, dispatch
+from bridge.lab.fake_ari.world import World
 
 USERNAME = "callbridge"
 PASSWORD = "not a secret"  # noqa: S105 - of a server that lives in a test
@@ -27,6 +31,10 @@ MAX_BODY = 40_960
 """Bytes of a body in plain REST (main/http.c, MAX_CONTENT_LENGTH)."""
 OUTBOX_LIMIT = 10_000
 """Messages that wait for one reader; a slower one is disconnected."""
+RECEIVED_LIMIT = 10_000
+"""Requests that are remembered."""
+RESOURCES = (routes, routes_channels, routes_bridges)
+"""Modules whose import registers what the server can do."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +80,8 @@ class FakeAri:
         self.rest_over_websocket = rest_over_websocket
         """False: like a server older than 22.4, which ignores what it is sent there."""
         self.failures = Failures()
-        self.received: list[Received] = []
-        self.world = World(self._publish)
+        self.received: deque[Received] = deque(maxlen=RECEIVED_LIMIT)
+        self.world = World(self._send)
         self._sessions: dict[str, _Session] = {}
         self._runner: web.AppRunner | None = None
         self._port = 0
@@ -126,24 +134,66 @@ class FakeAri:
         """Let a phone dial a number that reaches the application."""
         return self.world.incoming(caller, number, application)
 
-    def channel_hangs_up(self, identity: str, cause: int = 16) -> None:
+    def place_call(self, caller: str = "1001", callee: str = "1002") -> FakeCall:
+        """Let a phone call another without any application, as the dialplan's Dial() does."""
+        return self.world.calls.place(caller, callee)
+
+    def channel_answers(self, identity: str) -> None:
+        """Let whoever is rung on a channel answer."""
+        self.world.dialling.answered(self.world.channels[identity])
+
+    def channel_refuses(self, identity: str, cause: int = 17) -> None:
+        """Let whoever is rung on a channel refuse; ``cause`` in Q.850."""
+        self.world.dialling.refused(self.world.channels[identity], cause)
+
+    def channel_hangs_up(self, identity: str, cause: int | None = None) -> None:
         """Let the party on a channel hang up; ``cause`` in Q.850."""
         self.world.end(self.world.channels[identity], cause)
 
-    def drop_sockets(self) -> None:
-        """Cut every events WebSocket, without a goodbye."""
+    def channel_presses(self, identity: str, digits: str) -> None:
+        """Let the party on a channel press keys."""
+        self.world.calls.press(identity, digits)
+
+    def channel_holds(self, identity: str, *, on: bool = True) -> None:
+        """Let the phone on a channel hold its call, or end that."""
+        self.world.calls.hold(identity, on=on)
+
+    def channel_transfers(self, identity: str, number: str) -> FakeChannel | None:
+        """Let the phone on a channel transfer its peer to another phone; return that one's channel.
+
+        None if it has none.
+        """
+        return self.world.calls.transfer(identity, number)
+
+    def channel_transfers_to(self, identity: str, consult: str) -> None:
+        """Let a phone join those that it talks to on two channels, and leave."""
+        self.world.calls.transfer_to_call(identity, consult)
+
+    def channel_parks(self, identity: str) -> str:
+        """Let the phone on a channel park its peer; return the slot's number."""
+        return self.world.calls.park(identity)
+
+    def retrieve_call(self, caller: str, slot: str) -> FakeCall:
+        """Let a phone fetch whoever is parked in a slot."""
+        return self.world.calls.retrieve(caller, slot)
+
+    def drop_sockets(self, application: str | None = None) -> None:
+        """Cut the events WebSocket of an application, or every one, without a goodbye."""
         for session in list(self._sessions.values()):
-            session.abort()
-        self._sessions.clear()
+            if application in {None, session.application}:
+                session.abort()
+                self._gone(session)
 
     def restart(self) -> None:
         """Forget everything, as a server that was started again has."""
         self.drop_sockets()
+        self.world.applications.known.clear()
         for channel in list(self.world.channels.values()):
-            channel.application = None
             self.world.end(channel)
         self.world.channels.clear()
+        self.world.lingering.clear()
         self.world.bridges.clear()
+        self.world.playbacks.clear()
         self.server.startup_time = now_text()
 
     def send_raw(self, application: str, text: str) -> None:
@@ -154,12 +204,15 @@ class FakeAri:
         """Count the requests received for exactly this resource."""
         return sum(1 for r in self.received if (r.method, r.resource) == (method, resource))
 
-    def _publish(self, application: str, event: Json) -> None:
+    def _send(self, application: str, event: Json) -> None:
         session = self._sessions.get(application)
         if session is None:
             return
-        for _ in range(self.failures.copies(str(event["type"]))):
-            self._post(session, event)
+        for delay_s in self.failures.fate(str(event["type"]), application):
+            if delay_s > 0:
+                self.world.later(delay_s, lambda: self._post(session, event))
+            else:
+                self._post(session, event)
 
     def _post(self, session: _Session, message: Json) -> None:
         try:
@@ -186,13 +239,20 @@ class FakeAri:
             event |= {"application": application, "asterisk_id": ASTERISK_ID}
             self._post(before, event)
         self._sessions[application] = session
+        subscribe_all = request.query.get("subscribeAll", "").lower() in {"true", "yes", "1"}
+        self.world.applications.connect(application, subscribe_all=subscribe_all)
         async with _running(self._send_all(session)):
             async for message in ws:
                 if message.type is aiohttp.WSMsgType.TEXT and self.rest_over_websocket:
                     await self._rest_over_websocket(session, message.data)
-        if self._sessions.get(application) is session:
-            del self._sessions[application]
+        self._gone(session)
         return ws
+
+    def _gone(self, session: _Session) -> None:
+        """Note that a session has ended; one that was replaced is nobody's any more."""
+        if self._sessions.get(session.application) is session:
+            del self._sessions[session.application]
+            self.world.applications.disconnect(session.application)
 
     async def _send_all(self, session: _Session) -> None:
         while True:
@@ -211,7 +271,6 @@ class FakeAri:
             resource=str(message.get("uri")),
             query={pair["name"]: pair["value"] for pair in pairs},
             body=msgspec.json.decode(str(body)) if body else None,
-            application=session.application,
         )
         try:
             status, reason, value = await self._carry_out(request, over_websocket=True)
@@ -245,7 +304,6 @@ class FakeAri:
             resource=request.rel_url.raw_path.removeprefix("/ari/"),
             query=dict(request.query),
             body=msgspec.json.decode(body) if body else None,
-            application=next(iter(self._sessions), ""),
         )
         try:
             status, reason, value = await self._carry_out(asked, over_websocket=False)
@@ -273,13 +331,13 @@ class FakeAri:
         try:
             if rule is not None:
                 await self._fail(rule)
-            value = dispatch(self.world, self.server, request)
+            status, value = dispatch(self.world, self.server, request)
         except Refusal as refusal:
             phrase = HTTPStatus(refusal.status).phrase
             return refusal.status, phrase, {"message": refusal.reason}
         if rule is not None and rule.fault is Fault.DROP_AFTER:
             raise _DropError
-        return (204, "No Content", None) if value is None else (200, "OK", value)
+        return status, HTTPStatus(status).phrase, value
 
     async def _fail(self, rule: Rule) -> None:
         if rule.fault is Fault.REFUSE:
@@ -294,7 +352,7 @@ class FakeAri:
 
     async def _media(self, request: web.Request) -> web.StreamResponse:
         wanted = request.match_info["id"]
-        channel = self.world.media_channel(wanted)
+        channel = self.world.dialling.media_channel(wanted)
         if channel is None or channel.media is None:
             return _refusal(Refusal(404, "Not found"))
         if channel.media.connected:
@@ -302,7 +360,7 @@ class FakeAri:
         ws = web.WebSocketResponse(protocols=("media",))
         await ws.prepare(request)
         # Accepted first, answered then: the program may hear MEDIA_START before StasisStart.
-        self.world.later(0.0, lambda: self.world.media_connected(channel))
+        self.world.later(0.0, lambda: self.world.dialling.answered(channel))
         await channel.media.serve(ws)
         self.world.end(channel)
         return ws
