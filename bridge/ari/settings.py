@@ -28,6 +28,12 @@ class AriSettings:
     username: str
     password: str = field(repr=False)
     application: str = "callbridge"
+    subscribe_all: bool = False
+    """Get the events of all channels and bridges of the server, whoever owns them.
+
+    For an application that only watches: one that owns channels and drops its socket so is shut
+    down under them (res_stasis.c, stasis_app_unregister).
+    """
     request_timeout_s: float = 5.0
     """Deadline of a request that names none."""
     heartbeat_s: float = 10.0
@@ -70,7 +76,8 @@ class AriSettings:
     def events_url(self) -> str:
         """Return the address of the events WebSocket, without credentials."""
         name = quote(self.application, safe="")
-        return self._websocket(f"{self.root}/ari/events?app={name}&subscribeAll=false")
+        everything = "true" if self.subscribe_all else "false"
+        return self._websocket(f"{self.root}/ari/events?app={name}&subscribeAll={everything}")
 
     def media_url(self, connection_id: str) -> str:
         """Return the address of the media WebSocket with this MEDIA_WEBSOCKET_CONNECTION_ID."""

@@ -157,14 +157,14 @@ class Directory:
         return (*(CallEnded(call) for call in ended), *changed, *began)
 
     def _shown(self, entry: Entry, talking: Mapping[str, frozenset[str]]) -> LiveCall:
-        members = set(entry.roles.values())
+        members, none = frozenset(entry.roles.values()), frozenset[str]()
         parties = tuple(
-            self._party(role, channel_id, talking.get(channel_id, frozenset()) & members)
+            self._party(role, channel_id, (talking.get(channel_id, none) & members) - {channel_id})
             for role, channel_id in entry.roles.items()
         )
         return LiveCall(entry.call_id, parties, entry.since, entry.own)
 
-    def _party(self, role: Participant, channel_id: str, hears: Iterable[str]) -> LiveParty:
+    def _party(self, role: Participant, channel_id: str, mates: frozenset[str]) -> LiveParty:
         standing = self._standing
         channel = standing.channels[channel_id]
         return LiveParty(
@@ -175,10 +175,10 @@ class Directory:
             number=channel.number,
             name=channel.owner,
             up=channel.up,
-            alone=not hears,
+            alone=not mates,
             parked=standing.parked(channel_id),
             holding=channel_id in standing.holding,
-            on_hold=standing.on_hold(channel_id),
+            on_hold=standing.on_hold(channel_id, mates),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,8 +70,8 @@ class Standing:
         self.bridges: dict[str, BridgeFact] = {}
         self.place: dict[str, str] = {}
         """Id of the bridge that a channel is in."""
-        self.holding: set[str] = set()
-        """Channels whose owner has put the others on hold."""
+        self.holding: dict[str, frozenset[str]] = {}
+        """Channels whose owner put others on hold, and the channels of those others."""
         self._held: set[str] = set()
         """Channels found on hold by a snapshot, which does not tell by whom."""
 
@@ -99,13 +99,15 @@ class Standing:
         bridge = self.bridges.get(self.place.get(channel_id, ""))
         return bridge is not None and bridge.waiting and bridge.creator == _PARKING
 
-    def on_hold(self, channel_id: str) -> bool:
-        """Whether the owner of a channel hears music because of somebody else's wish."""
+    def on_hold(self, channel_id: str, mates: Collection[str]) -> bool:
+        """Whether the owner of a channel hears music because of somebody else's wish.
+
+        mates: channels that are in one talk with his; empty when he talks with nobody.
+        """
         if self.parked(channel_id) or channel_id in self._held:
             return True
-        bridge_id = self.place.get(channel_id)
-        with_him = (c for c in self.holding if c != channel_id)
-        return bridge_id is not None and any(self.place.get(c) == bridge_id for c in with_him)
+        holders = (h for h, held in self.holding.items() if channel_id in held)
+        return any(not mates or holder in mates for holder in holders)
 
     def is_up(self, channel_id: str) -> bool:
         """Whether a channel is there and answered."""
@@ -185,6 +187,7 @@ class Standing:
 
     def _forget(self, channel_id: str) -> bool:
         self._depart(channel_id)
+        self.holding.pop(channel_id, None)
         return self.channels.pop(channel_id, None) is not None
 
     def _enter(self, bridge: BridgeFact, channel: ChannelFact) -> bool:
@@ -208,9 +211,8 @@ class Standing:
         return True
 
     def _depart(self, channel_id: str) -> None:
-        """Take a channel out of its bridge, and with it what only holds there."""
+        """Take a channel out of its bridge."""
         self.place.pop(channel_id, None)
-        self.holding.discard(channel_id)
         self._held.discard(channel_id)
 
     def _forget_bridge(self, bridge_id: str) -> bool:
@@ -222,33 +224,36 @@ class Standing:
         if channel.id not in self.channels:
             return False
         seen = self._see(channel)
+        mates = self._mates(channel.id)
+        before, held = dict(self.holding), len(self._held)
         if on:
-            news = channel.id not in self.holding
-            self.holding.add(channel.id)
-            return news or seen
-        released = {c for c in self._held if c != channel.id and self._together(c, channel.id)}
-        news = channel.id in self.holding or bool(released)
-        self.holding.discard(channel.id)
-        self._held -= released
-        return news or seen
+            self.holding[channel.id] = self.holding.get(channel.id, frozenset()) | mates
+        else:
+            self.holding.pop(channel.id, None)
+            self._held -= mates
+        return seen or before != self.holding or held != len(self._held)
 
-    def _together(self, one: str, other: str) -> bool:
-        place = self.place.get(one)
-        return place is not None and place == self.place.get(other)
+    def _mates(self, channel_id: str) -> frozenset[str]:
+        """Return the other channels of the talk that a channel is in."""
+        talk = next((t.ends for t in self.talks() if channel_id in t.ends), frozenset())
+        return talk - {channel_id}
 
     def _replace(self, snapshot: Snapshot) -> None:
-        held_others = self.holding
         self.channels, self.bridges, self.place = {}, {}, {}
         for channel in snapshot.channels:
             self._see(channel)
         for bridge, members in snapshot.bridges:
             self.bridges[bridge.id] = bridge
             self.place.update(dict.fromkeys(self._known(members), bridge.id))
+        # Where only one of those who talk hears no music, it is he who holds.
         self._held = set(snapshot.held & self.channels.keys())
-        self.holding = {c for c in held_others if self._holds_still(c)}
+        self.holding = {}
+        for talk in self.talks():
+            held = talk.ends & self._held
+            if held and len(talk.ends - held) == 1:
+                (holder,) = talk.ends - held
+                self.holding[holder] = held
+                self._held -= held
 
     def _known(self, members: frozenset[str]) -> Iterator[str]:
         return (member for member in members if member in self.channels)
-
-    def _holds_still(self, channel_id: str) -> bool:
-        return any(c != channel_id and self._together(c, channel_id) for c in self._held)

@@ -89,7 +89,10 @@ class RecordPosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Phone(Protocol):
-    """A SIP phone with one line. PhoneError names what cannot be done, and why."""
+    """A SIP phone with one line, and a second for a consultation.
+
+    PhoneError names what cannot be done, and why.
+    """
 
     @property
     def settings(self) -> PhoneSettings:
@@ -120,8 +123,8 @@ class Phone(Protocol):
     async def hangup(self, code: int = 0) -> None:
         """End the current call; ``code`` is the SIP answer for a call that only rings (0: 603)."""
 
-    async def dtmf(self, digits: str) -> None:
-        """Press keys (RFC 4733)."""
+    async def dtmf(self, digits: str, *, by_info: bool = False) -> None:
+        """Press keys: RFC 4733 or, ``by_info``, SIP INFO (application/dtmf-relay)."""
 
     async def mute(self, on: bool) -> None:  # noqa: FBT001 - a verb with a switch
         """Send silence instead of the source; with silence suppression, nothing at all."""
@@ -134,6 +137,15 @@ class Phone(Protocol):
 
     async def unhold(self) -> None:
         """Take the current call back."""
+
+    async def transfer(self, number: str) -> None:
+        """Send the other side of the current call to a number (REFER): a blind transfer."""
+
+    async def consult(self, number: str) -> None:
+        """Hold the current call and place a second one, which is the current one then."""
+
+    async def complete_transfer(self) -> None:
+        """Connect the held call with the consulted one (REFER, Replaces): an attended transfer."""
 
     async def stats(self) -> PhoneStats:
         """RTP and jitter buffer of the current call."""

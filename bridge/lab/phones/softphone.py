@@ -150,9 +150,9 @@ class Softphone:
         """End the current call."""
         await self._ask(lambda seq: wire.Hangup(seq, code))
 
-    async def dtmf(self, digits: str) -> None:
+    async def dtmf(self, digits: str, *, by_info: bool = False) -> None:
         """Press keys."""
-        await self._ask(lambda seq: wire.Dtmf(seq, digits))
+        await self._ask(lambda seq: wire.Dtmf(seq, digits, by_info))
 
     async def mute(self, on: bool) -> None:  # noqa: FBT001 - a verb with a switch
         """Fall silent, or speak again."""
@@ -169,6 +169,20 @@ class Softphone:
     async def unhold(self) -> None:
         """Take the current call back."""
         await self._ask(lambda seq: wire.Hold(seq, on=False))
+
+    async def transfer(self, number: str) -> None:
+        """Transfer the other side, blindly."""
+        await self._ask(lambda seq: wire.Transfer(seq, number))
+
+    async def consult(self, number: str) -> None:
+        """Hold, and call somebody else."""
+        before = len(self._calls)
+        await self._ask(lambda seq: wire.Consult(seq, number))
+        await self._until(lambda: len(self._calls) > before or None, 1.0, "has not dialled")
+
+    async def complete_transfer(self) -> None:
+        """Connect the two others with each other."""
+        await self._ask(wire.CompleteTransfer)
 
     async def stats(self) -> PhoneStats:
         """RTP of the current call."""

@@ -47,6 +47,7 @@ class Dtmf(msgspec.Struct, frozen=True, tag="dtmf"):
 
     seq: int
     digits: str
+    by_info: bool = False
 
 
 class Mute(msgspec.Struct, frozen=True, tag="mute"):
@@ -70,6 +71,26 @@ class Hold(msgspec.Struct, frozen=True, tag="hold"):
     on: bool
 
 
+class Transfer(msgspec.Struct, frozen=True, tag="transfer"):
+    """Send the other side of the call to a number."""
+
+    seq: int
+    number: str
+
+
+class Consult(msgspec.Struct, frozen=True, tag="consult"):
+    """Hold the call and place another."""
+
+    seq: int
+    number: str
+
+
+class CompleteTransfer(msgspec.Struct, frozen=True, tag="complete_transfer"):
+    """Connect the held call with the other."""
+
+    seq: int
+
+
 class Stats(msgspec.Struct, frozen=True, tag="stats"):
     """Asks for PhoneStats."""
 
@@ -89,7 +110,20 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
 
 
 Command: TypeAlias = (
-    Start | Dial | Answer | Hangup | Dtmf | Mute | Play | Hold | Stats | Position | Stop
+    Start
+    | Dial
+    | Answer
+    | Hangup
+    | Dtmf
+    | Mute
+    | Play
+    | Hold
+    | Transfer
+    | Consult
+    | CompleteTransfer
+    | Stats
+    | Position
+    | Stop
 )
 
 

@@ -103,26 +103,41 @@ class _Worker:
 
 def _dispatch(engine: Engine, command: wire.Command) -> object:
     """Carry out a command; what it asks for, if anything."""
-    if isinstance(command, wire.Stats):
-        return engine.stats()
-    if isinstance(command, wire.Position):
-        return engine.position()
     match command:
+        case wire.Stats():
+            return engine.stats()
+        case wire.Position():
+            return engine.position()
+        case wire.Hold() | wire.Transfer() | wire.Consult() | wire.CompleteTransfer():
+            _rearrange(engine, command)
         case wire.Dial(number=number):
             engine.dial(number)
         case wire.Answer():
             engine.answer()
         case wire.Hangup(code=code):
             engine.hangup(code)
-        case wire.Dtmf(digits=digits):
-            engine.dtmf(digits)
+        case wire.Dtmf(digits=digits, by_info=by_info):
+            engine.dtmf(digits, by_info=by_info)
         case wire.Mute(on=on):
             engine.mute(on=on)
         case wire.Play(source=source):
             engine.play(source)
+    return None
+
+
+def _rearrange(
+    engine: Engine, command: wire.Hold | wire.Transfer | wire.Consult | wire.CompleteTransfer
+) -> None:
+    """Hold, or a step of a transfer."""
+    match command:
         case wire.Hold(on=on):
             engine.hold(on=on)
-    return None
+        case wire.Transfer(number=number):
+            engine.transfer(number)
+        case wire.Consult(number=number):
+            engine.consult(number)
+        case wire.CompleteTransfer():
+            engine.complete_transfer()
 
 
 def main() -> None:

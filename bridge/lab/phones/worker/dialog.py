@@ -25,6 +25,10 @@ _STATES = {
 }
 
 
+_ACCEPTED = 2
+"""First figure of the SIP status of what was done."""
+
+
 class _Reporting(Protocol):
     engine: Engine
 
@@ -111,6 +115,12 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 ships no types
             active = media.status == pj.PJSUA_CALL_MEDIA_ACTIVE
             if media.type == pj.PJMEDIA_TYPE_AUDIO and active:
                 self.engine.join(self.getAudioMedia(index))
+
+    @_guarded
+    def onCallTransferStatus(self, parameter: pj.OnCallTransferStatusParam) -> None:
+        """The server says how far a transfer is; when it is done, the phone is to hang up."""
+        if parameter.finalNotify and parameter.statusCode // 100 == _ACCEPTED:
+            self.hangup(pj.CallOpParam())
 
     @_guarded
     def onDtmfDigit(self, parameter: pj.OnDtmfDigitParam) -> None:

@@ -50,6 +50,8 @@ class Engine:
         self._on_registered = on_registered
         self._calls = 0
         self._call: PhoneCall | None = None
+        self._held: PhoneCall | None = None
+        """The call that waits while another is consulted."""
         self._ended: list[PhoneCall] = []
         self._answer_at: float | None = None
         self._keys_until = 0.0
@@ -104,8 +106,10 @@ class Engine:
 
     def forget(self, call: PhoneCall) -> None:
         """A call has ended. Its object is kept until pjsip is done with it, see poll()."""
+        if self._held is call:
+            self._held = None
         if self._call is call:
-            self._call = None
+            self._call, self._held = self._held, None
             self._answer_at = None
         if call not in self._ended:
             self._ended.append(call)
@@ -137,9 +141,8 @@ class Engine:
         if self._call is not None:
             raise PhoneError("the phone has a call already; hang up first")
         self._call = self._new_call(Direction.OUT, pj.PJSUA_INVALID_ID)
-        target = f"sip:{number}@{self._settings.host}:{self._settings.port}"
         try:
-            self._call.makeCall(target, pj.CallOpParam(True))  # noqa: FBT003 - pjsua2's own
+            self._call.makeCall(self._address(number), pj.CallOpParam(True))  # noqa: FBT003 - pjsua2's own
         except pj.Error:
             self._call = None
             raise
@@ -164,9 +167,14 @@ class Engine:
         """CANCEL, refuse or BYE, whichever is due."""
         self._current().hangup(_with_code(code) if code else pj.CallOpParam())
 
-    def dtmf(self, digits: str) -> None:
-        """Send RFC 4733 events, also where nothing else is sent."""
+    def dtmf(self, digits: str, *, by_info: bool) -> None:
+        """Send RFC 4733 events, also where nothing else is sent; or a SIP INFO for each digit."""
         call = self._current()
+        if by_info:
+            parameters = pj.CallSendDtmfParam()
+            parameters.digits, parameters.method = digits, pj.PJSUA_DTMF_METHOD_SIP_INFO
+            call.sendDtmf(parameters)
+            return
         self._keys_until = time.monotonic() + _DTMF_S * len(digits)
         self.gate()
         call.dialDtmf(digits)
@@ -189,6 +197,29 @@ class Engine:
         else:
             parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
             self._current().reinvite(parameters)
+
+    def transfer(self, number: str) -> None:
+        """Send a REFER to a number; the call ends when the server says that it is done."""
+        self._current().xfer(self._address(number), pj.CallOpParam())
+
+    def consult(self, number: str) -> None:
+        """Hold the call and place a second one; when that ends, the first is current again."""
+        if self._held is not None:
+            raise PhoneError("somebody is consulted already: hang up or complete the transfer")
+        first = self._current()
+        self.hold(on=True)
+        self._held, self._call = first, None
+        try:
+            self.dial(number)
+        except (PhoneError, pj.Error):
+            self._held, self._call = None, first
+            raise
+
+    def complete_transfer(self) -> None:
+        """Send a REFER that names the consulted call for the held one to replace."""
+        if self._held is None:
+            raise PhoneError("nobody is consulted: consult somebody first")
+        self._held.xferReplaces(self._current(), pj.CallOpParam())
 
     def stats(self) -> PhoneStats:
         """RTP of the call's first stream."""
@@ -226,6 +257,9 @@ class Engine:
         while time.monotonic() < deadline and (self._call is not None or self._online):
             self.poll(10)
         self._ear.close()
+
+    def _address(self, number: str) -> str:
+        return f"sip:{number}@{self._settings.host}:{self._settings.port}"
 
     def _current(self) -> PhoneCall:
         if self._call is None:
