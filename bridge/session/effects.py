@@ -9,7 +9,7 @@ from typing import TypeAlias
 from bridge.model.audibility import Audience
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import ObserverMode
-from bridge.model.participants import Participant
+from bridge.model.participants import CALLEE, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.session.inputs import Token
 
@@ -22,6 +22,12 @@ class Notice(StrEnum):
     CONNECTED = "connected"
     CONNECT_FAILED = "connect_failed"
     MODE_CHANGED = "mode_changed"
+    PARTY_JOINED = "party_joined"
+    PARTY_LEFT = "party_left"
+    PARTY_CHANGED = "party_changed"
+    """He is muted or held, or is not any more."""
+    TAKEN_OVER = "taken_over"
+    GIVEN_BACK = "given_back"
     TERMINATED = "terminated"
 
 
@@ -37,10 +43,11 @@ class RingCaller:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Ring the callee → CalleeAnswered | CalleeFailed."""
+    """Ring the callee → CalleeAnswered | CalleeFailed; another → PartyAnswered | PartyFailed."""
 
     endpoint: str
     ring_seconds: int
+    party: Participant = CALLEE
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,10 @@ class Announce:
     reason: EndReason | None = None
     mode: ObserverMode | None = None
     message: str = ""
+    party: Participant | None = None
+    """Who joined, left, changed, or was replaced or given the call back."""
+    by: Participant | None = None
+    """Who took the call over, or gave it back."""
 
 
 Effect: TypeAlias = (

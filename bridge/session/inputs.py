@@ -55,6 +55,63 @@ class Disconnect:
 
 
 @dataclass(frozen=True, slots=True)
+class AddParty:
+    """Ring ``endpoint`` for at most ``ring_seconds``; who answers joins the parties."""
+
+    token: Token
+    party: Participant
+    endpoint: str
+    ring_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveParty:
+    """Let a party go, or give up one who is being added; the others talk on."""
+
+    token: Token
+    party: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class MuteParty:
+    """Let nobody hear a party (``on``), or let him be heard again."""
+
+    token: Token
+    party: Participant
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HoldParty:
+    """Keep a party apart, with music (``on``), or bring him back to the others."""
+
+    token: Token
+    party: Participant
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """``by``, an observer whom all parties hear already, replaces a party or the agent.
+
+    ``keep``: the replaced one stays and listens; otherwise he is let go.
+    """
+
+    token: Token
+    by: Participant
+    from_: Participant
+    keep: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Who was replaced, and kept, is heard again. ``by``: who gives back; None: whoever it is."""
+
+    token: Token
+    by: Participant | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CallerAnswered:
     """Asterisk answered the caller's channel."""
 
@@ -78,6 +135,30 @@ class CalleeFailed:
     code: ErrorCode
     message: str
     cause: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PartyAnswered:
+    """One who is being added picked up."""
+
+    party: Participant
+
+
+@dataclass(frozen=True, slots=True)
+class PartyFailed:
+    """One who was to be added cannot be had. ``cause``: Q.850, where Asterisk gave one."""
+
+    party: Participant
+    code: ErrorCode
+    message: str
+    cause: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakerGone:
+    """An observer has left the call, or is heard by all no more: should he have it, he has not."""
+
+    by: Participant
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +230,27 @@ class TornDown:
     """Nothing of the call is left in Asterisk, or Asterisk itself is gone."""
 
 
-Command: TypeAlias = Answer | Connect | ChangeMode | Close | Disconnect
+Command: TypeAlias = (
+    Answer
+    | Connect
+    | ChangeMode
+    | Close
+    | Disconnect
+    | AddParty
+    | RemoveParty
+    | MuteParty
+    | HoldParty
+    | TakeOver
+    | GiveBack
+)
 Fact: TypeAlias = (
     CallerAnswered
     | AnswerFailed
     | CalleeAnswered
     | CalleeFailed
+    | PartyAnswered
+    | PartyFailed
+    | TakerGone
     | PartyGone
     | AudienceStands
     | AudienceFailed
