@@ -1,0 +1,79 @@
+"""What the keys of a supervisor's phone mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from bridge.model.errors import BadArgumentError
+
+DIGITS: Final = "0123456789*#ABCD"
+"""Every key that DTMF knows (RFC 4733, section 3.2)."""
+
+
+class KeyAction(StrEnum):
+    """What a supervisor asks for with a key."""
+
+    SPY = "spy"
+    """Be heard by nobody."""
+    WHISPER = "whisper"
+    """Be heard by the whispered-to parties alone."""
+    BARGE = "barge"
+    """Be heard by every party."""
+    NEXT = "next"
+    """Go on to the next live call."""
+    LEAVE = "leave"
+    """Stop observing: the seat is hung up."""
+    TAKE_OVER = "take_over"
+    """Talk in the agent's place."""
+    GIVE_BACK = "give_back"
+    """Let the agent talk again."""
+
+
+_DEFAULT: Final = MappingProxyType(
+    {
+        "4": KeyAction.SPY,
+        "5": KeyAction.WHISPER,
+        "6": KeyAction.BARGE,
+        "*": KeyAction.NEXT,
+        "#": KeyAction.LEAVE,
+    }
+)
+"""4, 5 and 6 are the habit from ChanSpy (app_chanspy.c, option d)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMap:
+    """Which key asks for what; an action may have several keys. Keys that are not in it do nothing.
+
+    ``KeyMap()`` is the default map; ``KeyMap.of(mapping)`` checks one of your own.
+    """
+
+    actions: Mapping[str, KeyAction] = field(default=_DEFAULT)
+
+    @classmethod
+    def of(cls, mapping: Mapping[str, KeyAction | str]) -> KeyMap:
+        """Return the map of ``{key: action}``, actions by themselves or by name; {}: keys are off.
+
+        Raises BadArgumentError, naming what is wrong, for a key that no phone has, for one that is
+        named twice (``a`` and ``A``), and for an unknown action.
+        """
+        actions: dict[str, KeyAction] = {}
+        for written, name in mapping.items():
+            key = written.upper()
+            if len(key) != 1 or key not in DIGITS:
+                raise BadArgumentError(f"{written!r} is no key: use one of 0-9 * # A-D")
+            if key in actions:
+                raise BadArgumentError(f"the key {key} is named twice: name it once")
+            if name not in set(KeyAction):
+                known = ", ".join(action.value for action in KeyAction)
+                raise BadArgumentError(f"key {key}: {name!r} is no action: use one of {known}")
+            actions[key] = KeyAction(name)
+        return cls(MappingProxyType(actions))
+
+    def __getitem__(self, digit: str) -> KeyAction | None:
+        """Return what a key asks for, None when nothing. digit: as Asterisk reports it."""
+        return self.actions.get(digit.upper())
