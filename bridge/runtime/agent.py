@@ -36,15 +36,27 @@ class AgentMedia:
         self.on_lost: Callable[[Participant], None] | None = None
         self._sockets: dict[Participant, MediaSocket] = {}
         self._groups: dict[Participant, frozenset[str]] = {}
+        self._others: dict[Participant, Callable[[], None]] = {}
 
     @property
     def alive(self) -> bool:
         """At least one line's socket is open."""
         return any(not socket.closed for socket in self._sockets.values())
 
-    def join_gallery(self, observer: Participant, *, hears_coaching: bool) -> None:
-        """Let a line to another observer, once there is one, get what he is to hear."""
+    def meet(
+        self, observer: Participant, *, hears_coaching: bool, on_lost: Callable[[], None]
+    ) -> None:
+        """Let a line to another observer, once there is one, get what he is to hear.
+
+        on_lost: called when that line breaks.
+        """
         self._groups[observer] = frozenset({EVERYBODY, *([COACHING] if hears_coaching else [])})
+        self._others[observer] = on_lost
+
+    def forget(self, observer: Participant) -> None:
+        """Undo ``meet``: the observer is no longer there."""
+        self._groups.pop(observer, None)
+        self._others.pop(observer, None)
 
     async def open(self, party: Participant, connection_id: str) -> None:
         """Connect the line to ``party``. Raises MediaError when that cannot be had.
@@ -83,5 +95,7 @@ class AgentMedia:
         if self._sockets.get(party) is not socket:
             return
         self.ears.pause(party)
-        if self.on_lost is not None:
+        if (on_lost := self._others.get(party)) is not None:
+            on_lost()
+        elif self.on_lost is not None:
             self.on_lost(party)

@@ -85,6 +85,8 @@ class Executor:
         """Ends of lines, and legs, that may be shut though ``_stands`` says otherwise."""
         self._strays: set[str] = set()
         """Ids of objects that may exist and that nothing of ours uses: to be removed."""
+        self._borrowed: set[Participant] = set()
+        """Those whose legs belong to somebody else's call."""
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
@@ -131,16 +133,18 @@ class Executor:
             anchors=frozenset(anchors),
         )
 
-    def set_legs(self, legs: Mapping[Participant, str]) -> None:
-        """Note which channels (ids) people have now; lines to channels they had before are strays.
+    def borrow_legs(self, legs: Mapping[Participant, str]) -> None:
+        """Note which channels (ids) people have now whose legs are not ours to hang up.
 
-        For legs that are nobody's to make here: those of the parties that an observer has lines to.
+        What was laid to a channel that somebody had before is a stray from now on.
         """
-        for key, person in list(self._stands.legs.items()):
-            if legs.get(person) != self._ids[key]:
+        for person in list(self._borrowed):
+            if legs.get(person) != self._ids[leg_key(person)]:
+                self._borrowed.discard(person)
                 self._drop_leg(person)
         for person, channel_id in legs.items():
             if leg_key(person) not in self._stands.legs:
+                self._borrowed.add(person)
                 self.add_leg(person, channel_id)
 
     def _drop_leg(self, person: Participant) -> None:
@@ -269,7 +273,8 @@ class Executor:
         if cause is not None:
             channels += stands.anchors
             bridges = list(stands.bridges)
-            legs = [self._ids[key] for key in stands.legs]
+            ours = (key for key, person in stands.legs.items() if person not in self._borrowed)
+            legs = [self._ids[key] for key in ours]
             await asyncio.gather(*(self._release(leg, cause) for leg in legs))
         self._strays |= {self._ids[key] for key in channels}
         await self.sweep()

@@ -1,0 +1,65 @@
+"""Who did what on which call, when, and with what result."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from bridge.model.ids import CallId
+
+_log = logging.getLogger("callbridge.audit")
+
+KEPT: Final = 10_000
+"""Records that are kept in memory, the newest; all are logged and told."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One thing that somebody did, or that befell him."""
+
+    at: float
+    """Seconds since 1970."""
+    call_id: CallId | None
+    who: str
+    """The observer's or agent's name on the call."""
+    what: str
+    """Such as ``whisper to callee``, ``joined``, ``left``."""
+    by: str
+    """What it came from: ``program``, ``key 5``, or ``callbridge`` itself."""
+    result: str
+    """``done``, or why not."""
+
+
+class Audit:
+    """Takes records, keeps the newest, and hands each to whoever listens.
+
+    clock: seconds since 1970. A listener must not block; what it raises is logged.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._records: deque[AuditRecord] = deque(maxlen=KEPT)
+        self.listeners: list[Callable[[AuditRecord], None]] = []
+
+    @property
+    def records(self) -> tuple[AuditRecord, ...]:
+        """The newest records, oldest first."""
+        return tuple(self._records)
+
+    def note(
+        self, call_id: CallId | None, who: str, what: str, *, by: str, result: str = "done"
+    ) -> None:
+        """Record something. It is logged as a line of JSON by the logger ``callbridge.audit``."""
+        record = AuditRecord(self._clock(), call_id, who, what, by, result)
+        self._records.append(record)
+        _log.info("%s", json.dumps(asdict(record)))
+        for listener in list(self.listeners):
+            try:
+                listener(record)
+            except Exception:  # noqa: BLE001 - whoever reads along must not hold up who speaks
+                _log.exception("a listener of the audit failed")

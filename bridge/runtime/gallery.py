@@ -1,0 +1,162 @@
+"""The observers of one call, as far as they hear one another: lines laid as soon as there are two.
+
+It has no state machine: what is wanted follows from who is there and in which modes, and is looked
+up anew whenever something has changed. Whatever fails leaves gates shut, and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from bridge.model.audibility import Cell, Gallery
+from bridge.model.errors import ServerError
+from bridge.model.ids import CallId
+from bridge.model.modes import AudioMode, ObserverMode
+from bridge.model.participants import Participant
+from bridge.model.states import HangupCause
+from bridge.runtime.agent import AgentMedia
+from bridge.runtime.executor import Executor
+
+_log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 0.5
+_MAX_RETRY_SECONDS = 30.0
+_ENOUGH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An observer who is on the call. He is a program or has a channel."""
+
+    name: Participant
+    modes: tuple[ObserverMode, ...]
+    """The one in effect, and those that are on their way."""
+    channel_id: str | None = None
+    program: AgentMedia | None = None
+    hears_coaching: bool = False
+
+    def hears(self, other: Member) -> bool:
+        """Tell whether he is to hear ``other`` now, or in a moment."""
+        audible = {mode.mode for mode in other.modes}
+        return AudioMode.BARGE in audible or (self.hears_coaching and AudioMode.WHISPER in audible)
+
+
+def wanted_of(members: Iterable[Member]) -> Gallery:
+    """Return what is wanted for these members. Pure."""
+    there = list(members)
+    cells: set[Cell] = {
+        (one.name, other.name)
+        for one in there
+        for other in there
+        if one is not other and one.hears(other)
+    }
+    if len(there) < _ENOUGH:
+        return Gallery()
+    return Gallery(
+        seated=frozenset(m.name for m in there if m.channel_id is not None),
+        programs=frozenset(m.name for m in there if m.channel_id is None),
+        matrix=frozenset(cells),
+    )
+
+
+class GalleryEngine:
+    """Keeps what stands in step with who is there. ``run()`` is the owner's task.
+
+    members: asked for who is on the call whenever ``look()`` was called. programs: the mapping
+    that the executor has; kept up to date here.
+    """
+
+    def __init__(
+        self,
+        gallery_id: CallId,
+        executor: Executor,
+        programs: dict[Participant, AgentMedia],
+        members: Callable[[], Iterable[Member]],
+    ) -> None:
+        self.gallery_id = gallery_id
+        self.executor = executor
+        self._programs = programs
+        self._members = members
+        self._changed = asyncio.Event()
+        self._failures = 0
+        self._retry: asyncio.TimerHandle | None = None
+        self._met: dict[Participant, set[Participant]] = {}
+
+    @property
+    def wanted(self) -> Gallery:
+        """What is wanted now."""
+        return wanted_of(self._members())
+
+    def look(self) -> None:
+        """Something may have changed. Never blocks."""
+        self._changed.set()
+
+    def channel_gone(self, channel_id: str) -> None:
+        """A channel of the gallery is gone: it is looked at, a moment later."""
+        if self.executor.channel_gone(channel_id):
+            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.look)
+
+    def reconnected(self) -> None:
+        """Events were lost."""
+        self.executor.doubt()
+        self.look()
+
+    async def run(self) -> None:
+        """Keep up, until cancelled; nothing is left then."""
+        try:
+            while True:
+                await self._changed.wait()
+                self._changed.clear()
+                await self._arrange({member.name: member for member in self._members()})
+        finally:
+            if self._retry is not None:
+                self._retry.cancel()
+            self._introduce({})
+            await self.executor.tear_down(HangupCause.NORMAL)
+
+    async def _arrange(self, members: Mapping[Participant, Member]) -> None:
+        wanted = wanted_of(members.values())
+        self._introduce(members)
+        channels = {m.name: m.channel_id for m in members.values() if m.channel_id is not None}
+        self.executor.borrow_legs(channels)
+        try:
+            await self.executor.converge(wanted)
+        except ServerError as error:
+            delay = min(_MAX_RETRY_SECONDS, _RETRY_SECONDS * 2**self._failures)
+            self._failures += 1
+            _log.warning("observers do not all hear each other yet: %s", error)
+            self.executor.doubt()
+            self._retry = asyncio.get_running_loop().call_later(delay, self.look)
+        else:
+            self._failures = 0
+
+    def _introduce(self, members: Mapping[Participant, Member]) -> None:
+        """Let each program know to whom it may have lines, and what is to go there."""
+        for name, program in list(self._programs.items()):
+            for gone in self._met.get(name, set()) - members.keys():
+                program.forget(gone)
+            if name not in members:
+                del self._programs[name]
+                self._met.pop(name, None)
+        for name, member in members.items():
+            if member.program is None:
+                continue
+            self._programs[name] = member.program
+            for other in members.values():
+                if other is not member:
+                    member.program.meet(
+                        other.name,
+                        hears_coaching=other.hears_coaching,
+                        on_lost=self._lost(name, other.name),
+                    )
+            self._met[name] = set(members) - {name}
+
+    def _lost(self, program: Participant, other: Participant) -> Callable[[], None]:
+        def lost() -> None:
+            self.executor.line_lost(program, other)
+            self.look()
+
+        return lost

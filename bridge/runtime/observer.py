@@ -1,0 +1,346 @@
+"""One observer: a mailbox, the state machine behind it, and what it says done in Asterisk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Protocol
+
+from bridge.ari import AriConnection
+from bridge.model.errors import (
+    CallbridgeError,
+    CallClosedError,
+    CommandTimeoutError,
+    ServerError,
+    ServerUnreachableError,
+)
+from bridge.model.ids import CallId
+from bridge.model.participants import Participant
+from bridge.model.states import HangupCause
+from bridge.runtime.agent import AgentMedia
+from bridge.runtime.executor import Executor
+from bridge.runtime.refusals import error_of
+from bridge.runtime.speaking import Speaking
+from bridge.session import effects
+from bridge.session.inputs import (
+    AudienceFailed,
+    AudienceStands,
+    EventsMissed,
+    LineLost,
+    ServerLost,
+    Token,
+    TornDown,
+)
+from bridge.session.observer import Observer, Stage, inputs, step
+from bridge.session.observer.effects import (
+    Arrange,
+    ClearAway,
+    LeftReason,
+    ObserverEffect,
+    ObserverNotice,
+    Seat,
+    Tell,
+)
+from bridge.session.observer.inputs import ObserverCommand, ObserverInput
+
+_log = logging.getLogger(__name__)
+
+_MEND_SECONDS = 0.2
+"""How long the end of a snoop waits for that of its leg, which is told a moment later."""
+_LINE_SECONDS = 0.05
+_RETRY_SECONDS = 0.5
+_MAX_RETRY_SECONDS = 30.0
+_HASTE_SECONDS = 1.0
+
+_URGENT = (inputs.SeatGone, inputs.CallOver, ServerLost, inputs.Leave)
+"""What nobody waits with until something slow is done."""
+
+
+class Chair(Protocol):
+    """How a person's channel is come by, and let go of. Facts go to the engine's ``post``."""
+
+    async def take(self, engine: ObserverEngine) -> None:
+        """Begin; Seated or SeatFailed follows, after ``engine.executor`` knows the channel."""
+
+    def stop(self) -> None:
+        """Forget it, should it still be under way."""
+
+
+@dataclass(slots=True)
+class _Letter:
+    event: ObserverInput
+    done: asyncio.Future[None] | None = None
+
+
+class ObserverEngine:
+    """The only writer of one observer.
+
+    observer_id: names his objects in Asterisk. program: his voice and ears, when he is one.
+    listener: told what happens to him, in order; must not block.
+    """
+
+    def __init__(
+        self,
+        observer_id: CallId,
+        name: Participant,
+        ari: AriConnection,
+        executor: Executor,
+        *,
+        program: AgentMedia | None = None,
+        chair: Chair | None = None,
+        hears_coaching: bool = False,
+    ) -> None:
+        self.observer_id = observer_id
+        self.name = name
+        self.executor = executor
+        self.program = program
+        self.hears_coaching = hears_coaching
+        self.state = Observer(name, seated=program is None)
+        self.listeners: list[Callable[[ObserverEngine, Tell], None]] = []
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when he may be heard otherwise than before."""
+        self._ari = ari
+        self._chair = chair
+        # Not bounded: control is never dropped, and its sources are people and one server.
+        self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue()
+        self._tokens = count(1)
+        self._waiting: dict[Token, asyncio.Future[None]] = {}
+        self._speaking: Speaking | None = None
+        self._arranging: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._failures = 0
+        self._failed: list[str] = []
+        """What went wrong with what followed from the letter that is open."""
+        self._told = False
+        self.ended = asyncio.Event()
+        if program is not None:
+            program.on_lost = self.line_lost
+            self._speaking = Speaking(
+                program.voice, post=self.post, processed=self._processed, name=name
+            )
+
+    @property
+    def seat_channel(self) -> str | None:
+        """The id of his own channel, when he has one."""
+        return self.executor.channel_of(self.name)
+
+    def post(self, event: ObserverInput) -> None:
+        """Tell the observer that something happened."""
+        if isinstance(event, _URGENT) and self._arranging is not None:
+            self._arranging.cancel()
+        self._mailbox.put_nowait(_Letter(event))
+
+    async def command(self, make: Callable[[Token], ObserverCommand]) -> None:
+        """Give a command and wait until it is done.
+
+        Raises the error that the machine refuses it with. Cancelling the wait does not take the
+        command back.
+        """
+        if self.state.stage is Stage.GONE:
+            _, out = step(self.state, make(Token(0)))
+            for effect in out:
+                if isinstance(effect, effects.Refuse):
+                    raise error_of(effect)
+            return
+        token = Token(next(self._tokens))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[token] = done
+        self.post(make(token))
+        await done
+
+    # --- what Asterisk reports ------------------------------------------------------------------
+
+    def channel_gone(self, channel_id: str) -> None:
+        """A channel of his is gone."""
+        is_seat = self.executor.party_of(channel_id) == self.name
+        stood = self.executor.channel_gone(channel_id)
+        if is_seat:
+            self.post(inputs.SeatGone())
+        elif stood:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_MEND_SECONDS, self.post, EventsMissed())
+
+    def line_lost(self, far: Participant) -> None:
+        """A media socket of his broke."""
+        self.executor.line_lost(self.name, far)
+        asyncio.get_running_loop().call_later(_LINE_SECONDS, self.post, LineLost(far))
+
+    def reconnected(self, channels: frozenset[str]) -> None:
+        """Events were lost. channels: the ids of all that Asterisk has."""
+        seat = self.seat_channel
+        if seat is not None and seat not in channels:
+            self.channel_gone(seat)
+        self.executor.doubt()
+        self.post(EventsMissed())
+
+    # --- the mailbox ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Live to the end."""
+        try:
+            while self.state.stage is not Stage.GONE:
+                letter = await self._mailbox.get()
+                await self._open(letter)
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HASTE_SECONDS):
+                    await self._clear_away()
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave an observer behind
+            _log.exception("observer %s: cannot be kept", self.name)
+            await self._clear_away()
+        finally:
+            await self._leave_nothing()
+
+    async def _open(self, letter: _Letter) -> None:
+        self._failed.clear()
+        await self._take(letter.event)
+        if letter.done is None or letter.done.done():
+            return
+        if self._failed:
+            letter.done.set_exception(ServerError(self._failed[0]))
+        else:
+            letter.done.set_result(None)
+
+    async def _take(self, event: ObserverInput) -> None:
+        """Bring one thing that happened to the machine, and do what follows, to its end."""
+        before = self.state
+        self.state, out = step(self.state, event)
+        _log.debug("observer %s: %s, %s", self.name, event, self.state.stage)
+        if self.state.stage is not before.stage:
+            _log.info("observer %s: %s", self.name, self.state.stage)
+        if (self.state.stage, self.state.modes) != (before.stage, before.modes):
+            self.on_change()
+        for effect in out:
+            fact = await self._perform(effect)
+            if fact is not None:
+                await self._take(fact)
+
+    async def _perform(self, effect: ObserverEffect) -> ObserverInput | None:  # noqa: C901, PLR0912 - a match over a closed union
+        match effect:
+            case Seat():
+                if self._chair is not None:
+                    await self._chair.take(self)
+            case Arrange():
+                return await self._arrange(effect)
+            case ClearAway():
+                await self._clear_away()
+                return TornDown()
+            case Tell():
+                self._tell(effect)
+            case effects.SetRoute(route):
+                if self._speaking is not None:
+                    await self._speaking.set_route(frozenset(route))
+            case effects.TurnVoice():
+                if self._speaking is not None:
+                    await self._speaking.turn(effect)
+            case effects.FinishVoice(cut):
+                if self._speaking is not None:
+                    await self._speaking.finish(cut=cut)
+            case effects.Succeed(token):
+                self._settle(token, None)
+            case effects.Refuse(token):
+                self._settle(token, error_of(effect))
+        return None
+
+    async def _arrange(self, effect: Arrange) -> ObserverInput | None:
+        if effect.mending and not self._ari.state.is_up:
+            # Events are needed to make anything; when they come again, EventsMissed does too.
+            return None
+        self.executor.borrow_legs(dict(effect.identities))
+        task = asyncio.ensure_future(self.executor.converge(effect.wanted))
+        self._arranging = task
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        finally:
+            self._arranging = None
+        if task.cancelled():
+            # Something urgent has come, and is next.
+            self.executor.doubt()
+            self._failed.append("it was given up: the observer goes")
+            return None
+        error = task.exception()
+        if error is None:
+            self._failures = 0
+            return AudienceStands()
+        if not isinstance(error, ServerError):
+            raise error
+        self._mend_later()
+        self._failed.append(str(error))
+        unreachable = isinstance(error, ServerUnreachableError | CommandTimeoutError)
+        if effect.mending and unreachable and not self.state.heard_by:
+            return None
+        return AudienceFailed(str(error))
+
+    def _mend_later(self) -> None:
+        """Look again after a while that grows with every failure."""
+        delay = min(_MAX_RETRY_SECONDS, _RETRY_SECONDS * 2**self._failures)
+        self._failures += 1
+        if self._retry is not None:
+            self._retry.cancel()
+        loop = asyncio.get_running_loop()
+        self._retry = loop.call_later(delay, self.post, EventsMissed())
+
+    async def _clear_away(self) -> None:
+        if self._chair is not None:
+            self._chair.stop()
+        if self._speaking is not None:
+            await self._speaking.aclose()
+        if self.program is not None:
+            await self.program.aclose()
+        await self.executor.tear_down(HangupCause.NORMAL)
+
+    def _tell(self, tell: Tell) -> None:
+        self._told = self._told or tell.notice is ObserverNotice.LEFT
+        for listener in list(self.listeners):
+            listener(self, tell)
+
+    async def _processed(self, event: ObserverInput) -> None:
+        """Post an input and wait until it was carried out. Raises ServerError if it failed."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._mailbox.put_nowait(_Letter(event, done))
+        await done
+
+    def _settle(self, token: Token, error: CallbridgeError | None) -> None:
+        done = self._waiting.pop(token, None)
+        if done is None or done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    async def _leave_nothing(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+        if self._speaking is not None:
+            await self._speaking.aclose()
+        if self.program is not None:
+            await self.program.aclose()
+        reason = self.state.reason or LeftReason.FAILED
+        self.state = replace(self.state, stage=Stage.GONE, reason=reason)
+        if not self._told:
+            self._tell(Tell(ObserverNotice.LEFT, reason=reason))
+        while not self._mailbox.empty():
+            self._answer_late(self._mailbox.get_nowait())
+        for token in list(self._waiting):
+            self._settle(token, CallClosedError(f"{self.name} left: {reason}"))
+        self.ended.set()
+
+    def _answer_late(self, letter: _Letter) -> None:
+        """Nothing is done any more; but whoever asks is to be answered."""
+        if letter.done is not None:
+            letter.done.cancel()
+        for effect in step(self.state, letter.event)[1]:
+            if isinstance(effect, effects.Succeed):
+                self._settle(effect.token, None)
+            elif isinstance(effect, effects.Refuse):
+                self._settle(effect.token, error_of(effect))
