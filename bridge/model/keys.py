@@ -52,7 +52,7 @@ class KeyMap:
     ``KeyMap()`` is the default map; ``KeyMap.of(mapping)`` checks one of your own.
     """
 
-    actions: Mapping[str, KeyAction] = field(default=_DEFAULT)
+    actions: Mapping[str, KeyAction] = field(default_factory=lambda: _DEFAULT)
 
     @classmethod
     def of(cls, mapping: Mapping[str, KeyAction | str]) -> KeyMap:

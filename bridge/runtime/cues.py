@@ -30,28 +30,29 @@ voice is loud; so they are -22.7 dBFS. VOLUME() is func_volume's; without it the
 class Cue(StrEnum):
     """What there is to tell, as a tone list of Asterisk's: ``Hz/ms``, ``!`` for once, 0 Hz silent.
 
-    A tone lasts whole frames of 20 ms, a cue at most 250 ms.
+    A tone lasts whole frames of 20 ms, a cue at most 250 ms. The bar parts them: ARI takes a comma
+    for the end of a medium.
     """
 
     SPY = "!440/120"
     """Nobody hears the supervisor now: one low tone."""
-    WHISPER = "!660/80,!0/40,!660/80"
+    WHISPER = "!660/80|!0/40|!660/80"
     """The whispered-to parties hear him: two middle tones."""
-    BARGE = "!880/60,!0/20,!880/60,!0/20,!880/60"
+    BARGE = "!880/60|!0/20|!880/60|!0/20|!880/60"
     """All parties hear him: three high tones."""
-    NEXT = "!440/80,!660/80,!880/80"
+    NEXT = "!440/80|!660/80|!880/80"
     """He is on another call: rising."""
-    LEAVING = "!880/80,!660/80,!440/80"
+    LEAVING = "!880/80|!660/80|!440/80"
     """He leaves: falling."""
     REFUSED = "!220/240"
     """What he asked for was not done: one long, very low tone."""
-    SILENCED = "!880/120,!440/120"
+    SILENCED = "!880/120|!440/120"
     """He is heard no more, and did not ask for it: high, then low."""
 
     @property
     def seconds(self) -> float:
         """How long it lasts."""
-        return sum(int(part.partition("/")[2]) for part in self.split(",")) / 1000
+        return sum(int(part.partition("/")[2]) for part in self.split("|")) / 1000
 
 
 class Cues:

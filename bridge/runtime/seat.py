@@ -85,7 +85,7 @@ class Seat:
 
     @property
     def ringing(self) -> bool:
-        """His phone is being rung: of its end ChannelDestroyed, after StasisEnd, tells the cause."""
+        """His phone rings; should it end, ChannelDestroyed tells why, and StasisEnd does not."""
         return self._post is not None and isinstance(self._origin, Rung)
 
     async def take(self, sitter: Sitter) -> None:
@@ -158,6 +158,8 @@ class Seat:
             post(fact)
 
     async def _is_up(self) -> bool:
+        if not self.channel_id:
+            return False
         try:
             channel = await self._ari.channels.get(channel_id=self.channel_id)
         except ServerError:
