@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass, field, replace
 
 import aiohttp
 import pytest
@@ -17,6 +17,7 @@ from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
+from tests.contract.stories import story
 
 
 @dataclass
@@ -35,6 +36,14 @@ class Desk:
             isinstance(event, kind) and identity in (*event.channel_ids(), *event.bridge_ids())
             for event in self.events
         )
+
+    def story(self, identity: str | None = None) -> list[str]:
+        """Tell in words what was reported, of one channel or bridge or of all."""
+        return story(self.events, identity)
+
+    async def wait_line(self, line: str, identity: str | None = None) -> None:
+        """Wait until the story has a line."""
+        await until(lambda: line in self.story(identity), f"{line} in {self.story(identity)}")
 
     async def wait_for(self, kind: type[Message], identity: str) -> None:
         """Wait for an event of this type about this channel or bridge."""
@@ -66,6 +75,38 @@ class Desk:
         )
         assert channel.id == identity
         return identity
+
+    async def anchor(self) -> str:
+        """Make a channel whose audio goes nowhere over RTP, in Stasis; its id."""
+        identity = new_id("anchor")
+        await self.connection.channels.external_media(
+            app=self.connection.settings.application,
+            channel_id=identity,
+            external_host="127.0.0.1:9",
+            format="slin16",
+        )
+        await self.wait_for(events.StasisStart, identity)
+        return identity
+
+    async def bridge(self, kind: str = "mixing") -> str:
+        """Make a bridge; its id."""
+        identity = new_id("bridge")
+        await self.connection.bridges.create_with_id(bridge_id=identity, type=kind)
+        return identity
+
+    async def connect(self, channel_id: str) -> None:
+        """Connect to the media socket of a channel: it answers."""
+        variables = await self.connection.channels.get_channel_var(
+            channel_id=channel_id, variable="MEDIA_WEBSOCKET_CONNECTION_ID"
+        )
+        self.sockets.append(await self.connection.open_media_socket(variables.value))
+
+
+async def refusal(call: Awaitable[object]) -> tuple[int, str]:
+    """Return the status and the reason that a request is refused with."""
+    with pytest.raises(RequestFailedError) as caught:
+        await call
+    return caught.value.status, caught.value.reason
 
 
 async def swept(connection: AriConnection) -> None:
@@ -114,6 +155,19 @@ async def desk(settings: AriSettings) -> AsyncIterator[Desk]:
     for bridge in await connection.bridges.list():
         await connection.bridges.destroy(bridge_id=bridge.id)
     await swept(connection)
+    await connection.close()
+    assert connection.callback_errors == 0
+    assert not connection.unknown_events
+
+
+@pytest.fixture
+async def watch(desk: Desk) -> AsyncIterator[Desk]:
+    """Open a second application that only watches: it is told of everything."""
+    settings = replace(desk.connection.settings, application="contract-watch", subscribe_all=True)
+    reported: list[events.AnyMessage] = []
+    connection = AriConnection(settings, on_event=reported.append)
+    await connection.open()
+    yield Desk(connection, reported)
     await connection.close()
     assert connection.callback_errors == 0
     assert not connection.unknown_events

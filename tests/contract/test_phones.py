@@ -16,6 +16,7 @@ from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.phones import Behaviour, Phone, PhoneSettings, start_phone
 from bridge.lab.waiting import until
+from tests.contract.stories import story, untangled
 
 APPLICATION = "callbridge"
 """Where the dialplan of the embedded Asterisk sends the phones' calls."""
@@ -102,7 +103,7 @@ class Scene:
 
     def story(self) -> list[str]:
         """Tell what happened, in words: type of event, state or status, cause."""
-        return [line for event in self.events if (line := told(event)) is not None]
+        return story(self.events)
 
     async def ended(self) -> None:
         await until(lambda: any(isinstance(e, events.StasisEnd) for e in self.events), "StasisEnd")
@@ -112,33 +113,6 @@ class Scene:
                 pass
         if any(line.startswith("Dial") for line in self.story()):
             await until(lambda: "Destroyed" in self.story()[-1], "ChannelDestroyed")
-
-
-def untangled(story: list[str]) -> tuple[list[str], list[str]]:
-    """Part the Dial events from the others: which comes first is not settled (measured)."""
-    dials = [line for line in story if line.startswith("Dial")]
-    return [line for line in story if line not in dials], sorted(dials)
-
-
-def told(event: Message) -> str | None:
-    match event:
-        case events.ChannelVarset(variable=name) if name != "STASISSTATUS":
-            # How the sound was: of the real one alone.
-            return None
-        case events.ChannelVarset(value=value):
-            return f"STASISSTATUS {value}".rstrip()
-        case events.Dial(dialstatus=status):
-            return f"Dial {status}".rstrip()
-        case events.ChannelStateChange(channel=channel):
-            return channel.state
-        case events.ChannelHangupRequest(cause=cause, soft=soft):
-            return f"HangupRequest {cause} {soft}"
-        case events.ChannelDestroyed(cause=cause):
-            return f"Destroyed {cause}"
-        case events.StasisStart(args=args):
-            return " ".join(["StasisStart", *args])
-        case _:
-            return type(event).__name__
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=[pytest.mark.phones])])
@@ -176,7 +150,7 @@ async def dialled(scene: Scene, answer: Answer, timeout_s: int = 5) -> str:
     return identity
 
 
-CREATED = ["ChannelDialplan", "STASISSTATUS", "StasisStart", "Dial"]
+CREATED = ["ChannelDialplan Stasis", "STASISSTATUS", "StasisStart", "Dial"]
 
 
 async def test_the_callee_answers_and_hangs_up(scene: Scene) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bridge.lab.fake_ari.calls import FakeCall
 from bridge.lab.fake_ari.failures import Failures, Fault, Mishap, Rule
+from bridge.lab.fake_ari.hurry import HurriedLoop, run_hurried
 from bridge.lab.fake_ari.media import FakeMedia
 from bridge.lab.fake_ari.objects import Answer, FakeBridge, FakeChannel, Kind, Phone
 from bridge.lab.fake_ari.server import FakeAri, Received
@@ -22,9 +23,11 @@ __all__ = [
     "FakeChannel",
     "FakeMedia",
     "Fault",
+    "HurriedLoop",
     "Kind",
     "Mishap",
     "Phone",
     "Received",
     "Rule",
+    "run_hurried",
 ]

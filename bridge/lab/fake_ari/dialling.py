@@ -24,6 +24,8 @@ NO_ANSWER: Final = 19
 SOFT_HANGUP: Final = 32
 FOREIGN: Final = re.compile(r"9(\d{4})")
 """What the embedded Asterisk's dialplan calls by a plain Dial()."""
+ACCESS: Final = re.compile(r"\*55(\d*)")
+"""What a supervisor dials there."""
 CALLER_ID: Final = re.compile(r'\s*"?(?P<name>[^"<]*?)"?\s*<(?P<number>[^>]*)>\s*')
 
 
@@ -181,21 +183,26 @@ class Dialling:
     def run_dialplan(self, channel: FakeChannel, context: str, exten: str) -> bool:
         """Let a channel run in the dialplan; False when there is nothing for it.
 
-        ``phones`` is that of the embedded Asterisk: 9 and a number is a plain Dial(), another
-        number reaches the application; ``stasis-NAME`` is what every application has.
+        ``phones`` is that of the embedded Asterisk: 9 and a number is a plain Dial(), *55 and
+        perhaps a number is a supervisor's access code, another number reaches the application;
+        ``stasis-NAME`` is what every application has.
         """
         channel.context, channel.exten, channel.priority = context, exten, 1
-        channel.has_dialplan = True
         application = context.removeprefix("stasis-")
+        number, code = FOREIGN.fullmatch(exten), ACCESS.fullmatch(exten)
         if application != context:
-            self._world.enter_stasis(channel, application, [])
-        elif context != "phones" or not exten.isdigit():
-            channel.has_dialplan = False
+            target, args = application, list[str]()
+        elif context == "phones" and code is not None:
+            target, args = self._world.incoming_application, ["observe", code[1]]
+        elif context == "phones" and exten.isdigit():
+            target, args = self._world.incoming_application, ["incoming", exten]
+        else:
             return False
-        elif number := FOREIGN.fullmatch(exten):
+        channel.has_dialplan = True
+        if number is not None and context == "phones":
             self._world.calls.dial(channel, number[1])
         else:
-            self._world.enter_stasis(channel, self._world.incoming_application, ["incoming", exten])
+            self._world.enter_stasis(channel, target, args)
         return True
 
     def say(self, channel: FakeChannel, status: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import deque
 
 import aiohttp
@@ -28,7 +27,7 @@ class FakeMedia:
         self.format = audio_format
         self.frame_bytes = FRAME_BYTES.get(audio_format, 320)
         self.played: list[tuple[float, bytes]] = []
-        """Frames that the channel heard, with the monotonic time in seconds of each."""
+        """Frames that the channel heard, with the event loop's time in seconds of each."""
         self.lost_bytes = 0
         """Audio that was sent and never queued."""
         self._channel_id = channel_id
@@ -40,6 +39,7 @@ class FakeMedia:
         self._buffering = False
         self._leftover = b""
         self._report_drained = False
+        self._more = asyncio.Event()
         self._ws: web.WebSocketResponse | None = None
 
     @property
@@ -54,7 +54,7 @@ class FakeMedia:
 
     def is_playing(self) -> bool:
         """Tell whether the last frame was played just now."""
-        return bool(self.played) and time.monotonic() - self.played[-1][0] < 2 * FRAME_S
+        return bool(self.played) and _now() - self.played[-1][0] < 2 * FRAME_S
 
     async def hear(self, pcm: bytes) -> None:
         """Send audio to the program, as if the channel had received it from its bridge."""
@@ -76,6 +76,7 @@ class FakeMedia:
                     await self._take_audio(message.data)
                 elif message.type is aiohttp.WSMsgType.TEXT:
                     await self._take_command(message.data)
+                self._more.set()
         finally:
             player.cancel()
             await asyncio.gather(player, return_exceptions=True)
@@ -160,11 +161,16 @@ class FakeMedia:
         )
 
     async def _play(self) -> None:
-        start = time.monotonic()
+        start = _now()
         tick = 0
         while True:
             tick += 1
-            await asyncio.sleep(max(0.0, start + tick * FRAME_S - time.monotonic()))
+            # Nothing is to be done as long as nothing is there to be played or told.
+            if not self._queue and not self._report_drained and not self._full:
+                self._more.clear()
+                await self._more.wait()
+                tick = int((_now() - start) / FRAME_S) + 1
+            await asyncio.sleep(max(0.0, start + tick * FRAME_S - _now()))
             if not self._paused:
                 await self._play_one()
 
@@ -180,6 +186,10 @@ class FakeMedia:
             item = self._queue.popleft()
             if isinstance(item, bytes):
                 self._depth -= 1
-                self.played.append((time.monotonic(), item))
+                self.played.append((_now(), item))
                 return
             await self._say(item)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

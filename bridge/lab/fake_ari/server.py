@@ -134,6 +134,12 @@ class FakeAri:
         """Let a phone dial a number that reaches the application."""
         return self.world.incoming(caller, number, application)
 
+    def phone_dials(self, caller: str, number: str) -> FakeChannel:
+        """Let a phone dial what leads somewhere in the dialplan: see ``Dialling.run_dialplan``."""
+        channel = self.world.calls.ring_in(caller, number)
+        self.world.dialling.run_dialplan(channel, "phones", number)
+        return channel
+
     def place_call(self, caller: str = "1001", callee: str = "1002") -> FakeCall:
         """Let a phone call another without any application, as the dialplan's Dial() does."""
         return self.world.calls.place(caller, callee)
@@ -199,6 +205,10 @@ class FakeAri:
     def send_raw(self, application: str, text: str) -> None:
         """Send a message as it is, whatever it is."""
         self._sessions[application].outbox.put_nowait(text.encode())
+
+    def remains(self) -> list[str]:
+        """Return the ids of all channels and bridges; none after a test that left nothing."""
+        return [*self.world.listed(), *self.world.bridges]
 
     def count(self, method: str, resource: str) -> int:
         """Count the requests received for exactly this resource."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
 LENGTHS: Final = {"sound:beep": 0.42, "sound:silence/1": 1.0}
 """Seconds of the sounds that every installation has."""
-ONCE: Final = re.compile(r"tone:!\d+(?:\+\d+)?/(?P<ms>\d+)")
-"""A tone that is played once; any other is repeated for ever (indications.conf)."""
 
 
 ENDED: Final = {"done", "failed"}
@@ -88,12 +85,10 @@ class Sounds:
         playback.state = "playing"
         self._tell("PlaybackStarted", playback)
         media = playback.current
-        once = ONCE.fullmatch(media)
-        if once is not None:
-            self._world.later(int(once["ms"]) / 1000, lambda: self._played(channel, playback))
-        elif media in self.lengths:
+        if media in self.lengths:
             self._world.later(self.lengths[media], lambda: self._played(channel, playback))
         elif not media.startswith("tone:"):
+            # A tone goes on until it is stopped, even one that is heard but once (main/app.c).
             self._world.later(0.0, lambda: self._finish(channel, playback, "failed"))
 
     def _played(self, channel: FakeChannel | None, playback: FakePlayback) -> None:
