@@ -8,6 +8,15 @@
 from bridge.model import errors
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
-from bridge.sdk import ActiveCall, Client, events
+from bridge.sdk import ActiveCall, Client, Observer, events
 
-__all__ = ["ActiveCall", "AudioMode", "CallState", "Client", "EndReason", "errors", "events"]
+__all__ = [
+    "ActiveCall",
+    "AudioMode",
+    "CallState",
+    "Client",
+    "EndReason",
+    "Observer",
+    "errors",
+    "events",
+]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.ari import (
     AriConnection,
@@ -17,20 +18,38 @@ from bridge.ari import (
     events,
 )
 from bridge.ari.generated.events import AnyMessage
+from bridge.directory import Directory, LiveCall
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import CallbridgeError, CapabilityError, RequestFailedError, ServerError
-from bridge.model.participants import AGENT, CALLEE, CALLER
+from bridge.model.errors import (
+    CallbridgeError,
+    CallNotFoundError,
+    CapabilityError,
+    InvalidStateError,
+    RequestFailedError,
+    ServerError,
+)
+from bridge.model.ids import CallId
+from bridge.model.keys import KeyMap
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant, participant
 from bridge.model.states import CallState, HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.audit import Audit
+from bridge.runtime.desk import Desk
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall, read_incoming
-from bridge.runtime.names import CallId, Names, new_call_id
+from bridge.runtime.names import Names, new_call_id
+from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
+from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Seat, read_access, turn_away
+from bridge.runtime.supervision import Supervision
+from bridge.runtime.watch import Watch
 from bridge.session import Phase, Session, inputs
+from bridge.session.inputs import Token
+from bridge.session.observer import inputs as observing
 from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
@@ -59,6 +78,10 @@ class ControllerSettings:
     """How much audio an agent may send ahead."""
     probe: bool = True
     """Measure, once and beside everything else, what the version does not tell."""
+    access: AccessPolicy = field(default_factory=AccessPolicy)
+    """Who may observe by dialling the access code."""
+    keys: KeyMap = field(default_factory=KeyMap)
+    """What the keys of supervisors' phones do."""
 
 
 class Controller:
@@ -89,6 +112,10 @@ class Controller:
             settings.ari, on_event=self._dispatch, on_state=self._link_changed, backoff=_BACKOFF
         )
         self._release = Release(self.ari)
+        self.audit = Audit()
+        self.supervision = Supervision(self, self.audit)
+        self._watch: Watch | None = None
+        self._opening_watch = asyncio.Lock()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -103,6 +130,86 @@ class Controller:
     def engine(self, call_id: CallId) -> CallEngine | None:
         """Return a call that is going on."""
         return self._engines.get(call_id)
+
+    @property
+    def known(self) -> frozenset[CallId]:
+        """Under which ids objects in Asterisk are in use."""
+        return frozenset(self._engines) | self.supervision.ids
+
+    @property
+    def directory(self) -> Directory:
+        """All live calls of the PBX. Raises InvalidStateError before ``watch()``."""
+        if self._watch is None:
+            raise InvalidStateError("the PBX is not watched yet: watch() comes first")
+        return self._watch.directory
+
+    async def watch(self) -> Directory:
+        """Keep a directory of all live calls from now on; return it. Raises ServerError."""
+        async with self._opening_watch:
+            if self._watch is None:
+                watch = Watch(self.settings.ari, on_change=self.supervision.changed)
+                await watch.open()
+                self._watch = watch
+                for engine in self.engines:
+                    self._show(engine)
+            return self._watch.directory
+
+    async def observe(
+        self,
+        target: str,
+        name: Participant,
+        *,
+        phone: Rung | Present | None = None,
+        hears_coaching: bool = False,
+    ) -> ObserverEngine:
+        """Let an observer join a live call, as a spy; return when he hears it.
+
+        target: as in Directory.find. phone: his own; None for a program. Raises what choosing the
+        call and joining it raise; nothing is left then.
+        """
+        call = (await self.watch()).find(target)
+        return await self._let_join(call, name, phone, hears_coaching=hears_coaching)
+
+    async def _let_join(
+        self,
+        call: LiveCall,
+        name: Participant,
+        phone: Rung | Present | None,
+        *,
+        hears_coaching: bool = False,
+    ) -> ObserverEngine:
+        desk = None
+        if phone is not None:
+            desk = Desk(Seat(self.ari, phone), self.ari, self.supervision, self.settings.keys)
+        engine = self.supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
+        joining = asyncio.ensure_future(engine.command(observing.Join))
+        try:
+            await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            # Who asked does not wait any more: nobody would know of the observer.
+            engine.post(observing.Leave(Token(0), cut=True))
+            await asyncio.gather(joining, return_exceptions=True)
+            raise
+        return engine
+
+    def executor(self, object_id: CallId, programs: Mapping[Participant, AgentMedia]) -> Executor:
+        """Make an executor for objects that are named by an id."""
+        return Executor(
+            self.ari,
+            self._arrivals,
+            self.names,
+            object_id,
+            application=self.settings.ari.application,
+            programs=programs,
+        )
+
+    def new_program(self) -> AgentMedia:
+        """Make the voice and ears of a program."""
+        return AgentMedia(
+            self._format,
+            self.ari.open_media_socket,
+            send_buffer_seconds=self.settings.send_buffer_seconds,
+        )
 
     async def open(self) -> None:
         """Connect to Asterisk and take over what an earlier run left there.
@@ -123,6 +230,7 @@ class Controller:
     async def close(self) -> None:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
         self._closing = True
+        await self.supervision.close()
         await asyncio.gather(*(self._leave(engine) for engine in self.engines))
         if self._turning_away:
             await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
@@ -130,6 +238,8 @@ class Controller:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._watch is not None:
+            await self._watch.close()
         await self.ari.close()
         self.ended.set()
 
@@ -173,25 +283,14 @@ class Controller:
     def _engine(
         self, incoming: IncomingCall, *, with_agent: bool, session: Session | None = None
     ) -> CallEngine:
-        agent = None
-        if with_agent:
-            agent = AgentMedia(
-                self._format,
-                self.ari.open_media_socket,
-                send_buffer_seconds=self.settings.send_buffer_seconds,
-            )
-        executor = Executor(
-            self.ari,
-            self._arrivals,
-            self.names,
-            incoming.call_id,
-            application=self.settings.ari.application,
-            programs={} if agent is None else {AGENT: agent},
-        )
+        agent = self.new_program() if with_agent else None
+        executor = self.executor(incoming.call_id, {} if agent is None else {AGENT: agent})
         executor.add_leg(CALLER, incoming.channel_id)
         engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)
         self._engines[incoming.call_id] = engine
         self._by_caller[incoming.channel_id] = engine
+        engine.on_change = lambda: self._show(engine)
+        self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")
         return engine
 
@@ -201,6 +300,18 @@ class Controller:
         finally:
             del self._engines[engine.incoming.call_id]
             del self._by_caller[engine.incoming.channel_id]
+            if self._watch is not None:
+                self._watch.release(engine.incoming.call_id)
+
+    def _show(self, engine: CallEngine) -> None:
+        """Let the directory, and the observers, know who takes part in a call of ours."""
+        if self._watch is None:
+            return
+        parties = {party: engine.executor.channel_of(party) for party in engine.session.parties}
+        legs = {party: leg for party, leg in parties.items() if leg is not None}
+        call_id = engine.incoming.call_id
+        self._watch.adopt(call_id, legs or {CALLER: engine.incoming.channel_id})
+        self.supervision.call_changed(call_id)
 
     async def _check_caller(self, engine: CallEngine) -> None:
         """End a call whose caller was listed and had hung up already."""
@@ -235,6 +346,21 @@ class Controller:
         except (CallbridgeError, TimeoutError) as error:
             _log.warning("call %s: not left in order: %s", engine.incoming.call_id, error)
 
+    # --- supervisors who dial in ----------------------------------------------------------------
+
+    async def _let_in(self, access: Access) -> None:
+        """Let somebody who dialled the access code observe, if he may."""
+        if not self.settings.access.allows(access):
+            await turn_away(self.ari, access, "nobody has allowed it")
+            return
+        name = participant("supervisor_" + re.sub(r"[^a-z0-9]", "_", access.endpoint.lower()))
+        try:
+            directory = await self.watch()
+            call = directory.find(access.extension) if access.extension else _newest(directory)
+            await self._let_join(call, name, Present(access.channel_id, access.channel_name))
+        except CallbridgeError as error:
+            await turn_away(self.ari, access, str(error))
+
     # --- events ---------------------------------------------------------------------------------
 
     def _dispatch(self, event: AnyMessage) -> None:
@@ -244,15 +370,22 @@ class Controller:
             case events.StasisEnd(channel=channel):
                 if engine := self._engine_of(channel.id):
                     engine.channel_left(channel.id)
+                else:
+                    self.supervision.channel_gone(channel.id, self._owner_of(channel.id))
             case events.ChannelHangupRequest(channel=channel, cause=cause, soft=soft):
                 if engine := self._engine_of(channel.id):
                     engine.hangup_requested(channel.id, cause or 0, soft=bool(soft))
             case events.ChannelStateChange(channel=channel):
-                if channel.state == "Up" and (engine := self._engine_of(channel.id)):
-                    engine.channel_up(channel.id)
+                if channel.state == "Up":
+                    self._channel_up(channel.id)
             case events.ChannelDestroyed(channel=channel, cause=cause, cause_txt=text):
                 if engine := self._engine_of(channel.id):
                     engine.channel_gone(channel.id, cause, text)
+                else:
+                    owner = self._owner_of(channel.id)
+                    self.supervision.channel_gone(channel.id, owner, cause or HangupCause.NORMAL)
+            case events.ChannelDtmfReceived(channel=channel, digit=digit):
+                self.supervision.key_pressed(channel.id, digit)
             case _:
                 pass
 
@@ -261,12 +394,26 @@ class Controller:
         ours = self.names.read(channel_id) is not None
         if expected or ours or channel_id in self._by_caller:
             return
+        access = read_access(event)
+        if access is not None and not self._closing:
+            self._spawn(self._let_in(access), f"access {channel_id}")
+            return
         if self._closing:
             task = asyncio.get_running_loop().create_task(self._turn_away(channel_id))
             self._turning_away.add(task)
             self._own(task)
         else:
             self.take(event)
+
+    def _channel_up(self, channel_id: str) -> None:
+        if engine := self._engine_of(channel_id):
+            engine.channel_up(channel_id)
+        else:
+            self.supervision.channel_up(channel_id)
+
+    def _owner_of(self, channel_id: str) -> CallId | None:
+        name = self.names.read(channel_id)
+        return name.call if name is not None else None
 
     def _engine_of(self, channel_id: str) -> CallEngine | None:
         name = self.names.read(channel_id)
@@ -319,6 +466,7 @@ class Controller:
         for engine in self.engines:
             _log.warning("call %s: lost: %s", engine.incoming.call_id, reason)
             engine.post(inputs.ServerLost())
+        self.supervision.lose_all()
 
     async def _probe(self) -> None:
         verdict = await whisper_reaches_silent_leg(self.ari, self._arrivals, self.names)
@@ -332,8 +480,18 @@ class Controller:
             # The link is down again: its next UP comes back here.
             _log.warning("cannot compare with what stands in Asterisk: %s", error)
 
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
+        """Own a task; return what ends it."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._own(task)
+
+        def end() -> None:
+            task.cancel()
+
+        return end
+
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
-        self._own(asyncio.get_running_loop().create_task(work, name=name))
+        self.spawn(work, name)
 
     def _own(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -364,3 +522,9 @@ class Controller:
                 f"Asterisk {capabilities.version} lacks {'; '.join(missing)}: "
                 "load the module, or use a version that has it"
             )
+
+
+def _newest(directory: Directory) -> LiveCall:
+    if not directory.calls:
+        raise CallNotFoundError("there is no live call")
+    return directory.calls[-1]

@@ -77,6 +77,8 @@ class CallEngine:
         self._ari = ari
         self._release = release
         self.listener = listener
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when parties, or modes of the agent, are others than before."""
         self._dialling = Dialling(ari, executor, self.post)
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[Letter] = asyncio.Queue()
@@ -228,7 +230,7 @@ class CallEngine:
         event, done = opened(letter)
         if isinstance(letter, Report) and self._hands.is_stale(event, letter.serial):
             return
-        before = self.session.phase
+        was, before = self.session, self.session.phase
         self.session, out = step(self.session, event)
         _log.debug("call %s: %s, %s", self.incoming.call_id, event, self.session.phase)
         if self.session.phase is not before:
@@ -241,6 +243,8 @@ class CallEngine:
             if not ends:
                 self._mend_later()
         self._hands.give(out, done)
+        if self.session != was:
+            self.on_change()
 
     async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901, PLR0912 - a match over a closed union
         match effect:

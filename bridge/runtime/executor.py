@@ -107,6 +107,10 @@ class Executor:
         key = leg_key(party)
         return self._ids.get(key) if key in self._stands.legs else None
 
+    def id_of(self, key: Key) -> str | None:
+        """Return the id of an object that stands, None when it does not."""
+        return self._ids[key] if key in {*self._stands.channels, *self._stands.bridges} else None
+
     def party_of(self, channel_id: str) -> Participant | None:
         """Return whose leg a channel is; None when it is nobody's, or its end was told."""
         return self._parties.get(channel_id)

@@ -14,6 +14,7 @@ from bridge.model.participants import CALLEE
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId, Names
+from bridge.runtime.supervision import Supervision
 from bridge.topology.objects import ANCHORS, CALL_BRIDGE, Key, leg_key
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,14 @@ class Owner(Protocol):
     @property
     def names(self) -> Names:
         """Reads the ids of our objects."""
+
+    @property
+    def known(self) -> frozenset[CallId]:
+        """Under which ids objects in Asterisk are in use."""
+
+    @property
+    def supervision(self) -> Supervision:
+        """The observers."""
 
     @property
     def engines(self) -> tuple[CallEngine, ...]:
@@ -132,8 +141,8 @@ async def reconcile(owner: Owner) -> None:
     states = {channel.id: channel.state for channel in channels}
     for engine, before in legs.items():
         engine.reconnected(before, states)
-    known = frozenset(engine.incoming.call_id for engine in owner.engines)
-    remains = sort_out(channels, bridges, names, known)
+    owner.supervision.reconnected(frozenset(states))
+    remains = sort_out(channels, bridges, names, owner.known)
     belongs = {member for bridge in bridges for member in bridge.channels}
     belongs |= {engine.incoming.channel_id for engine in legs}
     by_id = {channel.id: channel for channel in channels}

@@ -7,20 +7,26 @@ import contextlib
 import logging
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from bridge.ari import Capabilities
+from bridge.directory import LiveCall
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
+from bridge.model.keys import KeyMap
+from bridge.model.participants import participant
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller, ControllerSettings
+from bridge.runtime.audit import Audit
+from bridge.runtime.seat import Access, AccessPolicy, Rung
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall, Route
 from bridge.sdk.discovery import find_server
 from bridge.sdk.events import CallEvent, ClientEvent
 from bridge.sdk.handlers import Handler, Handlers
-from bridge.sdk.routing import DEFAULT_ENDPOINT
+from bridge.sdk.observer import Observer
+from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
 
 _log = logging.getLogger(__name__)
 _H = TypeVar("_H", bound=Handler)
@@ -48,6 +54,10 @@ class Client:
     tls: for an https address whose certificate the system does not know.
     send_buffer_seconds: how much audio may be sent ahead.
     probe: measure at start what the server's version does not tell (``capabilities``).
+    supervisors: endpoints (``1003``, ``PJSIP/1003``) that may observe by dialling the access code,
+    or a function that is asked; by default nobody.
+    keys: what the keys of supervisors' phones do, such as ``{"4": "spy"}``; by default 4 spy,
+    5 whisper, 6 barge, * next call, # leave.
 
     Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
     """
@@ -65,6 +75,8 @@ class Client:
         tls: ssl.SSLContext | None = None,
         send_buffer_seconds: float = 120.0,
         probe: bool = True,
+        supervisors: Collection[str] | Callable[[Access], bool] = (),
+        keys: Mapping[str, str] | None = None,
         instance: str = "default",
     ) -> None:
         if "{number}" not in endpoint:
@@ -78,7 +90,12 @@ class Client:
             tls=tls,
         )
         self._settings = ControllerSettings(
-            ari, sample_rate=sample_rate, send_buffer_seconds=send_buffer_seconds, probe=probe
+            ari,
+            sample_rate=sample_rate,
+            send_buffer_seconds=send_buffer_seconds,
+            probe=probe,
+            access=AccessPolicy(supervisors),
+            keys=KeyMap() if keys is None else KeyMap.of(keys),
         )
         self._route = route
         self._endpoint = endpoint
@@ -113,6 +130,51 @@ class Client:
     def sample_rate(self) -> int:
         """Hz of all audio."""
         return self._settings.sample_rate
+
+    # --- observers ------------------------------------------------------------------------------
+
+    async def live_calls(self) -> tuple[LiveCall, ...]:
+        """Return all live calls of the PBX, whoever placed them, the eldest first.
+
+        Raises ServerError. From the first time on, the PBX is watched.
+        """
+        return (await self._connected().watch()).calls
+
+    async def observe(
+        self,
+        target: str | LiveCall | ActiveCall,
+        name: str = "observer",
+        *,
+        phone: str | None = None,
+        ring_time_seconds: int = 30,
+        hear_coaching: bool = False,
+    ) -> Observer:
+        """Join any live call of the PBX as a spy: this program itself or, by ``phone``, a person.
+
+        target: a call, its id, somebody's extension or number on it, or a channel. name: his on
+        the call, a-z, 0-9 and _. phone: a number or an endpoint that is rung. hear_coaching: hear
+        what other observers whisper, too. Returns when he hears the call.
+
+        Raises CallNotFoundError, AmbiguousCallError, BadArgumentError, ConnectFailedError when the
+        phone is not answered, CapabilityError, ServerError.
+        """
+        controller = self._connected()
+        selector = target if isinstance(target, str) else target.call_id
+        rung = None
+        if phone is not None:
+            endpoint = endpoint_for(phone, self._endpoint, dialled="")
+            rung = Rung(endpoint, ring_time_seconds, number=self._settings.ari.application)
+        try:
+            who = participant(name)
+        except ValueError as error:
+            raise BadArgumentError(str(error)) from None
+        engine = await controller.observe(selector, who, phone=rung, hears_coaching=hear_coaching)
+        return Observer(engine, controller, self._handlers)
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what, when, with what result. Raises InvalidStateError before ``connect()``."""
+        return self._connected().audit
 
     def get_call(self, call_id: str) -> ActiveCall | None:
         """Return a call that this program takes part in."""

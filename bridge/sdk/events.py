@@ -29,6 +29,18 @@ class CallEvent(StrEnum):
     """The call ended or the agent left it: once, last. ``call.end_reason`` says why."""
 
 
+class ObserverEvent(StrEnum):
+    """For ``observer.on``. A handler takes no argument, or the observer."""
+
+    OBSERVER_MODE_CHANGED = "OBSERVER_MODE_CHANGED"
+    """``observer.mode`` is another: by command, by a key, or silent because something failed."""
+    OBSERVER_LEFT = "OBSERVER_LEFT"
+    """He takes part no longer: once, last. ``observer.left`` says why."""
+
+
+OBSERVER_MODE_CHANGED: Final = ObserverEvent.OBSERVER_MODE_CHANGED
+OBSERVER_LEFT: Final = ObserverEvent.OBSERVER_LEFT
+
 INCOMING_CALL: Final = ClientEvent.INCOMING_CALL
 CALL_ANSWERED: Final = CallEvent.CALL_ANSWERED
 CALL_ANSWER_FAILED: Final = CallEvent.CALL_ANSWER_FAILED

@@ -1,0 +1,115 @@
+"""A supervisor on a phone: his seat, what his keys do, and the tones that tell him of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from bridge.ari import AriConnection
+from bridge.model.errors import CallbridgeError
+from bridge.model.keys import KeyAction, KeyMap
+from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
+from bridge.model.participants import CALLEE, Participant
+from bridge.runtime.cues import Cue, Cues
+from bridge.runtime.keys import Keys
+from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.seat import Seat
+from bridge.session.observer import inputs
+from bridge.session.observer.effects import ObserverNotice, Tell
+from bridge.topology.objects import cue_key
+
+_CUES = {AudioMode.SPY: Cue.SPY, AudioMode.WHISPER: Cue.WHISPER, AudioMode.BARGE: Cue.BARGE}
+_MODES = {KeyAction.SPY: SPY, KeyAction.BARGE: BARGE}
+
+
+class Commands(Protocol):
+    """Who carries out what a supervisor asks for: the supervision."""
+
+    async def change_mode(self, engine: ObserverEngine, mode: ObserverMode, *, by: str) -> None:
+        """Take part otherwise."""
+
+    async def take_over(
+        self, engine: ObserverEngine, replaced: Participant, *, keep: bool, by: str
+    ) -> None:
+        """Speak in the agent's place."""
+
+    async def give_back(self, engine: ObserverEngine, *, by: str) -> None:
+        """Let the agent speak again."""
+
+    def move_on(self, engine: ObserverEngine) -> None:
+        """Go to the next live call."""
+
+
+class Desk:
+    """Keys in, tones out. ``run()`` is the owner's task.
+
+    whispers_to: whom the keys for whisper and takeover mean: the agent.
+    """
+
+    def __init__(
+        self,
+        seat: Seat,
+        ari: AriConnection,
+        commands: Commands,
+        keymap: KeyMap,
+        *,
+        whispers_to: Participant = CALLEE,
+    ) -> None:
+        self.seat = seat
+        self._commands = commands
+        self._whispers_to = whispers_to
+        self._engine: ObserverEngine | None = None
+        self._digit = ""
+        self._keys = Keys(keymap, self._act, on_refused=self._refused, owner="a supervisor")
+        self._cues = Cues(ari, owner="a supervisor")
+
+    def attach(self, engine: ObserverEngine) -> None:
+        """Let it be this observer's."""
+        self._engine = engine
+        engine.listeners.append(self._told)
+
+    def press(self, digit: str) -> None:
+        """Take a key. Never blocks."""
+        if self._keys.press(digit) is not None:
+            self._digit = digit
+
+    async def run(self) -> None:
+        """Do what the keys ask for, until cancelled."""
+        await asyncio.gather(self._keys.run(), self._cues.run())
+
+    async def _act(self, action: KeyAction) -> None:
+        engine = self._engine
+        if engine is None:
+            return
+        by = f"key {self._digit}"
+        match action:
+            case KeyAction.SPY | KeyAction.BARGE:
+                await self._commands.change_mode(engine, _MODES[action], by=by)
+            case KeyAction.WHISPER:
+                await self._commands.change_mode(engine, whisper(self._whispers_to), by=by)
+            case KeyAction.NEXT:
+                self._commands.move_on(engine)
+                self._cue(Cue.NEXT)
+            case KeyAction.LEAVE:
+                self._cue(Cue.LEAVING)
+                await self._cues.played()
+                await engine.command(inputs.Leave)
+            case KeyAction.TAKE_OVER:
+                await self._commands.take_over(engine, self._whispers_to, keep=True, by=by)
+            case KeyAction.GIVE_BACK:
+                await self._commands.give_back(engine, by=by)
+
+    def _refused(self, action: KeyAction, error: CallbridgeError) -> None:
+        del action, error
+        self._cue(Cue.REFUSED)
+
+    def _told(self, engine: ObserverEngine, tell: Tell) -> None:
+        del engine
+        if tell.notice is ObserverNotice.MODE_CHANGED and tell.mode is not None:
+            self._cue(Cue.SILENCED if tell.message else _CUES[tell.mode.mode])
+
+    def _cue(self, cue: Cue) -> None:
+        engine = self._engine
+        channel_id = engine.executor.id_of(cue_key(engine.name)) if engine is not None else None
+        if channel_id is not None:
+            self._cues.play(channel_id, cue)

@@ -1,0 +1,439 @@
+"""All observers of one controller: on which calls they are, whom they meet there, what they did."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.ari import AriConnection
+from bridge.directory import CallEnded, Change, Directory, LiveCall
+from bridge.model.errors import (
+    BadArgumentError,
+    CallbridgeError,
+    CallNotFoundError,
+    CapabilityError,
+    InvalidStateError,
+)
+from bridge.model.ids import CallId
+from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode
+from bridge.model.participants import AGENT, Participant
+from bridge.runtime.agent import AgentMedia
+from bridge.runtime.audit import Audit
+from bridge.runtime.desk import Desk
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.executor import Executor
+from bridge.runtime.gallery import GalleryEngine, Member
+from bridge.runtime.names import new_call_id
+from bridge.runtime.observer import ObserverEngine
+from bridge.session.inputs import GiveBack, ServerLost, TakeOver, TakerGone, Token
+from bridge.session.observer import Stage, inputs
+from bridge.session.observer.effects import ObserverNotice, Tell
+from bridge.session.observer.inputs import Person
+
+_log = logging.getLogger(__name__)
+
+_ON_CALL = frozenset({Stage.JOINING, Stage.PRESENT, Stage.FINISHING})
+
+
+class Host(Protocol):
+    """Who has the link and the calls of our own: the controller."""
+
+    @property
+    def ari(self) -> AriConnection:
+        """The connection."""
+
+    @property
+    def directory(self) -> Directory:
+        """All live calls. Raises InvalidStateError when they are not watched."""
+
+    def engine(self, call_id: CallId) -> CallEngine | None:
+        """Return a call of our own that is going on."""
+
+    def executor(self, object_id: CallId, programs: dict[Participant, AgentMedia]) -> Executor:
+        """Make an executor for objects that are named by an id."""
+
+    def new_program(self) -> AgentMedia:
+        """Make the voice and ears of a program."""
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
+        """Own a task; return what ends it."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where an observer is."""
+
+    engine: ObserverEngine
+    call_id: CallId
+    desk: Desk | None = None
+
+
+@dataclass(slots=True)
+class _Room:
+    """The gallery of one call, and what ends it."""
+
+    engine: GalleryEngine
+    end: Callable[[], None]
+
+
+class Supervision:
+    """Observers and galleries, and everything that is asked of an observer.
+
+    An observer follows his call: whoever comes and goes, however it is transferred, and into
+    another call that it becomes part of.
+    """
+
+    def __init__(self, host: Host, audit: Audit) -> None:
+        self._host = host
+        self.audit = audit
+        self._places: dict[CallId, _Place] = {}
+        self._rooms: dict[CallId, _Room] = {}
+
+    # --- who is there ---------------------------------------------------------------------------
+
+    @property
+    def ids(self) -> frozenset[CallId]:
+        """Under which ids there are objects of ours in Asterisk."""
+        rooms = (room.engine.gallery_id for room in self._rooms.values())
+        return frozenset(self._places) | frozenset(rooms)
+
+    def observers_of(self, call_id: CallId) -> tuple[ObserverEngine, ...]:
+        """Return who observes a call, by name."""
+        there = [p.engine for p in self._places.values() if p.call_id == call_id]
+        return tuple(sorted(there, key=lambda engine: engine.name))
+
+    def observer(self, observer_id: CallId) -> ObserverEngine | None:
+        """Return an observer by the id of his objects."""
+        place = self._places.get(observer_id)
+        return place.engine if place else None
+
+    def call_of(self, engine: ObserverEngine) -> CallId | None:
+        """Return the call that an observer is on."""
+        place = self._places.get(engine.observer_id)
+        return place.call_id if place else None
+
+    def gallery(self, call_id: CallId) -> GalleryEngine | None:
+        """Return a call's gallery, None while it has none."""
+        room = self._rooms.get(call_id)
+        return room.engine if room else None
+
+    # --- coming, going, moving ------------------------------------------------------------------
+
+    def admit(
+        self,
+        call: LiveCall,
+        name: Participant,
+        *,
+        desk: Desk | None = None,
+        hears_coaching: bool = False,
+    ) -> ObserverEngine:
+        """Make an observer of a call; he joins it by the command Join.
+
+        desk: of a person on a phone; None for a program. Raises BadArgumentError when somebody on
+        the call has the name.
+        """
+        taken = {engine.name for engine in self.observers_of(call.call_id)}
+        if name in taken | set(call.channels) | {AGENT}:
+            raise BadArgumentError(f"somebody on call {call.call_id} is called {name!r} already")
+        observer_id = new_call_id()
+        program = self._host.new_program() if desk is None else None
+        engine = ObserverEngine(
+            observer_id,
+            name,
+            self._host.ari,
+            self._host.executor(observer_id, {} if program is None else {name: program}),
+            program=program,
+            chair=None if desk is None else desk.seat,
+            hears_coaching=hears_coaching,
+        )
+        self._places[observer_id] = _Place(engine, call.call_id, desk)
+        engine.on_change = lambda: self._look(engine)
+        engine.listeners.append(self._told)
+        engine.post(inputs.PeopleChanged(self._people(call)))
+        end_desk = None
+        if desk is not None:
+            desk.attach(engine)
+            end_desk = self._host.spawn(desk.run(), f"desk of {name}")
+        self._host.spawn(self._live(engine, end_desk), f"observer {name}")
+        return engine
+
+    def move(self, engine: ObserverEngine, call: LiveCall) -> None:
+        """Take an observer to another call, where he is a spy at first.
+
+        Raises InvalidStateError when he is on none, BadArgumentError for a name that is taken.
+        """
+        place = self._places.get(engine.observer_id)
+        if place is None:
+            raise InvalidStateError(f"{engine.name} observes no call any more")
+        taken = {other.name for other in self.observers_of(call.call_id) if other is not engine}
+        if engine.name in taken | set(call.channels):
+            raise BadArgumentError(
+                f"somebody on call {call.call_id} is called {engine.name!r} already"
+            )
+        self._give_up_place(engine, place.call_id)
+        before, place.call_id = place.call_id, call.call_id
+        engine.post(inputs.Moved())
+        engine.post(inputs.PeopleChanged(self._people(call)))
+        self.audit.note(
+            call.call_id, engine.name, f"moved here from call {before}", by="callbridge"
+        )
+        self._look_at(before)
+        self._look(engine)
+
+    def move_on(self, engine: ObserverEngine) -> None:
+        """Take an observer to the next live call. Raises CallNotFoundError, and what move does."""
+        found = self._host.directory.after(self.call_of(engine))
+        if found is None:
+            raise CallNotFoundError("there is no other live call")
+        self.move(engine, found)
+
+    # --- modes ----------------------------------------------------------------------------------
+
+    async def change_mode(
+        self, engine: ObserverEngine, mode: ObserverMode, *, cut: bool = False, by: str
+    ) -> None:
+        """Let an observer take part otherwise. Raises what the machine refuses it with."""
+        with self._audited(engine, _described(mode), by):
+            if mode.mode is not AudioMode.BARGE and self._has_taken_over(engine):
+                await self._give_back(engine)
+            await engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
+
+    async def take_over(
+        self, engine: ObserverEngine, replaced: Participant, *, keep: bool, by: str
+    ) -> None:
+        """Let an observer speak in the place of the agent, human or AI.
+
+        replaced: a party, or ``ai``. keep: who is replaced stays as a listener; else he is let go.
+        He is heard by all before the other falls silent. Raises CapabilityError for a call that is
+        not ours, else what the machines refuse it with; the observer is a spy again then.
+        """
+        what = f"take over from {replaced}{'' if keep else ', who is let go'}"
+        with self._audited(engine, what, by):
+            call = self._own_call(engine)
+            await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
+            try:
+                await call.command(lambda token: TakeOver(token, engine.name, replaced, keep))
+            except CallbridgeError:
+                await engine.command(lambda token: inputs.ChangeMode(token, SPY, cut=True))
+                raise
+
+    async def give_back(self, engine: ObserverEngine, *, by: str) -> None:
+        """Let whoever was replaced speak again; the observer is a spy then."""
+        with self._audited(engine, "give back", by):
+            await self._give_back(engine)
+            await engine.command(lambda token: inputs.ChangeMode(token, SPY))
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def changed(self, change: Change) -> None:
+        """A call of the directory has changed: observers follow it."""
+        here = [p for p in self._places.values() if p.call_id == change.call.call_id]
+        if not isinstance(change, CallEnded):
+            people = self._people(change.call)
+            for place in here:
+                place.engine.post(inputs.PeopleChanged(people))
+            return
+        into = self._became(change.call)
+        for place in here:
+            if into is None:
+                place.engine.post(inputs.CallOver())
+            else:
+                place.call_id = into.call_id
+                place.engine.post(inputs.PeopleChanged(self._people(into)))
+        self._look_at(change.call.call_id)
+        if into is not None:
+            self._look_at(into.call_id)
+
+    def call_changed(self, call_id: CallId) -> None:
+        """Something about a call of our own has changed: who is held, or how its agent speaks."""
+        call = self._host.directory.get(call_id)
+        if call is not None:
+            for engine in self.observers_of(call_id):
+                engine.post(inputs.PeopleChanged(self._people(call)))
+        self._look_at(call_id)
+
+    def channel_up(self, channel_id: str) -> None:
+        """A channel was answered: perhaps a phone that was rung."""
+        if (place := self._seated(channel_id)) is not None and place.desk is not None:
+            place.desk.seat.channel_up(channel_id)
+
+    def channel_gone(self, channel_id: str, object_id: CallId | None, cause: int = 0) -> None:
+        """A channel is gone. object_id: what its id says. cause: Q.850; 0 when it is not told yet.
+
+        Of a phone that rings the cause is waited for: it says why nobody picked up.
+        """
+        if (place := self._seated(channel_id)) is not None:
+            seat = place.desk.seat if place.desk is not None else None
+            if seat is None or not seat.ringing:
+                place.engine.channel_gone(channel_id)
+            elif cause:
+                seat.channel_gone(channel_id, cause)
+        elif object_id is not None and (engine := self.observer(object_id)) is not None:
+            engine.channel_gone(channel_id)
+        else:
+            for room in self._rooms.values():
+                if room.engine.gallery_id == object_id:
+                    room.engine.channel_gone(channel_id)
+
+    def key_pressed(self, channel_id: str, digit: str) -> None:
+        """A key was pressed on a channel: perhaps a supervisor's."""
+        if (place := self._seated(channel_id)) is not None and place.desk is not None:
+            place.desk.press(digit)
+
+    def reconnected(self, channels: frozenset[str]) -> None:
+        """Events were lost. channels: the ids of all that Asterisk has."""
+        for place in list(self._places.values()):
+            place.engine.reconnected(channels)
+        for room in self._rooms.values():
+            room.engine.reconnected()
+
+    def lose_all(self) -> None:
+        """Asterisk is gone."""
+        for place in list(self._places.values()):
+            place.engine.post(ServerLost())
+
+    async def close(self) -> None:
+        """Let all observers leave."""
+        for place in list(self._places.values()):
+            place.engine.post(inputs.Leave(Token(0), cut=True))
+        for place in list(self._places.values()):
+            await place.engine.ended.wait()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    async def _live(self, engine: ObserverEngine, end_desk: Callable[[], None] | None) -> None:
+        try:
+            await engine.run()
+        finally:
+            if end_desk is not None:
+                end_desk()
+            call_id = self._places.pop(engine.observer_id).call_id
+            self._look_at(call_id)
+
+    def _told(self, engine: ObserverEngine, tell: Tell) -> None:
+        call_id = self.call_of(engine)
+        if tell.notice is ObserverNotice.JOINED:
+            self.audit.note(call_id, engine.name, "joined", by="callbridge")
+        elif tell.notice is ObserverNotice.LEFT:
+            self.audit.note(call_id, engine.name, f"left: {tell.reason}", by="callbridge")
+            if call_id is not None:
+                self._give_up_place(engine, call_id)
+        elif tell.message and tell.mode is not None:
+            what = _described(tell.mode)
+            self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
+
+    def _give_up_place(self, engine: ObserverEngine, call_id: CallId) -> None:
+        """Whoever had been replaced by an observer who goes speaks again."""
+        call = self._host.engine(call_id)
+        if call is not None and call.taken_over_by == engine.name:
+            call.post(TakerGone(engine.name))
+
+    def _has_taken_over(self, engine: ObserverEngine) -> bool:
+        call_id = self.call_of(engine)
+        call = self._host.engine(call_id) if call_id is not None else None
+        return call is not None and call.taken_over_by == engine.name
+
+    async def _give_back(self, engine: ObserverEngine) -> None:
+        call = self._own_call(engine)
+        if call.taken_over_by != engine.name:
+            raise InvalidStateError(f"{engine.name} has not taken this call over")
+        await call.command(GiveBack)
+
+    def _own_call(self, engine: ObserverEngine) -> CallEngine:
+        call_id = self.call_of(engine)
+        call = self._host.engine(call_id) if call_id is not None else None
+        if call is None:
+            raise CapabilityError(
+                "a call that callbridge did not place can be spied on, whispered into and barged "
+                "into, but not taken over: ARI mutes and moves only channels that are in its own "
+                "application. Let the dialplan send such calls to Stasis()"
+            )
+        return call
+
+    def _seated(self, channel_id: str) -> _Place | None:
+        """Return whose own channel this is."""
+        places = self._places.values()
+        return next(
+            (p for p in places if p.engine.executor.party_of(channel_id) == p.engine.name), None
+        )
+
+    def _people(self, call: LiveCall) -> tuple[Person, ...]:
+        own = self._host.engine(call.call_id)
+        held = own.session.held if own is not None else frozenset()
+        return tuple(
+            Person(party.role, party.channel_id, party.role in held)
+            for party in call.parties
+            if party.up
+        )
+
+    def _became(self, call: LiveCall) -> LiveCall | None:
+        """Return the call that an ended one has become part of."""
+        directory = self._host.directory
+        found = (directory.call_of(channel) for channel in call.channels.values())
+        return next((other for other in found if other is not None), None)
+
+    def _look(self, engine: ObserverEngine) -> None:
+        if (call_id := self.call_of(engine)) is not None:
+            self._look_at(call_id)
+
+    def _look_at(self, call_id: CallId) -> None:
+        """Let a call's gallery be as its observers need it."""
+        room = self._rooms.get(call_id)
+        if self.observers_of(call_id):
+            if room is None:
+                room = self._rooms[call_id] = self._open_room(call_id)
+            room.engine.look()
+        elif room is not None:
+            del self._rooms[call_id]
+            room.end()
+
+    def _open_room(self, call_id: CallId) -> _Room:
+        gallery_id = new_call_id()
+        programs: dict[Participant, AgentMedia] = {}
+        executor = self._host.executor(gallery_id, programs)
+        engine = GalleryEngine(gallery_id, executor, programs, lambda: self._members(call_id))
+        return _Room(engine, self._host.spawn(engine.run(), f"gallery {call_id}"))
+
+    def _members(self, call_id: CallId) -> Iterator[Member]:
+        for engine in self.observers_of(call_id):
+            if engine.state.stage in _ON_CALL:
+                yield Member(
+                    engine.name,
+                    engine.state.modes,
+                    channel_id=engine.seat_channel,
+                    program=engine.program,
+                    hears_coaching=engine.hears_coaching,
+                )
+        call = self._host.engine(call_id)
+        if call is not None and call.agent is not None and call.session.agent_present:
+            changing = tuple(turning.mode for turning in call.session.turnings)
+            yield Member(AGENT, (call.session.mode, *changing), program=call.agent)
+
+    def _audited(self, engine: ObserverEngine, what: str, by: str) -> _Audited:
+        return _Audited(self.audit, self.call_of(engine), engine.name, what, by)
+
+
+class _Audited:
+    """Records how a command ended."""
+
+    def __init__(
+        self, audit: Audit, call_id: CallId | None, who: Participant, what: str, by: str
+    ) -> None:
+        self._audit = audit
+        self._arguments = call_id, who, what
+        self._by = by
+
+    def __enter__(self) -> None:
+        """Nothing is recorded before the result is known."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        result = "done" if error is None else str(error) or type(error).__name__
+        self._audit.note(*self._arguments, by=self._by, result=result)
+
+
+def _described(mode: ObserverMode) -> str:
+    if mode.mode is AudioMode.WHISPER:
+        return f"whisper to {', '.join(sorted(mode.targets))}"
+    return str(mode.mode)
