@@ -81,6 +81,11 @@ class Applications:
         application = self.known.get(name)
         return application is not None and application.connected
 
+    def wants(self, name: str, kind: str) -> bool:
+        """Tell whether an application's filter lets a type of message pass."""
+        application = self.known.get(name)
+        return application is None or application.wants(kind)
+
     def get(self, name: str) -> Application:
         """Return an application or refuse with 404."""
         application = self.known.get(name)

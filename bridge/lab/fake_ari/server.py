@@ -301,7 +301,8 @@ class FakeAri:
         if value is not None:
             answer["content_type"] = "application/json"
             answer["message_body"] = msgspec.json.encode(value).decode()
-        self._post(session, answer)
+        if self.world.applications.wants(session.application, "RESTResponse"):
+            self._post(session, answer)
 
     async def _rest(self, request: web.Request) -> web.StreamResponse:
         if not self._admits(request):
