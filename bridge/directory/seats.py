@@ -99,7 +99,7 @@ class Allotment:
             return self._free(talk.ends, entry.call_id) | waiting
         if talks:
             return set()
-        return {c for c in free if self._standing.is_up(c)}
+        return {c for c in free if self._standing.is_end(c)}
 
     def _waiting(self, channels: Iterable[str], call_id: CallId) -> set[str]:
         """Return those who wait in a bridge for the others, who talk elsewhere meanwhile.
@@ -109,7 +109,7 @@ class Allotment:
         return {
             c
             for c in self._free(channels, call_id)
-            if c not in self._talk_of and c in self._standing.place and self._standing.is_up(c)
+            if c not in self._talk_of and c in self._standing.place and self._standing.is_end(c)
         }
 
     def _free(self, channels: Iterable[str], call_id: CallId) -> set[str]:

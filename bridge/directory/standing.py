@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,6 +68,8 @@ class Standing:
     def __init__(self) -> None:
         self.channels: dict[str, ChannelFact] = {}
         self.bridges: dict[str, BridgeFact] = {}
+        self._locals: dict[str, str] = {}
+        """Ids of Local channels, by their names."""
         self.place: dict[str, str] = {}
         """Id of the bridge that a channel is in."""
         self.holding: dict[str, frozenset[str]] = {}
@@ -109,10 +111,24 @@ class Standing:
         holders = (h for h, held in self.holding.items() if channel_id in held)
         return any(not mates or holder in mates for holder in holders)
 
-    def is_up(self, channel_id: str) -> bool:
-        """Whether a channel is there and answered."""
+    def is_end(self, channel_id: str) -> bool:
+        """Whether a channel is up, and somebody, or something that speaks, is at its end.
+
+        With a half of a Local channel there is, when the other half runs an application of its
+        own, such as a voice menu, and does not just lead to somebody else.
+        """
         channel = self.channels.get(channel_id)
-        return channel is not None and channel.up
+        if channel is None or not channel.up:
+            return False
+        if technology(channel) != "Local":
+            return True
+        other = self.channels.get(self._other_half(channel))
+        return (
+            other is not None
+            and other.up
+            and other.id not in self.place
+            and other.app not in _DIALLING
+        )
 
     def talks(self) -> list[Talk]:
         """Return who talks with whom: each at least two ends, no end twice."""
@@ -120,61 +136,36 @@ class Standing:
         for channel_id, bridge_id in self.place.items():
             if not self.bridges[bridge_id].waiting:
                 members[bridge_id].append(channel_id)
-        halves = self._halves()
         found = []
         open_bridges = dict.fromkeys(members)
         while open_bridges:
-            joined = self._joined(next(iter(open_bridges)), members, halves)
+            joined = self._joined(next(iter(open_bridges)), members)
             for bridge_id in joined:
                 open_bridges.pop(bridge_id, None)
             inside = (channel for bridge_id in joined for channel in members[bridge_id])
-            ends = frozenset(c for c in inside if self._is_end(c, halves))
+            ends = frozenset(filter(self.is_end, inside))
             if len(ends) > 1:
                 found.append(Talk(ends, min(self.bridges[b].created for b in joined)))
         return found
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _joined(
-        self, bridge_id: str, members: dict[str, list[str]], halves: dict[str, str]
-    ) -> list[str]:
+    def _joined(self, bridge_id: str, members: Mapping[str, list[str]]) -> list[str]:
         """Return a bridge and those that Local channels join to it."""
         joined = {bridge_id: None}
         waiting = [bridge_id]
         while waiting:
             for channel_id in members[waiting.pop()]:
-                beyond = self.place.get(halves.get(channel_id, ""))
+                beyond = self.place.get(self._other_half(self.channels[channel_id]), "")
                 if beyond in members and beyond not in joined:
                     joined[beyond] = None
                     waiting.append(beyond)
         return list(joined)
 
-    def _halves(self) -> dict[str, str]:
-        """Return the ids of Local channels, each with that of its other half if it is there."""
-        local = {c.name: c.id for c in self.channels.values() if technology(c) == "Local"}
-        pairs = {}
-        for name, channel_id in local.items():
-            stem, _, number = name.rpartition(";")
-            pairs[channel_id] = local.get(f"{stem};{'2' if number == '1' else '1'}", "")
-        return pairs
-
-    def _is_end(self, channel_id: str, halves: dict[str, str]) -> bool:
-        """Whether somebody, or something that speaks, is at the end of a bridged channel.
-
-        A half of a Local channel is, when the other half runs an application of its own, such as
-        a voice menu, and does not just lead to somebody else.
-        """
-        if not self.channels[channel_id].up:
-            return False
-        if channel_id not in halves:
-            return True
-        other = self.channels.get(halves[channel_id])
-        return (
-            other is not None
-            and other.up
-            and other.id not in self.place
-            and other.app not in _DIALLING
-        )
+    def _other_half(self, channel: ChannelFact) -> str:
+        """Return the id of a Local channel's other half, empty when there is none."""
+        stem, _, half = channel.name.rpartition(";")
+        return self._locals.get(f"{stem};{'2' if half == '1' else '1'}", "")
 
     def _see(self, channel: ChannelFact) -> bool:
         if technology(channel) in _HELPERS:
@@ -183,12 +174,18 @@ class Standing:
             return self._forget(channel.id)
         before = self.channels.get(channel.id)
         self.channels[channel.id] = channel
+        if technology(channel) == "Local":
+            self._locals[channel.name] = channel.id
         return before != channel
 
     def _forget(self, channel_id: str) -> bool:
         self._depart(channel_id)
         self.holding.pop(channel_id, None)
-        return self.channels.pop(channel_id, None) is not None
+        channel = self.channels.pop(channel_id, None)
+        if channel is None:
+            return False
+        self._locals.pop(channel.name, None)
+        return True
 
     def _enter(self, bridge: BridgeFact, channel: ChannelFact) -> bool:
         seen = self._see(channel)
@@ -239,7 +236,7 @@ class Standing:
         return talk - {channel_id}
 
     def _replace(self, snapshot: Snapshot) -> None:
-        self.channels, self.bridges, self.place = {}, {}, {}
+        self.channels, self.bridges, self.place, self._locals = {}, {}, {}, {}
         for channel in snapshot.channels:
             self._see(channel)
         for bridge, members in snapshot.bridges:

@@ -85,11 +85,7 @@ class Watch:
         """
         await self._ari.open()
         try:
-            await self._look()
-            if not self._known:
-                raise ServerUnreachableError(
-                    "the events WebSocket dropped while all calls were looked at: try again"
-                )
+            await self._first_look()
         except BaseException:
             await self.close()
             raise
@@ -186,6 +182,13 @@ class Watch:
                 _log.warning("cannot look at all calls: %s", error)
                 failures += 1
                 await asyncio.sleep(self._backoff.delay_s(failures))
+
+    async def _first_look(self) -> None:
+        await self._look()
+        if not self._known:
+            raise ServerUnreachableError(
+                "the events WebSocket dropped while all calls were looked at: try again"
+            )
 
     async def _look(self) -> None:
         """Ask for all that stands, and go on from there. Raises ServerError."""

@@ -31,6 +31,11 @@ def test_the_address_may_end_in_ari_or_not(url: str, root: str) -> None:
     assert settings.media_url("0a/b") == f"{websocket}/media/0a%2Fb"
 
 
+def test_everything_is_subscribed_to_only_on_demand() -> None:
+    settings = AriSettings("http://pbx.example", "user", "x", "app", subscribe_all=True)
+    assert settings.events_url() == "ws://pbx.example/ari/events?app=app&subscribeAll=true"
+
+
 @pytest.mark.parametrize(
     "url", ["", "127.0.0.1:8088", "ftp://x", "http://", "ws://x/ari", "http://x/ari?api_key=a:b"]
 )
