@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from bridge.ari import (
     AriConnection,
@@ -18,11 +18,10 @@ from bridge.ari import (
     events,
 )
 from bridge.ari.generated.events import AnyMessage
-from bridge.directory import Directory, LiveCall
+from bridge.directory import Directory
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import (
     CallbridgeError,
-    CallNotFoundError,
     CapabilityError,
     InvalidStateError,
     RequestFailedError,
@@ -30,41 +29,42 @@ from bridge.model.errors import (
 )
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyMap
-from bridge.model.participants import AGENT, CALLEE, CALLER, Participant, participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState, HangupCause
+from bridge.runtime.admission import Admission
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
 from bridge.runtime.audit import Audit
-from bridge.runtime.desk import Desk
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.names import Names, new_call_id
-from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.outage import Outage
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
-from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Seat, read_access, turn_away
+from bridge.runtime.seat import AccessPolicy, read_access
 from bridge.runtime.supervision import Supervision
 from bridge.runtime.watch import Watch
 from bridge.session import Phase, Session, inputs
-from bridge.session.inputs import Token
-from bridge.session.observer import inputs as observing
 from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
 
-_REFUSED_SECONDS = 2.5
-"""How long nobody may listen at Asterisk's address before its calls are given up."""
 _BACKOFF = Backoff(longest_s=0.5)
 """Calls wait for the link: it is looked for more often than that takes."""
-_SILENT_SECONDS = 30.0
-"""How long a server that does not answer may come back to the calls it had."""
-_LOOK_SECONDS = 0.1
 _LEAVE_SECONDS = 3.0
 _TURN_AWAY_SECONDS = 1.0
 _CHECK_SECONDS = 0.5
 """How long Asterisk may list a channel whose end it has already reported."""
+
+
+ChannelEvent: TypeAlias = (
+    events.StasisEnd
+    | events.ChannelHangupRequest
+    | events.ChannelStateChange
+    | events.ChannelDestroyed
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +103,19 @@ class Controller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turning_away: set[asyncio.Task[None]] = set()
         self._reconciling = asyncio.Lock()
-        self._lost: asyncio.TimerHandle | None = None
-        self._down_since = 0.0
         self._closing = False
         self.ended = asyncio.Event()
         """Set when no event will come any more: closed, or replaced by another program."""
         self.ari = AriConnection(
             settings.ari, on_event=self._dispatch, on_state=self._link_changed, backoff=_BACKOFF
         )
+        self._outage = Outage(lambda: self.ari.state, self._lose_all)
         self._release = Release(self.ari)
         self.audit = Audit()
         self.supervision = Supervision(self, self.audit)
+        self.admission = Admission(
+            self.ari, self.supervision, self.watch, access=settings.access, keys=settings.keys
+        )
         self._watch: Watch | None = None
         self._opening_watch = asyncio.Lock()
 
@@ -153,44 +155,6 @@ class Controller:
                 for engine in self.engines:
                     self._show(engine)
             return self._watch.directory
-
-    async def observe(
-        self,
-        target: str,
-        name: Participant,
-        *,
-        phone: Rung | Present | None = None,
-        hears_coaching: bool = False,
-    ) -> ObserverEngine:
-        """Let an observer join a live call, as a spy; return when he hears it.
-
-        target: as in Directory.find. phone: his own; None for a program. Raises what choosing the
-        call and joining it raise; nothing is left then.
-        """
-        call = (await self.watch()).find(target)
-        return await self._let_join(call, name, phone, hears_coaching=hears_coaching)
-
-    async def _let_join(
-        self,
-        call: LiveCall,
-        name: Participant,
-        phone: Rung | Present | None,
-        *,
-        hears_coaching: bool = False,
-    ) -> ObserverEngine:
-        desk = None
-        if phone is not None:
-            desk = Desk(Seat(self.ari, phone), self.ari, self.supervision, self.settings.keys)
-        engine = self.supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
-        joining = asyncio.ensure_future(engine.command(observing.Join))
-        try:
-            await asyncio.shield(joining)
-        except asyncio.CancelledError:
-            # Who asked does not wait any more: nobody would know of the observer.
-            engine.post(observing.Leave(Token(0), cut=True))
-            await asyncio.gather(joining, return_exceptions=True)
-            raise
-        return engine
 
     def executor(self, object_id: CallId, programs: Mapping[Participant, AgentMedia]) -> Executor:
         """Make an executor for objects that are named by an id."""
@@ -234,7 +198,7 @@ class Controller:
         await asyncio.gather(*(self._leave(engine) for engine in self.engines))
         if self._turning_away:
             await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
-        self._forget_loss()
+        self._outage.over()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -346,46 +310,38 @@ class Controller:
         except (CallbridgeError, TimeoutError) as error:
             _log.warning("call %s: not left in order: %s", engine.incoming.call_id, error)
 
-    # --- supervisors who dial in ----------------------------------------------------------------
-
-    async def _let_in(self, access: Access) -> None:
-        """Let somebody who dialled the access code observe, if he may."""
-        if not self.settings.access.allows(access):
-            await turn_away(self.ari, access, "nobody has allowed it")
-            return
-        name = participant("supervisor_" + re.sub(r"[^a-z0-9]", "_", access.endpoint.lower()))
-        try:
-            directory = await self.watch()
-            call = directory.find(access.extension) if access.extension else _newest(directory)
-            await self._let_join(call, name, Present(access.channel_id, access.channel_name))
-        except CallbridgeError as error:
-            await turn_away(self.ari, access, str(error))
-
     # --- events ---------------------------------------------------------------------------------
 
     def _dispatch(self, event: AnyMessage) -> None:
         match event:
             case events.StasisStart(channel=channel):
                 self._entered(event, channel.id)
-            case events.StasisEnd(channel=channel):
-                if engine := self._engine_of(channel.id):
-                    engine.channel_left(channel.id)
-                else:
-                    self.supervision.channel_gone(channel.id, self._owner_of(channel.id))
-            case events.ChannelHangupRequest(channel=channel, cause=cause, soft=soft):
-                if engine := self._engine_of(channel.id):
-                    engine.hangup_requested(channel.id, cause or 0, soft=bool(soft))
-            case events.ChannelStateChange(channel=channel):
-                if channel.state == "Up":
-                    self._channel_up(channel.id)
-            case events.ChannelDestroyed(channel=channel, cause=cause, cause_txt=text):
-                if engine := self._engine_of(channel.id):
-                    engine.channel_gone(channel.id, cause, text)
-                else:
-                    owner = self._owner_of(channel.id)
-                    self.supervision.channel_gone(channel.id, owner, cause or HangupCause.NORMAL)
             case events.ChannelDtmfReceived(channel=channel, digit=digit):
                 self.supervision.key_pressed(channel.id, digit)
+            case (
+                events.StasisEnd()
+                | events.ChannelHangupRequest()
+                | events.ChannelStateChange()
+                | events.ChannelDestroyed()
+            ):
+                if engine := self._engine_of(event.channel.id):
+                    _tell_engine(engine, event)
+                else:
+                    self._tell_supervision(event)
+            case _:
+                pass
+
+    def _tell_supervision(self, event: ChannelEvent) -> None:
+        channel = event.channel
+        name = self.names.read(channel.id)
+        owner = name.call if name is not None else None
+        match event:
+            case events.StasisEnd():
+                self.supervision.channel_gone(channel.id, owner)
+            case events.ChannelDestroyed(cause=cause):
+                self.supervision.channel_gone(channel.id, owner, cause or HangupCause.NORMAL)
+            case events.ChannelStateChange() if channel.state == "Up":
+                self.supervision.channel_up(channel.id)
             case _:
                 pass
 
@@ -396,7 +352,7 @@ class Controller:
             return
         access = read_access(event)
         if access is not None and not self._closing:
-            self._spawn(self._let_in(access), f"access {channel_id}")
+            self._spawn(self.admission.let_in(access), f"access {channel_id}")
             return
         if self._closing:
             task = asyncio.get_running_loop().create_task(self._turn_away(channel_id))
@@ -404,16 +360,6 @@ class Controller:
             self._own(task)
         else:
             self.take(event)
-
-    def _channel_up(self, channel_id: str) -> None:
-        if engine := self._engine_of(channel_id):
-            engine.channel_up(channel_id)
-        else:
-            self.supervision.channel_up(channel_id)
-
-    def _owner_of(self, channel_id: str) -> CallId | None:
-        name = self.names.read(channel_id)
-        return name.call if name is not None else None
 
     def _engine_of(self, channel_id: str) -> CallEngine | None:
         name = self.names.read(channel_id)
@@ -426,41 +372,21 @@ class Controller:
     def _link_changed(self, state: LinkState) -> None:
         match state.status:
             case LinkStatus.UP if state.restarted:
-                self._forget_loss()
+                self._outage.over()
                 self._lose_all("Asterisk was restarted")
                 self._spawn(self._reconcile(), "reconcile")
             case LinkStatus.UP if state.reconnected:
-                self._forget_loss()
+                self._outage.over()
                 self._spawn(self._reconcile(), "reconcile")
             case LinkStatus.DOWN:
                 self._arrivals.lose_all(state.reason)
-                if self._lost is None:
-                    self._down_since = asyncio.get_running_loop().time()
-                    self._look_again_later()
+                self._outage.begin()
             case LinkStatus.REPLACED:
                 _log.error("another program took over %r", self.settings.ari.application)
                 self._lose_all("another program took over the application")
                 self.ended.set()
             case _:
                 pass
-
-    def _look_again_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._lost = loop.call_later(_LOOK_SECONDS, self._still_down)
-
-    def _still_down(self) -> None:
-        """Give up calls that cannot be saved: Asterisk is not running, or silent for too long."""
-        state = self.ari.state
-        down_for = asyncio.get_running_loop().time() - self._down_since
-        if down_for >= (_REFUSED_SECONDS if state.refused else _SILENT_SECONDS):
-            self._lose_all(state.reason)
-        else:
-            self._look_again_later()
-
-    def _forget_loss(self) -> None:
-        if self._lost is not None:
-            self._lost.cancel()
-            self._lost = None
 
     def _lose_all(self, reason: str) -> None:
         for engine in self.engines:
@@ -524,7 +450,16 @@ class Controller:
             )
 
 
-def _newest(directory: Directory) -> LiveCall:
-    if not directory.calls:
-        raise CallNotFoundError("there is no live call")
-    return directory.calls[-1]
+def _tell_engine(engine: CallEngine, event: ChannelEvent) -> None:
+    channel = event.channel
+    match event:
+        case events.StasisEnd():
+            engine.channel_left(channel.id)
+        case events.ChannelHangupRequest(cause=cause, soft=soft):
+            engine.hangup_requested(channel.id, cause or 0, soft=bool(soft))
+        case events.ChannelStateChange() if channel.state == "Up":
+            engine.channel_up(channel.id)
+        case events.ChannelDestroyed(cause=cause, cause_txt=text):
+            engine.channel_gone(channel.id, cause, text)
+        case _:
+            pass

@@ -141,7 +141,7 @@ async def reconcile(owner: Owner) -> None:
     states = {channel.id: channel.state for channel in channels}
     for engine, before in legs.items():
         engine.reconnected(before, states)
-    owner.supervision.reconnected(frozenset(states))
+    owner.supervision.reconnected(states)
     remains = sort_out(channels, bridges, names, owner.known)
     belongs = {member for bridge in bridges for member in bridge.channels}
     belongs |= {engine.incoming.channel_id for engine in legs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -282,10 +282,13 @@ class Supervision:
         if (place := self._seated(channel_id)) is not None and place.desk is not None:
             place.desk.press(digit)
 
-    def reconnected(self, channels: frozenset[str]) -> None:
-        """Events were lost. channels: the ids of all that Asterisk has."""
+    def reconnected(self, states: Mapping[str, str]) -> None:
+        """Events were lost. states: of all channels that Asterisk has, by their ids."""
         for place in list(self._places.values()):
-            place.engine.reconnected(channels)
+            seat = place.engine.seat_channel
+            if place.desk is not None and seat is not None and states.get(seat) == "Up":
+                place.desk.seat.channel_up(seat)
+            place.engine.reconnected(frozenset(states))
         for room in self._rooms.values():
             room.engine.reconnected()
 

@@ -168,7 +168,9 @@ class Client:
             who = participant(name)
         except ValueError as error:
             raise BadArgumentError(str(error)) from None
-        engine = await controller.observe(selector, who, phone=rung, hears_coaching=hear_coaching)
+        engine = await controller.admission.observe(
+            selector, who, phone=rung, hears_coaching=hear_coaching
+        )
         return Observer(engine, controller, self._handlers)
 
     @property

@@ -16,8 +16,7 @@ from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
 from bridge.model.errors import ServerError
 from bridge.model.participants import CALLEE
-from bridge.runtime import CallEngine
-from bridge.runtime import controller as controller_module
+from bridge.runtime import CallEngine, outage
 from bridge.topology.objects import ANCHORS
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, mode_of, state_of, until_true
 
@@ -283,7 +282,7 @@ async def test_storms_of_drops(line: Line) -> None:
 async def test_a_server_that_is_silent_too_long(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controller_module, "_SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(outage, "_SILENT_SECONDS", 1.0)
     caller, callee, call = await line.connected()
     line.proxy.stall()
     with pytest.raises(ServerError):

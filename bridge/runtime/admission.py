@@ -1,0 +1,101 @@
+"""How observers come to a call: at a program's wish, or by dialling the access code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+from bridge.ari import AriConnection
+from bridge.directory import Directory, LiveCall
+from bridge.model.errors import CallbridgeError, CallNotFoundError
+from bridge.model.keys import KeyMap
+from bridge.model.participants import Participant, participant
+from bridge.runtime.desk import Desk
+from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Seat, turn_away
+from bridge.runtime.supervision import Supervision
+from bridge.session.inputs import Token
+from bridge.session.observer import inputs
+
+_NO_NAME = re.compile(r"[^a-z0-9]+")
+
+
+class Admission:
+    """Chooses the call, gets the phone, and lets the observer join.
+
+    watch: opens the directory of live calls, if it is not open, and returns it.
+    """
+
+    def __init__(
+        self,
+        ari: AriConnection,
+        supervision: Supervision,
+        watch: Callable[[], Awaitable[Directory]],
+        *,
+        access: AccessPolicy,
+        keys: KeyMap,
+    ) -> None:
+        self._ari = ari
+        self._supervision = supervision
+        self._watch = watch
+        self._access = access
+        self._keys = keys
+
+    async def observe(
+        self,
+        target: str,
+        name: Participant,
+        *,
+        phone: Rung | None = None,
+        hears_coaching: bool = False,
+    ) -> ObserverEngine:
+        """Let an observer join a live call, as a spy; return when he hears it.
+
+        target: as in Directory.find. phone: his own; None for a program. Raises what choosing the
+        call and joining it raise; nothing is left then.
+        """
+        call = (await self._watch()).find(target)
+        return await self._join(call, name, phone, hears_coaching=hears_coaching)
+
+    async def let_in(self, access: Access) -> None:
+        """Let somebody who dialled the access code observe, if he may and there is a call."""
+        if not self._access.allows(access):
+            await turn_away(self._ari, access, "nobody has allowed it")
+            return
+        present = Present(access.channel_id, access.channel_name)
+        name = participant(f"supervisor{_NO_NAME.sub('_', access.endpoint.lower())[-20:]}")
+        try:
+            directory = await self._watch()
+            call = directory.find(access.extension) if access.extension else _newest(directory)
+            await self._join(call, name, present, hears_coaching=False)
+        except CallbridgeError as error:
+            await turn_away(self._ari, access, str(error))
+
+    async def _join(
+        self,
+        call: LiveCall,
+        name: Participant,
+        phone: Rung | Present | None,
+        *,
+        hears_coaching: bool,
+    ) -> ObserverEngine:
+        desk = None
+        if phone is not None:
+            desk = Desk(Seat(self._ari, phone), self._ari, self._supervision, self._keys)
+        engine = self._supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
+        joining = asyncio.ensure_future(engine.command(inputs.Join))
+        try:
+            await asyncio.shield(joining)
+        except asyncio.CancelledError:
+            # Who asked does not wait any more: nobody would know of the observer.
+            engine.post(inputs.Leave(Token(0), cut=True))
+            await asyncio.gather(joining, return_exceptions=True)
+            raise
+        return engine
+
+
+def _newest(directory: Directory) -> LiveCall:
+    if not directory.calls:
+        raise CallNotFoundError("there is no live call")
+    return directory.calls[-1]
