@@ -24,6 +24,7 @@ from bridge.runtime.audit import Audit
 from bridge.runtime.desk import Desk
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
+from bridge.runtime.flow import Flow
 from bridge.runtime.gallery import GalleryEngine, Member
 from bridge.runtime.names import new_call_id
 from bridge.runtime.observer import ObserverEngine
@@ -31,6 +32,7 @@ from bridge.session.inputs import GiveBack, ServerLost, TakeOver, TakerGone, Tok
 from bridge.session.observer import Stage, inputs
 from bridge.session.observer.effects import ObserverNotice, Tell
 from bridge.session.observer.inputs import Person
+from bridge.session.state import Standing
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +92,8 @@ class Supervision:
         self.audit = audit
         self._places: dict[CallId, _Place] = {}
         self._rooms: dict[CallId, _Room] = {}
+        self._flow = Flow(host.ari, self._observed)
+        self._flow_runs = False
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -157,6 +161,9 @@ class Supervision:
             desk.attach(engine)
             end_desk = self._host.spawn(desk.run(), f"desk of {name}")
         self._host.spawn(self._live(engine, end_desk), f"observer {name}")
+        if self._flow.needed and not call.own and not self._flow_runs:
+            self._flow_runs = True
+            self._host.spawn(self._watch_flow(), "flow of audio")
         return engine
 
     def move(self, engine: ObserverEngine, call: LiveCall) -> None:
@@ -196,6 +203,8 @@ class Supervision:
     ) -> None:
         """Let an observer take part otherwise. Raises what the machine refuses it with."""
         with self._audited(engine, _described(mode), by):
+            if (call := self._call(engine)) is not None:
+                self._flow.require(call, mode)
             if mode.mode is not AudioMode.BARGE and self._has_taken_over(engine):
                 await self._give_back(engine)
             await engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
@@ -315,6 +324,20 @@ class Supervision:
             call_id = self._places.pop(engine.observer_id).call_id
             self._look_at(call_id)
 
+    async def _watch_flow(self) -> None:
+        try:
+            await self._flow.run()
+        finally:
+            self._flow_runs = False
+
+    def _observed(self) -> list[LiveCall]:
+        calls = (self._host.directory.get(place.call_id) for place in self._places.values())
+        return [call for call in calls if call is not None]
+
+    def _call(self, engine: ObserverEngine) -> LiveCall | None:
+        call_id = self.call_of(engine)
+        return self._host.directory.get(call_id) if call_id is not None else None
+
     def _told(self, engine: ObserverEngine, tell: Tell) -> None:
         call_id = self.call_of(engine)
         if tell.notice is ObserverNotice.JOINED:
@@ -330,17 +353,17 @@ class Supervision:
     def _give_up_place(self, engine: ObserverEngine, call_id: CallId) -> None:
         """Whoever had been replaced by an observer who goes speaks again."""
         call = self._host.engine(call_id)
-        if call is not None and call.taken_over_by == engine.name:
+        if call is not None and call.session.taken_over_by == engine.name:
             call.post(TakerGone(engine.name))
 
     def _has_taken_over(self, engine: ObserverEngine) -> bool:
         call_id = self.call_of(engine)
         call = self._host.engine(call_id) if call_id is not None else None
-        return call is not None and call.taken_over_by == engine.name
+        return call is not None and call.session.taken_over_by == engine.name
 
     async def _give_back(self, engine: ObserverEngine) -> None:
         call = self._own_call(engine)
-        if call.taken_over_by != engine.name:
+        if call.session.taken_over_by != engine.name:
             raise InvalidStateError(f"{engine.name} has not taken this call over")
         await call.command(GiveBack)
 
@@ -364,9 +387,14 @@ class Supervision:
 
     def _people(self, call: LiveCall) -> tuple[Person, ...]:
         own = self._host.engine(call.call_id)
-        held = own.session.held if own is not None else frozenset()
+        standing = own.session.standing if own is not None else Standing()
         return tuple(
-            Person(party.role, party.channel_id, party.role in held)
+            Person(
+                party.role,
+                party.channel_id,
+                held=party.role in standing.held,
+                muted=party.role in standing.silenced,
+            )
             for party in call.parties
             if party.up
         )

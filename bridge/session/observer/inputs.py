@@ -31,6 +31,8 @@ class Person:
     identity: str
     held: bool = False
     """He is out of the conversation: he hears no observer, and none hears him."""
+    muted: bool = False
+    """Nobody hears him."""
 
 
 @dataclass(frozen=True, slots=True)

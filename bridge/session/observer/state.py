@@ -69,8 +69,9 @@ class Observer:
     def wanted(self) -> Observation:
         """What shall stand in Asterisk now."""
         talking = self.talking
+        hears = frozenset(role for role in talking if not self.people[role].muted)
         return Observation(
-            self.name, self.parties, talking, self.heard_by & talking, seated=self.seated
+            self.name, self.parties, hears, self.heard_by & talking, seated=self.seated
         )
 
     @property
