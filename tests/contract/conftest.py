@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
+from tests.contract.sites import FakeSite, RealSite, Site
 from tests.contract.stories import story
 
 
@@ -136,6 +138,21 @@ async def settings(request: pytest.FixtureRequest) -> AsyncIterator[AriSettings]
     else:
         ari = request.getfixturevalue("asterisk").info.ari
         yield AriSettings(ari.url, ari.username, ari.password, application="contract")
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=[pytest.mark.phones])])
+async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
+    """A server with phones."""
+    if request.param == "fake":
+        async with FakeAri() as fake:
+            yield FakeSite(fake)
+            assert fake.world.violations == []
+    else:
+        if importlib.util.find_spec("pjsua2") is None:
+            pytest.skip("pjsua2 has no wheel for this Python")
+        real = RealSite(request.getfixturevalue("asterisk"))
+        yield real
+        await asyncio.gather(*(phone.stop() for phone in real.phones.values()))
 
 
 @pytest.fixture

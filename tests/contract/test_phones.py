@@ -3,96 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import pytest
 
-from bridge.ari import AriConnection, AriSettings, events, new_id
+from bridge.ari import AriConnection, events, new_id
 from bridge.ari.generated.events import Message
-from bridge.lab.asterisk import Instance
-from bridge.lab.fake_ari import Answer, FakeAri
-from bridge.lab.phones import Behaviour, Phone, PhoneSettings, start_phone
+from bridge.lab.fake_ari import Answer
 from bridge.lab.waiting import until
+from tests.contract.sites import APPLICATION, Site
 from tests.contract.stories import story, untangled
-
-APPLICATION = "callbridge"
-"""Where the dialplan of the embedded Asterisk sends the phones' calls."""
-REAL = {
-    Answer.ANSWER: Behaviour.ANSWER,
-    Answer.RING: Behaviour.RING,
-    Answer.BUSY: Behaviour.BUSY,
-    Answer.DECLINE: Behaviour.DECLINE,
-}
-
-
-class Site(Protocol):
-    """A server and its phones 1001 and 1002."""
-
-    settings: AriSettings
-
-    async def set_up(self, answer: Answer) -> None:
-        """Let 1002 sign in, and do this when it is called."""
-
-    async def callee_hangs_up(self, channel_id: str) -> None:
-        """Let 1002 hang up."""
-
-    async def call(self) -> None:
-        """Let 1001 dial 1002, which reaches the application."""
-
-    async def caller_hangs_up(self, channel_id: str) -> None:
-        """Let 1001 hang up."""
-
-
-class FakeSite:
-    def __init__(self, fake: FakeAri) -> None:
-        self._fake = fake
-        self.settings = AriSettings(fake.url, fake.username, fake.password, APPLICATION)
-
-    async def set_up(self, answer: Answer) -> None:
-        self._fake.world.phones["1002"].answer = answer
-
-    async def callee_hangs_up(self, channel_id: str) -> None:
-        self._fake.channel_hangs_up(channel_id)
-
-    async def call(self) -> None:
-        self._fake.incoming_call(caller="1001", number="1002")
-
-    async def caller_hangs_up(self, channel_id: str) -> None:
-        self._fake.channel_hangs_up(channel_id)
-
-
-class RealSite:
-    def __init__(self, instance: Instance) -> None:
-        self._info = instance.info
-        ari = instance.info.ari
-        self.settings = AriSettings(ari.url, ari.username, ari.password, APPLICATION)
-        self.phones: dict[str, Phone] = {}
-
-    async def _start(self, number: str, answer: Behaviour) -> Phone:
-        password = next(a.password for a in self._info.accounts if a.number == number)
-        sip = self._info.sip
-        self.phones[number] = await start_phone(
-            PhoneSettings(
-                number=number, password=password, host=sip.host, port=sip.port, answer=answer
-            )
-        )
-        return self.phones[number]
-
-    async def set_up(self, answer: Answer) -> None:
-        await self._start("1002", REAL[answer])
-
-    async def callee_hangs_up(self, channel_id: str) -> None:  # noqa: ARG002 - it has one call
-        await self.phones["1002"].hangup()
-
-    async def call(self) -> None:
-        phone = await self._start("1001", Behaviour.ANSWER)
-        await phone.call("1002")
-
-    async def caller_hangs_up(self, channel_id: str) -> None:  # noqa: ARG002 - it has one call
-        await self.phones["1001"].hangup()
 
 
 @dataclass
@@ -113,19 +34,6 @@ class Scene:
                 pass
         if any(line.startswith("Dial") for line in self.story()):
             await until(lambda: "Destroyed" in self.story()[-1], "ChannelDestroyed")
-
-
-@pytest.fixture(params=["fake", pytest.param("real", marks=[pytest.mark.phones])])
-async def site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
-    if request.param == "fake":
-        async with FakeAri() as fake:
-            yield FakeSite(fake)
-    else:
-        if importlib.util.find_spec("pjsua2") is None:
-            pytest.skip("pjsua2 has no wheel for this Python")
-        real = RealSite(request.getfixturevalue("asterisk"))
-        yield real
-        await asyncio.gather(*(phone.stop() for phone in real.phones.values()))
 
 
 @pytest.fixture
@@ -154,9 +62,9 @@ CREATED = ["ChannelDialplan Stasis", "STASISSTATUS", "StasisStart", "Dial"]
 
 
 async def test_the_callee_answers_and_hangs_up(scene: Scene) -> None:
-    identity = await dialled(scene, Answer.ANSWER)
+    await dialled(scene, Answer.ANSWER)
     await until(lambda: "Dial ANSWER" in scene.story(), "the answer")
-    await scene.site.callee_hangs_up(identity)
+    await scene.site.hangs_up("1002")
     await scene.ended()
     answered = ["Ringing", "Dial RINGING", "Up", "Dial ANSWER"]
     end = ["HangupRequest None None", "StasisEnd", "STASISSTATUS SUCCESS", "Destroyed 16"]
@@ -180,13 +88,13 @@ async def test_nobody_answers_in_time(scene: Scene) -> None:
 
 
 async def test_a_caller_who_is_answered_and_hangs_up(scene: Scene) -> None:
-    await scene.site.call()
+    await scene.site.call("1002")
     await until(scene.story, "the call")
     (identity,) = scene.events[0].channel_ids()
     assert untangled(scene.story()) == untangled(["StasisStart incoming 1002"])
     await scene.connection.channels.answer(channel_id=identity)
     await until(lambda: "Up" in scene.story(), "the answer")
-    await scene.site.caller_hangs_up(identity)
+    await scene.site.hangs_up("1001")
     await scene.ended()
     # A caller's channel is not ours: after Stasis nothing is told of it.
     expected = ["StasisStart incoming 1002", "Up", "HangupRequest None None", "StasisEnd"]
@@ -194,7 +102,7 @@ async def test_a_caller_who_is_answered_and_hangs_up(scene: Scene) -> None:
 
 
 async def test_a_caller_whom_we_hang_up(scene: Scene) -> None:
-    await scene.site.call()
+    await scene.site.call("1002")
     await until(scene.story, "the call")
     (identity,) = scene.events[0].channel_ids()
     await scene.connection.channels.hangup(channel_id=identity)

@@ -226,7 +226,8 @@ class Dialling:
         """Note that a channel is going; tell the end of its dialling, and end its other half."""
         ringing = channel.id in self._ringing
         self._ringing.discard(channel.id)
-        if self._goals.pop(channel.id, None) is not None and ringing and cause != NO_ANSWER:
+        wanted = self._goals.pop(channel.id, None) is not None and cause != NO_ANSWER
+        if ringing and (wanted or (channel.dialler and cause in STATUS)):
             self.say(channel, STATUS.get(cause, "NOANSWER"))
         other = self._world.channels.get(channel.other or "")
         if other is not None and not other.going:

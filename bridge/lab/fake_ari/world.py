@@ -244,7 +244,10 @@ class World:
         """Let the far side hang up; ``cause`` in Q.850, as Asterisk would tell it if None."""
         if cause is None:
             cause = 0 if channel.rests_in == OUTGOING and channel.dialler is None else NORMAL
-        told: Json = {"cause": NORMAL} if channel.dialler or channel.kind is Kind.MEDIA else {}
+        bridge = self.bridges.get(channel.bridge or "")
+        foreign = bridge is not None and bridge.bridge_class != "stasis"
+        named = foreign or channel.kind is Kind.MEDIA
+        told: Json = {"cause": NORMAL} if named else {}
         self.end_at_once(channel, cause, told)
 
     def end_at_once(self, channel: FakeChannel, cause: int, told: Json) -> None:
