@@ -1,0 +1,288 @@
+"""Looks, every few seconds, whether observed calls are heard as they should be, and repairs them.
+
+What may break them from outside, all of it by another client of ARI, and what is done:
+
+=================================  ===============================================================
+a snoop or media channel removed   reported by an event: its engine makes a new one at once
+a line's or seat's bridge removed  found here: its engine makes a new one
+a channel moved to another bridge  found here: its engine moves it back
+a channel put into our bridge      found here: taken out; if it cannot be, a line's bridge is remade
+a snoop of its own on an observer  found here and told; it is not ours to remove
+a gate opened, with our variable   found here: its engine shuts it
+a gate opened without it           not reported by Asterisk: all gates that are to be shut are shut
+                                   again with every check (muting twice is muting once)
+=================================  ===============================================================
+
+A check costs two lists, one request for each gate, and one more for each gate that is to be shut.
+Nothing is sent as long as nobody observes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from bridge.model.errors import RequestFailedError, ServerError
+from bridge.model.ids import CallId
+from bridge.model.participants import AGENT, Participant
+from bridge.runtime.audibility import (
+    AGAIN_SECONDS,
+    AudibilityReport,
+    Look,
+    Scene,
+    look_at,
+    look_long_at,
+    together,
+)
+from bridge.runtime.audit import Audit
+from bridge.runtime.executor import Executor
+from bridge.session.inputs import AudienceFailed, EventsMissed
+from bridge.topology.objects import CALL_BRIDGE
+from bridge.topology.standing import Stranger
+
+_log = logging.getLogger(__name__)
+
+EVERY_SECONDS: Final = 5.0
+REPAIR_SECONDS: Final = 1.0
+"""How long a repair may take before whoever is heard against what is wanted is silenced."""
+_WHO: Final = "audibility"
+_BY: Final = "callbridge"
+_NOT_FOUND: Final = 404
+_CHANGED: Final = 409
+
+
+class AudibilityCheck:
+    """The periodic check; ``run()`` is the owner's task.
+
+    on_difference: told of each difference once, before it is repaired; must not block.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        audit: Audit,
+        *,
+        on_difference: Callable[[AudibilityReport], None],
+        every_seconds: float = EVERY_SECONDS,
+    ) -> None:
+        self._scene = scene
+        self._audit = audit
+        self._on_difference = on_difference
+        self._every = every_seconds
+        self._told: dict[CallId, AudibilityReport] = {}
+        """What was found of calls that differ."""
+
+    async def run(self) -> None:
+        """Check until cancelled."""
+        while True:
+            await asyncio.sleep(self._every)
+            try:
+                await self.check()
+            except ServerError as error:
+                # Without a link its next UP compares everything; a slow server is asked again.
+                _log.warning("not known whether all are heard as they should be: %s", error)
+
+    async def check(self) -> None:
+        """Look at all observed calls once, and repair them. Raises ServerError."""
+        observed = self._observed()
+        self._told = {i: told for i, told in self._told.items() if i in observed}
+        if not observed or not self._scene.ari.state.is_up:
+            return
+        await self._shut_again(observed)
+        looks = await look_long_at(self._scene, observed)
+        for call_id, seen in looks.items():
+            if seen.report.ok:
+                self._told.pop(call_id, None)
+        differing = [(i, seen) for i, seen in looks.items() if not seen.report.ok]
+        await together(self._repair(call_id, seen) for call_id, seen in differing)
+
+    def _observed(self) -> frozenset[CallId]:
+        supervision = self._scene.supervision
+        engines = (supervision.observer(object_id) for object_id in supervision.ids)
+        calls = (supervision.call_of(engine) for engine in engines if engine is not None)
+        return frozenset(call_id for call_id in calls if call_id is not None)
+
+    # --- what no report shows -------------------------------------------------------------------
+
+    async def _shut_again(self, observed: frozenset[CallId]) -> None:
+        """Mute once more what is to be muted."""
+        await together(
+            self._shut_gates(owner) for call_id in observed for owner in self._owners(call_id)
+        )
+
+    async def _shut_gates(self, owner: _Owner) -> None:
+        executor = owner.executor
+        stands = executor.stands
+        ends = {*stands.snoops, *stands.media} - stands.open_gates
+        muting = [self._mute(executor.id_of(end), "out") for end in ends]
+        muting += [self._mute(executor.id_of(leg), "in") for leg in stands.muted]
+        await together(muting)
+        if (ends & executor.stands.open_gates) or (stands.muted - executor.stands.muted):
+            # One was opened while we shut it, in whichever order: its owner opens it again.
+            owner.doubt()
+
+    async def _mute(self, channel_id: str | None, direction: Literal["in", "out"]) -> None:
+        if channel_id is not None:
+            channels = self._scene.ari.channels
+            await _unless_gone(channels.mute(channel_id=channel_id, direction=direction))
+
+    # --- repair ---------------------------------------------------------------------------------
+
+    async def _repair(self, call_id: CallId, seen: Look) -> None:
+        """Tell of a difference, unless it is known already, and have it put right."""
+        report, told = seen.report, self._told.get(call_id)
+        is_new = told is None or told.differences != report.differences
+        self._told[call_id] = report
+        if is_new:
+            _log.warning("%s", report)
+            try:
+                self._on_difference(report)
+            except Exception:  # noqa: BLE001 - whoever is told must not keep us from the repair
+                _log.exception("a callback for differences raised")
+        await self._clear(call_id, seen)
+        for owner in self._concerned(call_id, report):
+            owner.doubt()
+        left = await self._left_after_repair(call_id)
+        if left is not None:
+            self._silence(call_id, left)
+            await self._cut(left)
+        if is_new or left is None:
+            result = "repaired" if left is None else f"not repaired: {_described(left.report)}"
+            self._audit.note(call_id, _WHO, _described(report), by=_BY, result=result)
+        if left is None:
+            del self._told[call_id]
+
+    async def _clear(self, call_id: CallId, seen: Look) -> None:
+        """Remove what no engine knows of: strangers from our bridges, and what was left over."""
+        scene = self._scene
+        owners = {i: name.call for i in seen.found.objects if (name := scene.names.read(i))}
+        left = [i for i, owner in owners.items() if owner not in scene.known]
+        out = [self._turn_out(call_id, s) for s in seen.report.strangers if s.intrudes]
+        await together(
+            [*out, *(_unless_gone(scene.ari.channels.hangup(channel_id=i)) for i in left)]
+        )
+
+    async def _left_after_repair(self, call_id: CallId) -> Look | None:
+        """Wait until nothing differs; return what still does, None when all is well."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + REPAIR_SECONDS
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            seen = (await look_at(self._scene, [call_id])).get(call_id)
+            if seen is None or seen.report.ok:
+                return None
+            if loop.time() >= end:
+                return seen
+
+    async def _turn_out(self, call_id: CallId, stranger: Stranger) -> None:
+        """Take a stranger out of a bridge of ours; if he stays, give the bridge up."""
+        if stranger.snoops:
+            return
+        ari = self._scene.ari
+        try:
+            await ari.bridges.remove_channel(bridge_id=stranger.place, channel=stranger.channel_id)
+        except ServerError as error:
+            _log.warning("call %s: %s stays: %s", call_id, stranger.name, error)
+            name = self._scene.names.read(stranger.place)
+            if name is not None and name.key != CALL_BRIDGE:
+                await _unless_gone(ari.bridges.destroy(bridge_id=stranger.place))
+
+    def _silence(self, call_id: CallId, seen: Look) -> None:
+        """Whoever is heard against what is wanted is to be heard by nobody."""
+        for listener, speaker in sorted(seen.report.unwanted):
+            failed = AudienceFailed(f"{listener} hears {speaker}, against what is wanted")
+            own = self._scene.engine(call_id)
+            if speaker == AGENT and own is not None:
+                own.post(failed)
+            for engine in self._scene.supervision.observers_of(call_id):
+                if engine.name == speaker:
+                    engine.post(failed)
+
+    async def _cut(self, seen: Look) -> None:
+        """Remove the very channels by which somebody is heard against what is wanted."""
+        found, channels = seen.found, self._scene.ari.channels
+        ends = {i for cell in seen.report.unwanted for i in found.ends(*cell)}
+        await together(_unless_gone(channels.hangup(channel_id=end)) for end in ends)
+
+    def _concerned(self, call_id: CallId, report: AudibilityReport) -> Iterator[_Owner]:
+        """Return those whose objects make the difference."""
+        cells = [set(cell) for cell in report.unwanted | report.missing | report.doubled]
+        places = (self._scene.names.read(s.place) for s in report.strangers if s.intrudes)
+        intruded = {name.call for name in places if name is not None}
+        for owner in self._owners(call_id):
+            if owner.object_id in intruded or any(map(owner.has_to_do_with, cells)):
+                yield owner
+
+    def _owners(self, call_id: CallId) -> Iterator[_Owner]:
+        """Return who has objects on a call."""
+        scene = self._scene
+        observers = scene.supervision.observers_of(call_id)
+        names = {engine.name for engine in observers}
+        for engine in observers:
+            yield _Owner(
+                engine.observer_id,
+                engine.executor,
+                _doubting(engine.executor, engine.post),
+                _with(engine.name),
+            )
+        if (gallery := scene.supervision.gallery(call_id)) is not None:
+            in_gallery = names | {AGENT}
+            yield _Owner(
+                gallery.gallery_id,
+                gallery.executor,
+                gallery.reconnected,
+                lambda cell: cell <= in_gallery,
+            )
+        if (own := scene.engine(call_id)) is not None:
+            yield _Owner(
+                call_id,
+                own.executor,
+                _doubting(own.executor, own.post),
+                lambda cell: not cell & names,
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Somebody who has objects on a call."""
+
+    object_id: CallId
+    executor: Executor
+    doubt: Callable[[], None]
+    """Makes him look again."""
+    has_to_do_with: Callable[[set[Participant]], bool]
+    """Whether his objects decide a cell."""
+
+
+def _with(name: Participant) -> Callable[[set[Participant]], bool]:
+    return lambda cell: name in cell
+
+
+def _doubting(executor: Executor, post: Callable[[EventsMissed], None]) -> Callable[[], None]:
+    def doubt() -> None:
+        executor.doubt()
+        post(EventsMissed())
+
+    return doubt
+
+
+async def _unless_gone(request: Awaitable[None]) -> None:
+    """Await a request about something that may end meanwhile. Raises ServerError."""
+    try:
+        await request
+    except RequestFailedError as error:
+        if error.status not in {_NOT_FOUND, _CHANGED}:
+            raise
+
+
+def _described(report: AudibilityReport) -> str:
+    parts = [
+        *(f"{a} hears {b}, unwanted" for a, b in sorted(report.unwanted)),
+        *(f"{a} does not hear {b}" for a, b in sorted(report.missing)),
+        *(f"{a} hears {b} twice" for a, b in sorted(report.doubled)),
+        *(f"stranger {s.name}" for s in report.strangers if s.intrudes),
+    ]
+    return "; ".join(parts)
