@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -41,6 +42,8 @@ class Directory:
         self._new_id = new_id
         self._standing = Standing()
         self._entries: dict[CallId, Entry] = {}
+        self._call_ids: defaultdict[str, set[CallId]] = defaultdict(set)
+        """The calls that a channel has a role in, or is to have one, by its id."""
         self._calls: dict[CallId, LiveCall] = {}
         self._ended: dict[CallId, float] = {}
 
@@ -51,8 +54,10 @@ class Directory:
 
         First the calls that have ended, then those that have changed, then the new ones.
         """
-        changed = [self._standing.apply(fact) for fact in facts]
-        return self._settle() if any(changed) else ()
+        touched: set[str] = set()
+        for fact in facts:
+            touched |= self._standing.apply(fact)
+        return self._settle(touched) if touched else ()
 
     def adopt(
         self, call_id: CallId, parties: Mapping[Participant, str], *, at: float
@@ -62,18 +67,16 @@ class Directory:
         Replaces what was noted of the call before. at: seconds since 1970, when it began.
         """
         entry = self._entries.get(call_id, Entry(call_id, at))
-        self._entries[call_id] = Entry(
-            call_id, entry.since, entry.roles, own=True, fixed=dict(parties)
+        return self._replace(
+            Entry(call_id, entry.since, entry.roles, own=True, fixed=dict(parties))
         )
-        return self._settle()
 
     def release(self, call_id: CallId) -> tuple[Change, ...]:
         """Note that we look after a call no more. It goes on as long as anybody is there."""
         entry = self._entries.get(call_id)
         if entry is None or not entry.own:
             return ()
-        self._entries[call_id] = Entry(call_id, entry.since, entry.roles)
-        return self._settle()
+        return self._replace(Entry(call_id, entry.since, entry.roles))
 
     # --- what is there --------------------------------------------------------------------------
 
@@ -88,7 +91,8 @@ class Directory:
 
     def call_of(self, channel_id: str) -> LiveCall | None:
         """Return the call that a channel is a party's of."""
-        return next((c for c in self._calls.values() if channel_id in c.channels.values()), None)
+        found = (self._calls.get(call_id) for call_id in self._call_ids.get(channel_id, ()))
+        return next((c for c in found if c and channel_id in c.channels.values()), None)
 
     def bridge_of(self, channel_id: str) -> str | None:
         """Return the id of the bridge that a party's channel is in."""
@@ -131,18 +135,61 @@ class Directory:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _settle(self) -> tuple[Change, ...]:
-        allotment = Allotment(self._standing, self._entries.values())
-        self._entries = allotment.run(self._new_id)
+    def _replace(self, entry: Entry) -> tuple[Change, ...]:
+        """Put another entry in the place of a call's, and look what comes of it."""
+        before = self._entries.get(entry.call_id)
+        touched = set(entry.channels) | set(before.channels if before else ())
+        self._forget(entry.call_id)
+        self._note(entry)
+        return self._settle(touched)
+
+    def _settle(self, touched: Iterable[str]) -> tuple[Change, ...]:
+        """Distribute the channels anew, as far as those that were touched may matter."""
+        region, call_ids = self._region(touched)
+        entries = [self._entries[call_id] for call_id in call_ids]
+        allotment = Allotment(self._standing, entries, region)
+        settled = allotment.run(self._new_id)
         talking = {end: talk.ends for end, talk in allotment.talk_of.items()}
-        before, self._calls = self._calls, {}
-        for entry in self._entries.values():
+        before = {i: call for i in call_ids if (call := self._calls.pop(i, None))}
+        for call_id in call_ids:
+            self._forget(call_id)
+        for entry in settled.values():
+            self._note(entry)
             if entry.roles:
                 self._calls[entry.call_id] = self._shown(entry, talking)
-        return self._changes(before)
+        now = {i: self._calls[i] for i in settled if i in self._calls}
+        return self._changes(before, now)
 
-    def _changes(self, before: Mapping[CallId, LiveCall]) -> tuple[Change, ...]:
-        now = self._calls
+    def _region(self, touched: Iterable[str]) -> tuple[set[str], set[CallId]]:
+        """Return all channels and calls that may be concerned when some channels are."""
+        region: set[str] = set()
+        call_ids: set[CallId] = set()
+        waiting = set(touched)
+        while waiting:
+            channel_id = waiting.pop()
+            region.add(channel_id)
+            new_ids = self._call_ids.get(channel_id, set()) - call_ids
+            call_ids |= new_ids
+            waiting |= self._standing.near(channel_id) - region
+            for call_id in new_ids:
+                waiting |= set(self._entries[call_id].channels) - region
+        return region, call_ids
+
+    def _note(self, entry: Entry) -> None:
+        self._entries[entry.call_id] = entry
+        for channel_id in entry.channels:
+            self._call_ids[channel_id].add(entry.call_id)
+
+    def _forget(self, call_id: CallId) -> None:
+        entry = self._entries.pop(call_id, None)
+        for channel_id in entry.channels if entry else ():
+            self._call_ids[channel_id].discard(call_id)
+            if not self._call_ids[channel_id]:
+                del self._call_ids[channel_id]
+
+    def _changes(
+        self, before: Mapping[CallId, LiveCall], now: Mapping[CallId, LiveCall]
+    ) -> tuple[Change, ...]:
         ended = [call for call in before.values() if call.call_id not in now]
         for call in ended:
             self._ended[call.call_id] = call.since

@@ -26,6 +26,11 @@ class Entry:
     fixed: Mapping[Participant, str] = field(default_factory=dict)
     """Of a call of our own: the channels whose roles we know rather than guess."""
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """Ids of all channels that the call has, or is to have."""
+        return frozenset(self.roles.values()) | frozenset(self.fixed.values())
+
 
 def role_order(role: Participant) -> tuple[int, int, str]:
     """Order roles: caller, callee, the further ones by their numbers, others by name."""
@@ -36,12 +41,19 @@ def role_order(role: Participant) -> tuple[int, int, str]:
 
 
 class Allotment:
-    """One distribution of all channels over calls; made for it, used once."""
+    """One distribution of channels over calls; made for it, used once.
 
-    def __init__(self, standing: Standing, entries: Iterable[Entry]) -> None:
+    entries: the calls that may be concerned. region: ids of all channels that may be: with every
+    channel those near it, and with every call all of its channels.
+    """
+
+    def __init__(
+        self, standing: Standing, entries: Iterable[Entry], region: Collection[str]
+    ) -> None:
         self._standing = standing
         self._entries = sorted(entries, key=lambda e: (not e.own, e.since, e.call_id))
-        self._talks = standing.talks()
+        self._region = region
+        self._talks = standing.talks(region)
         self._talk_of = {end: talk for talk in self._talks for end in talk.ends}
         self._reserved = {c: e.call_id for e in self._entries for c in e.fixed.values()}
         self._claimed: set[frozenset[str]] = set()
@@ -125,9 +137,9 @@ class Allotment:
         standing = self._standing
         talks = [(set(t.ends), t.since) for t in self._talks if t.ends not in self._claimed]
         parked = [
-            ({c.id}, c.created)
-            for c in standing.channels.values()
-            if c.up and c.id not in self._taken and standing.parked(c.id)
+            ({c}, standing.channels[c].created)
+            for c in self._region
+            if c not in self._taken and standing.is_end(c) and standing.parked(c)
         ]
         return sorted(talks + parked, key=lambda found: (found[1], sorted(found[0])))
 

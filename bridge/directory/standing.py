@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,7 @@ _DIALLING: Final = frozenset(
 """Applications that have somebody else behind them, or soon will."""
 _DIALLED: Final = frozenset({"AppDial", "AppDial2", "AppQueue"})
 """Shown for channels that Asterisk placed (app_dial.c, dial.c, app_queue.c)."""
+_LOCAL: Final = "Local"
 _PARKING: Final = "Parking"
 """Creator of a parking lot's bridge (res/parking/parking_bridge.c)."""
 _ZOMBIE: Final = "<ZOMBIE>"
@@ -68,17 +69,21 @@ class Standing:
     def __init__(self) -> None:
         self.channels: dict[str, ChannelFact] = {}
         self.bridges: dict[str, BridgeFact] = {}
-        self._locals: dict[str, str] = {}
-        """Ids of Local channels, by their names."""
         self.place: dict[str, str] = {}
         """Id of the bridge that a channel is in."""
         self.holding: dict[str, frozenset[str]] = {}
         """Channels whose owner put others on hold, and the channels of those others."""
+        self._members: defaultdict[str, set[str]] = defaultdict(set)
+        self._locals: dict[str, str] = {}
+        """Ids of Local channels, by their names."""
         self._held: set[str] = set()
         """Channels found on hold by a snapshot, which does not tell by whom."""
 
-    def apply(self, fact: Fact) -> bool:
-        """Take a fact in. Return whether anything is different now."""
+    def apply(self, fact: Fact) -> set[str]:
+        """Take a fact in. Return the ids of channels about which something may be different.
+
+        Those are the channels themselves and whoever was near them before; see ``near``.
+        """
         match fact:
             case ChannelSeen(channel=channel):
                 return self._see(channel)
@@ -93,8 +98,18 @@ class Standing:
             case Hold(channel=channel, on=on):
                 return self._hold(channel, on=on)
             case Snapshot():
-                self._replace(fact)
-                return True
+                return self._replace(fact)
+
+    def near(self, channel_id: str) -> set[str]:
+        """Return a channel's other half, and the members of its bridge if they hear each other."""
+        found = set()
+        bridge_id = self.place.get(channel_id)
+        if bridge_id is not None and not self.bridges[bridge_id].waiting:
+            found |= self._members[bridge_id]
+        channel = self.channels.get(channel_id)
+        if channel is not None and (other := self._other_half(channel)):
+            found.add(other)
+        return found
 
     def parked(self, channel_id: str) -> bool:
         """Whether a channel is in a parking lot."""
@@ -120,7 +135,7 @@ class Standing:
         channel = self.channels.get(channel_id)
         if channel is None or not channel.up:
             return False
-        if technology(channel) != "Local":
+        if technology(channel) != _LOCAL:
             return True
         other = self.channels.get(self._other_half(channel))
         return (
@@ -130,19 +145,19 @@ class Standing:
             and other.app not in _DIALLING
         )
 
-    def talks(self) -> list[Talk]:
-        """Return who talks with whom: each at least two ends, no end twice."""
-        members: defaultdict[str, list[str]] = defaultdict(list)
-        for channel_id, bridge_id in self.place.items():
-            if not self.bridges[bridge_id].waiting:
-                members[bridge_id].append(channel_id)
+    def talks(self, among: Iterable[str]) -> list[Talk]:
+        """Return who talks with whom: each at least two ends, no end twice.
+
+        among: ids of channels; every talk that one of them may be part of.
+        """
+        places = (self.place.get(channel_id) for channel_id in among)
+        bridges = dict.fromkeys(b for b in places if b and not self.bridges[b].waiting)
         found = []
-        open_bridges = dict.fromkeys(members)
-        while open_bridges:
-            joined = self._joined(next(iter(open_bridges)), members)
+        while bridges:
+            joined = self._joined(next(iter(bridges)))
             for bridge_id in joined:
-                open_bridges.pop(bridge_id, None)
-            inside = (channel for bridge_id in joined for channel in members[bridge_id])
+                bridges.pop(bridge_id, None)
+            inside = (channel for bridge_id in joined for channel in self._members[bridge_id])
             ends = frozenset(filter(self.is_end, inside))
             if len(ends) > 1:
                 found.append(Talk(ends, min(self.bridges[b].created for b in joined)))
@@ -150,14 +165,14 @@ class Standing:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _joined(self, bridge_id: str, members: Mapping[str, list[str]]) -> list[str]:
+    def _joined(self, bridge_id: str) -> list[str]:
         """Return a bridge and those that Local channels join to it."""
         joined = {bridge_id: None}
         waiting = [bridge_id]
         while waiting:
-            for channel_id in members[waiting.pop()]:
-                beyond = self.place.get(self._other_half(self.channels[channel_id]), "")
-                if beyond in members and beyond not in joined:
+            for channel_id in self._members[waiting.pop()]:
+                beyond = self.place.get(self._other_half(self.channels[channel_id]))
+                if beyond and beyond not in joined and not self.bridges[beyond].waiting:
                     joined[beyond] = None
                     waiting.append(beyond)
         return list(joined)
@@ -167,90 +182,104 @@ class Standing:
         stem, _, half = channel.name.rpartition(";")
         return self._locals.get(f"{stem};{'2' if half == '1' else '1'}", "")
 
-    def _see(self, channel: ChannelFact) -> bool:
+    def _see(self, channel: ChannelFact) -> set[str]:
         if technology(channel) in _HELPERS:
-            return False
+            return set()
         if channel.name.endswith(_ZOMBIE):
             return self._forget(channel.id)
-        before = self.channels.get(channel.id)
+        if self.channels.get(channel.id) == channel:
+            return set()
         self.channels[channel.id] = channel
-        if technology(channel) == "Local":
+        if technology(channel) == _LOCAL:
             self._locals[channel.name] = channel.id
-        return before != channel
+        return {channel.id}
 
-    def _forget(self, channel_id: str) -> bool:
+    def _forget(self, channel_id: str) -> set[str]:
+        if channel_id not in self.channels:
+            return set()
+        touched = {channel_id} | self.near(channel_id) | self.holding.pop(channel_id, frozenset())
         self._depart(channel_id)
-        self.holding.pop(channel_id, None)
-        channel = self.channels.pop(channel_id, None)
-        if channel is None:
-            return False
-        self._locals.pop(channel.name, None)
-        return True
+        self._locals.pop(self.channels.pop(channel_id).name, None)
+        return touched
 
-    def _enter(self, bridge: BridgeFact, channel: ChannelFact) -> bool:
-        seen = self._see(channel)
+    def _enter(self, bridge: BridgeFact, channel: ChannelFact) -> set[str]:
+        touched = self._see(channel)
         if channel.id not in self.channels:
-            return seen
-        news = self.bridges.get(bridge.id) != bridge
-        self.bridges[bridge.id] = bridge
-        if self.place.get(channel.id) == bridge.id:
-            return seen or news
-        self.place[channel.id] = bridge.id
-        self._held.discard(channel.id)
-        return True
+            return touched
+        if self.bridges.get(bridge.id) != bridge:
+            self.bridges[bridge.id] = bridge
+            touched |= self._members[bridge.id]
+        if self.place.get(channel.id) != bridge.id:
+            touched |= {channel.id} | self.near(channel.id)
+            self._depart(channel.id)
+            self._put(channel.id, bridge.id)
+        return touched
 
-    def _leave(self, channel: ChannelFact, bridge_id: str) -> bool:
+    def _leave(self, channel: ChannelFact, bridge_id: str) -> set[str]:
         # One that has ended does not come back by leaving late.
-        seen = channel.id in self.channels and self._see(channel)
-        if self.place.get(channel.id) != bridge_id:
-            return seen
-        self._depart(channel.id)
-        return True
+        touched = self._see(channel) if channel.id in self.channels else set()
+        if self.place.get(channel.id) == bridge_id:
+            touched |= {channel.id} | self.near(channel.id)
+            self._depart(channel.id)
+        return touched
+
+    def _put(self, channel_id: str, bridge_id: str) -> None:
+        self.place[channel_id] = bridge_id
+        self._members[bridge_id].add(channel_id)
 
     def _depart(self, channel_id: str) -> None:
         """Take a channel out of its bridge."""
-        self.place.pop(channel_id, None)
+        if (bridge_id := self.place.pop(channel_id, None)) is not None:
+            self._members[bridge_id].discard(channel_id)
         self._held.discard(channel_id)
 
-    def _forget_bridge(self, bridge_id: str) -> bool:
-        for channel_id in [c for c, place in self.place.items() if place == bridge_id]:
-            self._depart(channel_id)
-        return self.bridges.pop(bridge_id, None) is not None
+    def _forget_bridge(self, bridge_id: str) -> set[str]:
+        if self.bridges.pop(bridge_id, None) is None:
+            return set()
+        members = self._members.pop(bridge_id, set())
+        for channel_id in members:
+            del self.place[channel_id]
+        self._held -= members
+        return members
 
-    def _hold(self, channel: ChannelFact, *, on: bool) -> bool:
+    def _hold(self, channel: ChannelFact, *, on: bool) -> set[str]:
         if channel.id not in self.channels:
-            return False
-        seen = self._see(channel)
+            return set()
+        touched = self._see(channel)
         mates = self._mates(channel.id)
-        before, held = dict(self.holding), len(self._held)
+        before = self.holding.get(channel.id)
         if on:
-            self.holding[channel.id] = self.holding.get(channel.id, frozenset()) | mates
-        else:
-            self.holding.pop(channel.id, None)
+            self.holding[channel.id] = (before or frozenset()) | mates
+        elif before is not None:
+            del self.holding[channel.id]
+        if before != self.holding.get(channel.id):
+            touched |= {channel.id} | mates | (before or frozenset())
+        if not on:
+            touched |= self._held & mates
             self._held -= mates
-        return seen or before != self.holding or held != len(self._held)
+        return touched
 
     def _mates(self, channel_id: str) -> frozenset[str]:
         """Return the other channels of the talk that a channel is in."""
-        talk = next((t.ends for t in self.talks() if channel_id in t.ends), frozenset())
-        return talk - {channel_id}
+        talks = self.talks({channel_id})
+        return talks[0].ends - {channel_id} if talks else frozenset()
 
-    def _replace(self, snapshot: Snapshot) -> None:
-        self.channels, self.bridges, self.place, self._locals = {}, {}, {}, {}
+    def _replace(self, snapshot: Snapshot) -> set[str]:
+        before = self.channels.keys()
+        self.channels, self.bridges, self.place, self.holding = {}, {}, {}, {}
+        self._members, self._locals = defaultdict(set), {}
         for channel in snapshot.channels:
             self._see(channel)
         for bridge, members in snapshot.bridges:
             self.bridges[bridge.id] = bridge
-            self.place.update(dict.fromkeys(self._known(members), bridge.id))
-        # Where only one of those who talk hears no music, it is he who holds.
+            for member in members & self.channels.keys():
+                self._put(member, bridge.id)
         self._held = set(snapshot.held & self.channels.keys())
-        self.holding = {}
-        for talk in self.talks():
+        # Where only one of those who talk hears no music, it is he who holds.
+        for talk in self.talks(self.channels):
             held = talk.ends & self._held
             if held and len(talk.ends - held) == 1:
                 (holder,) = talk.ends - held
                 self.holding[holder] = held
                 self._held -= held
-
-    def _known(self, members: frozenset[str]) -> Iterator[str]:
-        return (member for member in members if member in self.channels)
+        return set(before | self.channels.keys())

@@ -86,6 +86,11 @@ def parked(made: Directory) -> set[str]:
 
 def check(made: Directory) -> None:
     """Everything that is always so."""
+    everything = {
+        *made._standing.channels,
+        *(c for e in made._entries.values() for c in e.channels),
+    }
+    assert made._settle(everything) == (), "something was not looked at"
     everybody = [p.channel_id for call in made.calls for p in call.parties]
     assert len(everybody) == len(set(everybody)), "a channel is in two calls"
     for call in made.calls:
