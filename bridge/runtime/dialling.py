@@ -1,4 +1,4 @@
-"""Ringing the callee: his leg is made, rung, and watched until he answers or does not."""
+"""Ringing a party: his leg is made, rung, and watched until he answers or does not."""
 
 from __future__ import annotations
 
@@ -7,29 +7,46 @@ from collections.abc import Callable
 
 from bridge.ari import AriConnection
 from bridge.model.errors import ErrorCode, RequestFailedError, ServerError
-from bridge.model.participants import CALLEE
+from bridge.model.participants import CALLEE, Participant
 from bridge.runtime.causes import callee_failed, unanswered, unreachable
 from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall
-from bridge.session.inputs import CalleeAnswered, CalleeFailed, Input
+from bridge.session.inputs import (
+    CalleeAnswered,
+    CalleeFailed,
+    Input,
+    PartyAnswered,
+    PartyFailed,
+)
 
 _GRACE_SECONDS = 2.0
 """How much later than Asterisk's own timeout we give up by ourselves."""
 
 
 class Dialling:
-    """At most one attempt at a time, and at most one fact about each. Facts go to ``post``."""
+    """One party: at most one attempt at a time, and at most one fact about each.
+
+    Facts go to ``post``: of the callee CalleeAnswered or CalleeFailed, of others PartyAnswered or
+    PartyFailed.
+    """
 
     def __init__(
-        self, ari: AriConnection, executor: Executor, post: Callable[[Input], None]
+        self,
+        ari: AriConnection,
+        executor: Executor,
+        post: Callable[[Input], None],
+        party: Participant = CALLEE,
     ) -> None:
         self._ari = ari
         self._executor = executor
         self._post = post
+        self._party = party
         self._endpoint: str | None = None
         self._seconds = 0
         self._watch: asyncio.TimerHandle | None = None
-        self.callee_name = ""
+        self.endpoint = ""
+        """What was rung last, as Asterisk dials it."""
+        self.channel_name = ""
         """Asterisk's name of the last channel that was made."""
 
     @property
@@ -38,11 +55,12 @@ class Dialling:
         return self._endpoint is not None
 
     async def dial(self, incoming: IncomingCall, endpoint: str, seconds: int) -> list[Input]:
-        """Ring ``endpoint``; return CalleeFailed if that is not even possible."""
-        self._endpoint, self._seconds = endpoint, seconds
+        """Ring ``endpoint``; return the failure if that is not even possible."""
+        self._endpoint = self.endpoint = endpoint
+        self._seconds = seconds
         try:
-            channel_id, self.callee_name = await self._executor.create_leg(
-                CALLEE, endpoint, number=incoming.caller_number, name=incoming.caller_name
+            channel_id, self.channel_name = await self._executor.create_leg(
+                self._party, endpoint, number=incoming.caller_number, name=incoming.caller_name
             )
         except ServerError as error:
             await self._executor.sweep()
@@ -62,18 +80,19 @@ class Dialling:
         return []
 
     def answered(self) -> None:
-        """The callee picked up; the attempt is over. Nothing if none is under way."""
+        """He picked up; the attempt is over. Nothing if none is under way."""
         if self.ringing:
             self.stop()
-            self._post(CalleeAnswered())
+            callee = self._party == CALLEE
+            self._post(CalleeAnswered() if callee else PartyAnswered(self._party))
 
-    def failed(self, cause: int, text: str = "") -> CalleeFailed | None:
-        """The callee's channel is gone; return why, None when no attempt was under way."""
+    def failed(self, cause: int, text: str = "") -> Input | None:
+        """His channel is gone; return why, None when no attempt was under way."""
         if self._endpoint is None:
             return None
         failure = callee_failed(self._endpoint, cause, text)
         self.stop()
-        return failure
+        return self._fact(failure)
 
     def stop(self) -> None:
         """Forget the attempt."""
@@ -91,16 +110,21 @@ class Dialling:
 
     def _not_rung(self, endpoint: str, error: ServerError) -> list[Input]:
         if not self.ringing:
-            # An event was faster and has told what became of the callee.
+            # An event was faster and has told what became of him.
             return []
         self.stop()
         if isinstance(error, RequestFailedError):
-            return [unreachable(endpoint, error.reason)]
+            return [self._fact(unreachable(endpoint, error.reason))]
         message = f"{endpoint} was not rung: {error}"
-        return [CalleeFailed(ErrorCode(error.error_code), message)]
+        return [self._fact(CalleeFailed(ErrorCode(error.error_code), message))]
+
+    def _fact(self, failure: CalleeFailed) -> Input:
+        if self._party == CALLEE:
+            return failure
+        return PartyFailed(self._party, failure.code, failure.message, failure.cause)
 
     def _give_up(self) -> None:
         if self._endpoint is not None:
             failure = unanswered(self._endpoint, self._seconds)
             self.stop()
-            self._post(failure)
+            self._post(self._fact(failure))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
 
 from bridge.ari import AriConnection, LinkStatus
-from bridge.media.voice import Voice
 from bridge.model.audibility import Audience
 from bridge.model.errors import (
     CallbridgeError,
@@ -28,7 +27,8 @@ from bridge.runtime.hands import Hands
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
 from bridge.runtime.refusals import error_of
-from bridge.runtime.release import Release
+from bridge.runtime.release import Leg, Release
+from bridge.runtime.speaking import Speaking
 from bridge.session import Phase, Session, effects, inputs, step
 from bridge.session.inputs import Command, Input, Token
 
@@ -66,28 +66,31 @@ class CallEngine:
         release: Release,
         *,
         session: Session | None = None,
-        listener: Listener | None = None,
     ) -> None:
         self.incoming = incoming
         self.executor = executor
         self.agent = agent
+        self._speaking: Speaking | None = None
         if agent is not None:
             agent.on_lost = self.line_lost
+            self._speaking = Speaking(
+                agent.voice, post=self.post, processed=self._processed, name=incoming.call_id
+            )
         self.session = session or Session()
-        self._ari = ari
-        self._release = release
-        self.listener = listener
+        self.listeners: list[Listener] = []
         self.on_change: Callable[[], None] = lambda: None
         """Called when parties, or modes of the agent, are others than before."""
-        self._dialling = Dialling(ari, executor, self.post)
+        self._ari = ari
+        self._diallings: dict[Participant, Dialling] = {}
+        self._ties = release.ties(incoming.call_id)
+        self._bond = effects.Bond()
+        """How the legs are to be tied."""
+        self._tied = True
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[Letter] = asyncio.Queue()
         self._hands = Hands(self._perform, self._report)
         self._tokens = count(1)
         self._waiting: dict[Token, asyncio.Future[None]] = {}
-        self._errands: set[asyncio.Task[None]] = set()
-        self._speaking: set[asyncio.Task[None]] = set()
-        """Those errands that are about the agent's voice."""
         self._ended: dict[Participant, int] = {}
         """Parties whose legs were told to have ended, in that order, with their causes."""
         self._leg_ended = asyncio.Event()
@@ -95,8 +98,17 @@ class CallEngine:
         self._retry: asyncio.TimerHandle | None = None
         self._failures = 0
         self._told = False
-        self._tied = False
         executor.on_leg_gone = self._leg_missing
+
+    @property
+    def taken_over_by(self) -> Participant | None:
+        """The observer who stands in for a party or for the agent."""
+        return self.session.taken_over_by
+
+    def endpoint_of(self, party: Participant) -> str:
+        """Return what was dialled for a party, as Asterisk dials it; empty for the caller."""
+        dialling = self._diallings.get(party)
+        return "" if dialling is None else dialling.endpoint
 
     def post(self, event: Input) -> None:
         """Tell the call that something happened."""
@@ -124,8 +136,8 @@ class CallEngine:
 
     def channel_up(self, channel_id: str) -> None:
         """A channel was answered."""
-        if self.executor.party_of(channel_id) == CALLEE:
-            self._dialling.answered()
+        if dialling := self._dialling_of(channel_id):
+            dialling.answered()
 
     def channel_gone(self, channel_id: str, cause: int, text: str = "") -> None:
         """A channel is gone. cause: Q.850."""
@@ -134,7 +146,8 @@ class CallEngine:
         if party is not None:
             self._ended[party] = cause
             self._leg_ended.set()
-            failure = self._dialling.failed(cause, text) if party == CALLEE else None
+            dialling = self._diallings.get(party)
+            failure = None if dialling is None else dialling.failed(cause, text)
             self.post(failure or inputs.PartyGone(party, cause))
         elif stood:
             # Snoops end with their leg, whose own end is reported a moment later.
@@ -152,8 +165,12 @@ class CallEngine:
         """
         if not soft:
             self._hangups[channel_id] = cause
-        elif not (self._dialling.ringing and self.executor.party_of(channel_id) == CALLEE):
+        elif not ((dialling := self._dialling_of(channel_id)) and dialling.ringing):
             self._hangups[channel_id] = HangupCause.NORMAL
+
+    def _dialling_of(self, channel_id: str) -> Dialling | None:
+        party = self.executor.party_of(channel_id)
+        return None if party is None else self._diallings.get(party)
 
     def channel_left(self, channel_id: str) -> None:
         """A channel left the application: it was hung up, or somebody sent it elsewhere.
@@ -178,7 +195,7 @@ class CallEngine:
     @property
     def legs(self) -> frozenset[str]:
         """Ids of the parties' channels."""
-        legs = (self.executor.channel_of(party) for party in (CALLER, CALLEE))
+        legs = map(self.executor.channel_of, self.executor.stands.legs.values())
         return frozenset(leg for leg in legs if leg is not None)
 
     def reconnected(self, legs: frozenset[str], channels: Mapping[str, str]) -> None:
@@ -200,6 +217,10 @@ class CallEngine:
         """Live the call to its end."""
         hands = asyncio.create_task(self._hands.run(), name=f"hands {self.incoming.call_id}")
         hands.add_done_callback(self._hands_ended)
+        if self.session.phase is Phase.DETACHED:
+            # Of another program's making: what it had done to parties is taken back.
+            self._bond, self._tied = self.session.bond, False
+            self.post(inputs.EventsMissed())
         try:
             while self.session.phase is not Phase.DISCONNECTED:
                 self._take(await self._mailbox.get())
@@ -212,7 +233,7 @@ class CallEngine:
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a call behind
             _log.exception("call %s: cannot be kept", self.incoming.call_id)
             await _cancelled({hands})
-            talking = CALLEE in self.session.parties
+            talking = len(self.session.parties) > 1
             await self.executor.tear_down(None if talking else HangupCause.TEMPORARY_FAILURE)
         finally:
             await _cancelled({hands})
@@ -236,7 +257,7 @@ class CallEngine:
         if self.session.phase is not before:
             _log.info("call %s: %s", self.incoming.call_id, self.session.phase)
         ends = any(isinstance(effect, effects.TearDown) for effect in out)
-        lets_go = any(isinstance(effect, effects.HangUp) for effect in out)
+        lets_go = any(isinstance(e, effects.HangUp) and e.party == CALLEE for e in out)
         if ends or (lets_go and before in {Phase.RINGING, Phase.JOINING}):
             # Nobody waits for what Asterisk does slowly in order to be hung up.
             self._hands.give_up()
@@ -252,22 +273,28 @@ class CallEngine:
                 return [await self._answer_caller()]
             case effects.RingCaller():
                 await self._ring_caller()
-            case effects.Dial(endpoint, seconds):
-                self._ended.pop(CALLEE, None)
-                return await self._dialling.dial(self.incoming, endpoint, seconds)
+            case effects.Dial(endpoint, seconds, party):
+                self._ended.pop(party, None)
+                new = Dialling(self._ari, self.executor, self.post, party)
+                dialling = self._diallings.setdefault(party, new)
+                return await dialling.dial(self.incoming, endpoint, seconds)
             case effects.HangUp(party, cause):
-                self._dialling.stop()
+                if party in self._diallings:
+                    self._diallings[party].stop()
                 await self.executor.hang_up(party, cause)
             case effects.Converge(audience):
                 return await self._converge(audience)
             case effects.Mend(audience):
                 return await self._mend(audience)
-            case effects.SetRoute(parties):
-                await self._set_route(parties)
-            case effects.TurnVoice() if self.agent is not None:
-                await self._speak(self._turn_voice(self.agent.voice, effect))
-            case effects.FinishVoice(cut):
-                await self._speak(self._finish_voice(cut=cut))
+            case effects.Tie(bond):
+                self._bond = bond
+                await self._tie_parties()
+            case effects.SetRoute(parties) if self._speaking is not None:
+                await self._speaking.set_route(frozenset(parties))
+            case effects.TurnVoice() if self._speaking is not None:
+                await self._speaking.turn(effect)
+            case effects.FinishVoice(cut) if self._speaking is not None:
+                await self._speaking.finish(cut=cut)
             case effects.TearDown(cause):
                 return [await self._tear_down(cause)]
             case effects.Succeed(token):
@@ -326,7 +353,7 @@ class CallEngine:
         if not self._ari.state.is_up:
             # Events are needed to make anything; when they come again, EventsMissed does too.
             return []
-        if self.session.phase is Phase.CONNECTED:
+        if not self._tied:
             await self._tie_parties()
         return await self._converge(audience, mending=True)
 
@@ -340,7 +367,7 @@ class CallEngine:
         self._retry = loop.call_later(delay, self.post, inputs.EventsMissed())
 
     async def _tear_down(self, cause: HangupCause | None) -> Input:
-        self._dialling.stop()
+        self._stop_dialling()
         await self._end_agent()
         if cause is not None or self._ari.state.status is not LinkStatus.DOWN:
             await self.executor.tear_down(cause)
@@ -350,61 +377,42 @@ class CallEngine:
         if announce.notice is effects.Notice.TERMINATED:
             self._told = True
             await self._end_agent()
-        if announce.notice is effects.Notice.CONNECTED:
-            await self._tie_parties()
-        if self.listener is not None:
-            self.listener(announce)
+        for listener in list(self.listeners):
+            listener(announce)
 
     async def _tie_parties(self) -> None:
-        """See to it that from now on each is released with the other, come what may."""
-        callee = self.executor.channel_of(CALLEE)
-        if callee is not None and not self._tied:
-            caller = (self.incoming.channel_id, self.incoming.channel_name)
-            called = (callee, self._dialling.callee_name)
-            anchors = self.executor.anchor_names
-            self._tied = await self._release.tie(caller, called, anchors)
+        """See to it that from now on parties are released with one another, come what may."""
+        self._tied = False
+        legs = []
+        for party in sorted(self.executor.stands.legs.values()):
+            channel_id = self.executor.channel_of(party)
+            name = await self._name_of(party, channel_id) if channel_id else None
+            if channel_id and name:
+                counted, armed = party in self._bond.counted, party in self._bond.armed
+                legs.append(Leg(channel_id, name, counted, armed))
+        self._tied = await self._ties.make(legs, self.executor.anchor_names)
+
+    async def _name_of(self, party: Participant, channel_id: str) -> str | None:
+        """Return Asterisk's name of a leg; None if it cannot be had."""
+        if party == CALLER:
+            return self.incoming.channel_name
+        if party in self._diallings:
+            return self._diallings[party].channel_name
+        try:
+            return (await self._ari.channels.get(channel_id=channel_id)).name
+        except ServerError as error:
+            _log.warning("call %s: the %s is not tied: %s", self.incoming.call_id, party, error)
+            return None
+
+    def _stop_dialling(self) -> None:
+        for dialling in self._diallings.values():
+            dialling.stop()
 
     async def _end_agent(self) -> None:
-        await _cancelled(self._speaking)
+        if self._speaking is not None:
+            await self._speaking.aclose()
         if self.agent is not None:
             await self.agent.aclose()
-
-    # --- the agent's voice --------------------------------------------------------------------
-
-    async def _speak(self, work: Coroutine[None, None, None]) -> None:
-        """Do something about the voice beside the mailbox; its first step is done on return.
-
-        So whatever is sent after a later effect is sent by the new route.
-        """
-        self._speaking.add(self._errand(work))
-        await asyncio.sleep(0)
-
-    async def _set_route(self, parties: frozenset[Participant]) -> None:
-        """Route what is sent from now on; to nobody means: and drop what was not yet played."""
-        if self.agent is not None:
-            await self._speak(
-                self.agent.voice.change(
-                    frozenset(parties), prepare=_nothing, settle=_nothing, cut=not parties
-                )
-            )
-
-    async def _turn_voice(self, voice: Voice, turn: effects.TurnVoice) -> None:
-        try:
-            await voice.change(
-                frozenset(turn.parties),
-                prepare=lambda: self._processed(inputs.VoiceReached(turn.token)),
-                settle=lambda: self._processed(inputs.VoiceSettled(turn.token)),
-                cut=turn.cut,
-            )
-        except CallbridgeError as error:
-            self.post(inputs.VoiceFailed(turn.token, str(error)))
-
-    async def _finish_voice(self, *, cut: bool) -> None:
-        if self.agent is not None:
-            if cut:
-                self.agent.voice.clear()
-            await self.agent.voice.drain()
-        self.post(inputs.VoiceFinished())
 
     async def _processed(self, event: Input) -> None:
         """Post an input and wait until it was carried out. Raises ServerError if it failed."""
@@ -413,19 +421,6 @@ class CallEngine:
         await done
 
     # --- owning and settling ------------------------------------------------------------------
-
-    def _errand(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Do something beside the mailbox, owned by this call."""
-        task = asyncio.create_task(work, name=f"call {self.incoming.call_id}")
-        self._errands.add(task)
-        task.add_done_callback(self._errand_done)
-        return task
-
-    def _errand_done(self, task: asyncio.Task[None]) -> None:
-        self._errands.discard(task)
-        self._speaking.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("call %s: %s", self.incoming.call_id, error, exc_info=error)
 
     def _settle(self, token: Token, error: CallbridgeError | None) -> None:
         done = self._waiting.pop(token, None)
@@ -438,10 +433,9 @@ class CallEngine:
 
     async def _leave_nothing(self) -> None:
         """End what is left of tasks and waits, whatever ended the call."""
-        self._dialling.stop()
+        self._stop_dialling()
         if self._retry is not None:
             self._retry.cancel()
-        await _cancelled(self._errands)
         await self._end_agent()
         reason = self.session.reason or EndReason.FAILED
         self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)
@@ -456,9 +450,11 @@ class CallEngine:
 
     async def _leave_in_haste(self) -> None:
         """The program goes and does not wait: release a caller who would be left with nobody."""
-        if self.session.phase in {Phase.DETACHED, Phase.DISCONNECTED}:
+        talking = len(self.session.parties) > 1
+        if self.session.phase is Phase.DISCONNECTED:
             return
-        talking = CALLEE in self.session.parties
+        if self.session.phase is Phase.DETACHED and talking:
+            return
         try:
             async with asyncio.timeout(_HASTE_SECONDS):
                 await self.executor.tear_down(None if talking else HangupCause.NORMAL)
@@ -477,10 +473,6 @@ class CallEngine:
                 self._settle(effect.token, None)
             elif isinstance(effect, effects.Refuse):
                 self._settle(effect.token, error_of(effect))
-
-
-async def _nothing() -> None:
-    """Open or close no gate."""
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

@@ -21,6 +21,7 @@ _SLOW = (
     effects.Dial,
     effects.Converge,
     effects.Mend,
+    effects.Tie,
 )
 """What waits for Asterisk and can be given up. All else is short, or has to be done."""
 

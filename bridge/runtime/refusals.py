@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.model.errors import (
+    BadArgumentError,
     CallbridgeError,
     CallClosedError,
     CallerGoneError,
@@ -33,6 +34,8 @@ def error_of(refusal: Refuse) -> CallbridgeError:
             return InvalidStateError(message)
         case ErrorCode.COMMAND_IN_PROGRESS:
             return CommandInProgressError(message)
+        case ErrorCode.BAD_ARGUMENT:
+            return BadArgumentError(message)
         case ErrorCode.CALL_CLOSED:
             return CallClosedError(message)
         case ErrorCode.CALLER_GONE:

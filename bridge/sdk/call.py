@@ -67,7 +67,7 @@ class ActiveCall:
         self._handlers = Handlers(owner=handlers)
         self._end_reason: EndReason | None = None
         self._ended = asyncio.Event()
-        engine.listener = self._notice
+        engine.listeners.append(self._notice)
 
     def __repr__(self) -> str:
         return f"<ActiveCall {self.call_id} {self.state}>"

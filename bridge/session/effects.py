@@ -103,6 +103,23 @@ class FinishVoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Bond:
+    """Who is released with whom by Asterisk itself."""
+
+    counted: frozenset[Participant] = frozenset()
+    """As long as two of them are there, nobody is released."""
+    armed: frozenset[Participant] = frozenset()
+    """Parties whose end, with fewer than two left, is the end for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """See to it that Asterisk has the bond. No fact follows; what fails is tried again."""
+
+    bond: Bond
+
+
+@dataclass(frozen=True, slots=True)
 class TearDown:
     """Remove every object of the call and hang up its legs with ``cause`` → TornDown.
 
@@ -153,6 +170,7 @@ Effect: TypeAlias = (
     | SetRoute
     | TurnVoice
     | FinishVoice
+    | Tie
     | TearDown
     | Succeed
     | Refuse

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar, cast
 
-from bridge.session import rules
+from bridge.session import conference, endings, rules, takeover
+from bridge.session.effects import Tie
+from bridge.session.endings import Step
 from bridge.session.inputs import (
+    AddParty,
     Answer,
     AnswerFailed,
     AudienceFailed,
@@ -24,17 +27,24 @@ from bridge.session.inputs import (
     Connect,
     Disconnect,
     EventsMissed,
+    GiveBack,
+    HoldParty,
     Input,
     LineLost,
+    MuteParty,
+    PartyAnswered,
+    PartyFailed,
     PartyGone,
+    RemoveParty,
     ServerLost,
+    TakeOver,
+    TakerGone,
     TornDown,
     VoiceFailed,
     VoiceFinished,
     VoiceReached,
     VoiceSettled,
 )
-from bridge.session.rules import Step
 from bridge.session.state import Phase, Session
 
 Rule: TypeAlias = Callable[[Session, Input], Step]
@@ -44,7 +54,11 @@ _I = TypeVar("_I")
 
 def step(session: Session, event: Input) -> Step:
     """Return what ``session`` becomes by ``event``, and the effects that follow, in order."""
-    return TRANSITIONS[session.phase][type(event)](session, event)
+    after, effects = TRANSITIONS[session.phase][type(event)](session, event)
+    if after.bond != session.bond and after.phase not in _OVER:
+        # First, so that nobody is released with somebody whom an effect lets go.
+        effects = (Tie(after.bond), *effects)
+    return after, effects
 
 
 def _on(kind: type[_I], rule: Callable[[Session, _I], Step]) -> Row:
@@ -53,25 +67,65 @@ def _on(kind: type[_I], rule: Callable[[Session, _I], Step]) -> Row:
 
 
 def _ignored(*kinds: type[Input]) -> tuple[Row, ...]:
-    return tuple((kind, rules.ignore) for kind in kinds)
+    return tuple((kind, endings.ignore) for kind in kinds)
 
+
+_OVER: Final = {Phase.ENDING, Phase.DISCONNECTED}
 
 _DIALLING_IS_OVER: Final = _ignored(CallerAnswered, AnswerFailed, CalleeAnswered, CalleeFailed)
 _VOICE_IS_OVER: Final = _ignored(VoiceReached, VoiceSettled, VoiceFailed)
 
+_NOBODY_IS_ADDED: Final = _ignored(PartyAnswered, PartyFailed)
+
 _AGENT_IS_GONE: Final = (
-    _on(Answer, rules.refuse_closed),
-    _on(Connect, rules.refuse_closed),
-    _on(ChangeMode, rules.refuse_closed),
+    _on(Answer, endings.refuse_closed),
+    _on(Connect, endings.refuse_closed),
+    _on(ChangeMode, endings.refuse_closed),
+    _on(AddParty, endings.refuse_closed),
+    _on(RemoveParty, endings.refuse_closed),
+    _on(MuteParty, endings.refuse_closed),
+    _on(HoldParty, endings.refuse_closed),
+    *_NOBODY_IS_ADDED,
+)
+_CONFERENCE: Final = (
+    _on(AddParty, conference.add_party),
+    _on(RemoveParty, conference.remove_party),
+    _on(MuteParty, conference.mute_party),
+    _on(HoldParty, conference.hold_party),
+    _on(PartyAnswered, conference.party_answered),
+    _on(PartyFailed, conference.party_failed),
+)
+_TAKEOVER: Final = (
+    _on(TakeOver, takeover.take_over),
+    _on(GiveBack, takeover.give_back),
+    _on(TakerGone, takeover.taker_gone),
+)
+_TAKEOVER_LATER: Final = (
+    _on(TakeOver, endings.refuse_busy),
+    _on(GiveBack, endings.refuse_busy),
+    _on(TakerGone, takeover.taker_gone),
+)
+_TAKEOVER_IS_OVER: Final = (
+    _on(TakeOver, endings.refuse_closed),
+    _on(GiveBack, endings.refuse_closed),
+    *_ignored(TakerGone),
 )
 
 _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
     Phase.PENDING: (
         _on(Answer, rules.answer),
         _on(Connect, rules.connect),
-        _on(ChangeMode, rules.refuse_state),
+        _on(ChangeMode, endings.refuse_state),
         _on(Close, rules.end_now),
         _on(Disconnect, rules.end_now),
+        _on(AddParty, endings.refuse_state),
+        _on(RemoveParty, endings.refuse_state),
+        _on(MuteParty, endings.refuse_state),
+        _on(HoldParty, endings.refuse_state),
+        _on(TakeOver, endings.refuse_state),
+        _on(GiveBack, endings.refuse_state),
+        *_NOBODY_IS_ADDED,
+        *_ignored(TakerGone),
         *_DIALLING_IS_OVER,
         _on(PartyGone, rules.only_caller_gone),
         *_ignored(AudienceStands, AudienceFailed, LineLost),
@@ -82,11 +136,19 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.ANSWERING: (
-        _on(Answer, rules.refuse_busy),
-        _on(Connect, rules.refuse_busy),
-        _on(ChangeMode, rules.refuse_state),
+        _on(Answer, endings.refuse_busy),
+        _on(Connect, endings.refuse_busy),
+        _on(ChangeMode, endings.refuse_state),
         _on(Close, rules.end_now),
         _on(Disconnect, rules.end_now),
+        _on(AddParty, endings.refuse_busy),
+        _on(RemoveParty, endings.refuse_busy),
+        _on(MuteParty, endings.refuse_busy),
+        _on(HoldParty, endings.refuse_busy),
+        _on(TakeOver, endings.refuse_busy),
+        _on(GiveBack, endings.refuse_busy),
+        *_NOBODY_IS_ADDED,
+        *_ignored(TakerGone),
         _on(CallerAnswered, rules.caller_answered),
         _on(AnswerFailed, rules.answer_failed),
         *_ignored(CalleeAnswered, CalleeFailed),
@@ -100,14 +162,17 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.ANSWERED: (
-        _on(Answer, rules.refuse_state),
+        _on(Answer, endings.refuse_state),
         _on(Connect, rules.connect),
-        _on(ChangeMode, rules.refuse_state),
+        _on(ChangeMode, endings.refuse_state),
         _on(Close, rules.finish),
         _on(Disconnect, rules.finish),
+        *_CONFERENCE,
+        *_TAKEOVER,
         *_DIALLING_IS_OVER,
-        _on(PartyGone, rules.only_caller_gone),
-        *_ignored(AudienceStands, AudienceFailed),
+        _on(PartyGone, conference.party_gone),
+        _on(AudienceStands, conference.settled),
+        _on(AudienceFailed, conference.rolled_back),
         _on(LineLost, rules.mend),
         _on(EventsMissed, rules.mend),
         *_VOICE_IS_OVER,
@@ -116,16 +181,23 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.RINGING: (
-        _on(Answer, rules.refuse_busy),
-        _on(Connect, rules.refuse_busy),
-        _on(ChangeMode, rules.refuse_state),
+        _on(Answer, endings.refuse_busy),
+        _on(Connect, endings.refuse_busy),
+        _on(ChangeMode, endings.refuse_state),
         _on(Close, rules.finish_without_callee),
         _on(Disconnect, rules.finish_without_callee),
+        _on(AddParty, endings.refuse_busy),
+        _on(RemoveParty, endings.refuse_busy),
+        _on(MuteParty, conference.mute_party),
+        _on(HoldParty, conference.hold_party),
+        *_NOBODY_IS_ADDED,
+        *_TAKEOVER_LATER,
         *_ignored(CallerAnswered, AnswerFailed),
         _on(CalleeAnswered, rules.callee_answered),
         _on(CalleeFailed, rules.callee_failed),
         _on(PartyGone, rules.callee_gone_early),
-        *_ignored(AudienceStands, AudienceFailed),
+        _on(AudienceStands, conference.settled),
+        _on(AudienceFailed, conference.rolled_back),
         _on(LineLost, rules.mend),
         _on(EventsMissed, rules.mend),
         *_VOICE_IS_OVER,
@@ -134,11 +206,17 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.JOINING: (
-        _on(Answer, rules.refuse_busy),
-        _on(Connect, rules.refuse_busy),
-        _on(ChangeMode, rules.refuse_busy),
+        _on(Answer, endings.refuse_busy),
+        _on(Connect, endings.refuse_busy),
+        _on(ChangeMode, endings.refuse_busy),
         _on(Close, rules.finish_without_callee),
         _on(Disconnect, rules.finish_without_callee),
+        _on(AddParty, endings.refuse_busy),
+        _on(RemoveParty, endings.refuse_busy),
+        _on(MuteParty, endings.refuse_busy),
+        _on(HoldParty, endings.refuse_busy),
+        *_NOBODY_IS_ADDED,
+        *_TAKEOVER_LATER,
         _on(CallerAnswered, rules.join_parties),
         _on(AnswerFailed, rules.join_failed),
         *_ignored(CalleeAnswered, CalleeFailed),
@@ -152,13 +230,15 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.CONNECTED: (
-        _on(Answer, rules.refuse_state),
-        _on(Connect, rules.refuse_state),
+        _on(Answer, endings.refuse_state),
+        _on(Connect, endings.refuse_state),
         _on(ChangeMode, rules.change_mode),
         _on(Close, rules.finish),
         _on(Disconnect, rules.finish),
+        *_CONFERENCE,
+        *_TAKEOVER,
         *_DIALLING_IS_OVER,
-        _on(PartyGone, rules.party_gone),
+        _on(PartyGone, conference.party_gone),
         _on(AudienceStands, rules.gates_stand),
         _on(AudienceFailed, rules.fail_closed),
         _on(LineLost, rules.mend),
@@ -174,8 +254,9 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_AGENT_IS_GONE,
         _on(Close, rules.finish),
         _on(Disconnect, rules.finish),
+        *_TAKEOVER_LATER,
         *_DIALLING_IS_OVER,
-        _on(PartyGone, rules.party_gone),
+        _on(PartyGone, conference.party_gone),
         _on(AudienceStands, rules.gates_stand),
         _on(AudienceFailed, rules.fail_closed),
         _on(LineLost, rules.mend),
@@ -191,8 +272,9 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_AGENT_IS_GONE,
         _on(Close, rules.join_the_end),
         _on(Disconnect, rules.join_the_end),
+        *_TAKEOVER_LATER,
         *_DIALLING_IS_OVER,
-        _on(PartyGone, rules.party_gone),
+        _on(PartyGone, conference.party_gone),
         _on(AudienceStands, rules.detached),
         _on(AudienceFailed, rules.detached),
         *_ignored(LineLost, EventsMissed),
@@ -205,9 +287,12 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_AGENT_IS_GONE,
         _on(Close, rules.already_done),
         _on(Disconnect, rules.already_done),
+        *_TAKEOVER,
         *_DIALLING_IS_OVER,
-        _on(PartyGone, rules.party_gone),
-        *_ignored(AudienceStands, AudienceFailed, LineLost),
+        _on(PartyGone, conference.party_gone),
+        _on(AudienceStands, conference.settled),
+        _on(AudienceFailed, conference.rolled_back),
+        *_ignored(LineLost),
         _on(EventsMissed, rules.mend),
         *_VOICE_IS_OVER,
         *_ignored(VoiceFinished),
@@ -218,6 +303,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_AGENT_IS_GONE,
         _on(Close, rules.join_the_end),
         _on(Disconnect, rules.join_the_end),
+        *_TAKEOVER_IS_OVER,
         *_DIALLING_IS_OVER,
         *_ignored(PartyGone, AudienceStands, AudienceFailed, LineLost, EventsMissed),
         *_VOICE_IS_OVER,
@@ -228,6 +314,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_AGENT_IS_GONE,
         _on(Close, rules.already_done),
         _on(Disconnect, rules.already_done),
+        *_TAKEOVER_IS_OVER,
         *_DIALLING_IS_OVER,
         *_ignored(PartyGone, AudienceStands, AudienceFailed, LineLost, EventsMissed),
         *_VOICE_IS_OVER,
@@ -251,10 +338,19 @@ INPUTS: Final[tuple[type[Input], ...]] = (
     ChangeMode,
     Close,
     Disconnect,
+    AddParty,
+    RemoveParty,
+    MuteParty,
+    HoldParty,
+    TakeOver,
+    GiveBack,
     CallerAnswered,
     AnswerFailed,
     CalleeAnswered,
     CalleeFailed,
+    PartyAnswered,
+    PartyFailed,
+    TakerGone,
     PartyGone,
     AudienceStands,
     AudienceFailed,

@@ -7,13 +7,13 @@ phases that ``machine.TRANSITIONS`` lists for it, and no other.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TypeAlias
 
 from bridge.model.errors import ErrorCode
-from bridge.model.modes import BARGE, SPY
-from bridge.model.participants import CALLEE, CALLER
+from bridge.model.modes import BARGE, SPY, ObserverMode
+from bridge.model.participants import AGENT, CALLEE, CALLER
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
+from bridge.session.conference import roll_back, settle
 from bridge.session.effects import (
     Announce,
     AnswerCaller,
@@ -28,14 +28,22 @@ from bridge.session.effects import (
     RingCaller,
     SetRoute,
     Succeed,
-    TearDown,
     TurnVoice,
 )
-from bridge.session.inputs import Command, Input
-from bridge.session.state import AFTER_CONNECT, ALONE, BOTH, Phase, Session, Turning
-
-Step: TypeAlias = tuple[Session, tuple[Effect, ...]]
-
+from bridge.session.endings import (
+    Step,
+    end,
+    give_up_adding,
+    over,
+    refusal,
+    refuse_awaiting,
+    refuse_turnings,
+    refuse_waiting,
+    succeed_awaiting,
+)
+from bridge.session.inputs import Input
+from bridge.session.state import AFTER_CONNECT, ALONE, BOTH, Phase, Session, Standing, Turning
+from bridge.session.takeover import change_mode_refused
 
 # --- commands -----------------------------------------------------------------------------------
 
@@ -47,6 +55,12 @@ def answer(session: Session, event: inputs.Answer) -> Step:
 
 def connect(session: Session, event: inputs.Connect) -> Step:
     """Ring the callee; a caller who was not answered hears his own phone ring back."""
+    if session.adding:
+        message = "a party is being added: wait for that, or remove it"
+        return session, (refusal(event, ErrorCode.COMMAND_IN_PROGRESS, message),)
+    if session.phase is Phase.ANSWERED and CALLER not in session.parties:
+        message = "the caller has gone: there is nobody to connect"
+        return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
     ring_back = (RingCaller(),) if session.phase is Phase.PENDING else ()
     dial = Dial(event.endpoint, event.ring_seconds)
     ringing = replace(
@@ -57,26 +71,38 @@ def connect(session: Session, event: inputs.Connect) -> Step:
 
 def change_mode(session: Session, event: inputs.ChangeMode) -> Step:
     """Let the change take its place in the stream of audio."""
+    if session.replaced == AGENT:
+        return change_mode_refused(session, event)
+    coming = {adding.party for adding in session.adding}
+    if unknown := event.mode.targets - session.parties - coming:
+        there = ", ".join(sorted(session.parties))
+        message = f"whisper to {', '.join(sorted(unknown))}: not on the call; there are: {there}"
+        return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
     turnings = (*session.turnings, Turning(event.token, event.mode))
     route = event.mode.heard_by(session.parties)
     return replace(session, turnings=turnings), (TurnVoice(event.token, route, event.cut),)
 
 
 def finish(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
-    """Let the agent finish, then leave (close, with the callee there) or end the call."""
-    alone = CALLEE not in session.parties
+    """Let the agent finish, then leave (close, with others who talk) or end the call.
+
+    He takes along whom he was about to add.
+    """
+    without, effects = give_up_adding(session, "the agent ended the call")
+    alone = len(without.parties) < len(BOTH) and without.replaced is None
     finishing = replace(
-        session,
+        without,
         phase=Phase.FINISHING,
         leaving=(*session.leaving, event.token),
         end_for_all=session.end_for_all or alone or isinstance(event, inputs.Disconnect),
     )
-    return finishing, (FinishVoice(event.cut),)
+    again = (Converge(finishing.audience),) if finishing.parties != session.parties else ()
+    return finishing, (*effects, *again, FinishVoice(event.cut))
 
 
 def finish_without_callee(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """Give up the callee who rings or is being joined, then finish."""
-    refused, effects = _refuse_awaiting(session, ErrorCode.CALL_CLOSED, "the agent ended the call")
+    refused, effects = refuse_awaiting(session, ErrorCode.CALL_CLOSED, "the agent ended the call")
     alone = replace(refused, parties=refused.parties & ALONE, heard_by=refused.heard_by & ALONE)
     hang_up = HangUp(CALLEE, HangupCause.NORMAL)
     if session.before_ringing is Phase.PENDING:
@@ -88,9 +114,9 @@ def finish_without_callee(session: Session, event: inputs.Close | inputs.Disconn
 
 def end_now(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """End a call that the agent has nothing to say in."""
-    refused, effects = _refuse_awaiting(session, ErrorCode.CALL_CLOSED, "the agent ended the call")
+    refused, effects = refuse_awaiting(session, ErrorCode.CALL_CLOSED, "the agent ended the call")
     leaving = replace(refused, leaving=(*session.leaving, event.token))
-    ended, more = _end(leaving, EndReason.AGENT_ENDED, HangupCause.NORMAL)
+    ended, more = end(leaving, EndReason.AGENT_ENDED, HangupCause.NORMAL)
     return ended, (*effects, *more)
 
 
@@ -102,29 +128,6 @@ def join_the_end(session: Session, event: inputs.Close | inputs.Disconnect) -> S
 def already_done(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """Leaving twice is no error: the end may have come from the other side meanwhile."""
     return session, (Succeed(event.token),)
-
-
-def refuse_state(session: Session, event: Command) -> Step:
-    """The command does not exist in this state."""
-    return session, (_refusal(event, ErrorCode.INVALID_STATE, f"not possible: {session.state}"),)
-
-
-def refuse_busy(session: Session, event: Command) -> Step:
-    """Another command has to end first."""
-    message = f"{session.phase} is under way; wait for it, or end the call"
-    return session, (_refusal(event, ErrorCode.COMMAND_IN_PROGRESS, message),)
-
-
-def refuse_closed(session: Session, event: Command) -> Step:
-    """The agent is not on the call any more."""
-    why = session.reason or "the agent is leaving"
-    return session, (_refusal(event, ErrorCode.CALL_CLOSED, f"the call is over: {why}"),)
-
-
-def ignore(session: Session, event: Input) -> Step:
-    """Nothing follows: the fact is late, doubled, or speaks of what is over."""
-    del event
-    return session, ()
 
 
 # --- answering ----------------------------------------------------------------------------------
@@ -140,13 +143,15 @@ def caller_answered(session: Session, event: Input) -> Step:
 def answered(session: Session, event: Input) -> Step:
     """The agent and the caller can talk."""
     del event
-    done, effects = _succeed_awaiting(replace(session, phase=Phase.ANSWERED, mode=BARGE))
+    if session.parties != ALONE:
+        return session, ()
+    done, effects = succeed_awaiting(replace(session, phase=Phase.ANSWERED, mode=BARGE))
     return done, (Announce(Notice.ANSWERED), *effects)
 
 
 def answer_failed(session: Session, event: inputs.AnswerFailed | inputs.AudienceFailed) -> Step:
     """Back to PENDING: the caller may be answered again."""
-    refused, effects = _refuse_awaiting(session, ErrorCode.REQUEST_FAILED, event.message)
+    refused, effects = refuse_awaiting(session, ErrorCode.REQUEST_FAILED, event.message)
     pending = replace(refused, phase=Phase.PENDING, parties=frozenset(), heard_by=frozenset())
     notice = Announce(Notice.ANSWER_FAILED, message=event.message)
     return pending, (SetRoute(frozenset()), Converge(pending.audience), notice, *effects)
@@ -167,21 +172,26 @@ def callee_answered(session: Session, event: Input) -> Step:
 def join_parties(session: Session, event: Input) -> Step:
     """Both have answered: want both in the bridge."""
     del event
-    joined = replace(session, parties=BOTH, heard_by=BOTH)
+    mode = _unless_replaced(session, AFTER_CONNECT)
+    joined = replace(session, parties=BOTH, heard_by=mode.heard_by(BOTH))
     return joined, (Converge(joined.audience),)
 
 
 def connected(session: Session, event: Input) -> Step:
     """Caller, callee and agent hear each other."""
     del event
-    now = replace(session, phase=Phase.CONNECTED, mode=AFTER_CONNECT)
-    done, effects = _succeed_awaiting(now)
-    return done, (SetRoute(BOTH), Announce(Notice.CONNECTED, mode=AFTER_CONNECT), *effects)
+    if session.parties != BOTH:
+        return session, ()
+    mode = _unless_replaced(session, AFTER_CONNECT)
+    settled, more = settle(replace(session, phase=Phase.CONNECTED, mode=mode))
+    done, effects = succeed_awaiting(settled)
+    told = Announce(Notice.CONNECTED, mode=mode)
+    return done, (SetRoute(mode.heard_by(BOTH)), told, *effects, *more)
 
 
 def callee_failed(session: Session, event: inputs.CalleeFailed) -> Step:
     """The callee cannot be had: the call is as it was before."""
-    refused, effects = _refuse_awaiting(session, event.code, event.message, event.cause)
+    refused, effects = refuse_awaiting(session, event.code, event.message, event.cause)
     back = replace(refused, phase=session.before_ringing)
     # Mostly his leg is gone by itself; one that we gave up is not.
     hang_up = HangUp(CALLEE, HangupCause.NO_ANSWER)
@@ -197,10 +207,14 @@ def join_failed(session: Session, event: Input) -> Step:
         case _:
             text = "the callee hung up as he was being joined"
             code = ErrorCode.CALL_FAILED
-    refused, effects = _refuse_awaiting(session, code, text)
+    refused, effects = refuse_awaiting(session, code, text)
+    if isinstance(event, inputs.AudienceFailed):
+        refused, more = roll_back(refused, event.message)
+        effects = (*effects, *more)
     was_alone = session.before_ringing is Phase.ANSWERED
     parties = ALONE if was_alone else frozenset()
-    back = replace(refused, phase=session.before_ringing, parties=parties, heard_by=parties)
+    heard_by = _unless_replaced(refused, BARGE).heard_by(parties)
+    back = replace(refused, phase=session.before_ringing, parties=parties, heard_by=heard_by)
     notice = Announce(Notice.CONNECT_FAILED, message=text)
     hang_up = HangUp(CALLEE, HangupCause.TEMPORARY_FAILURE)
     return back, (hang_up, Converge(back.audience), notice, *effects)
@@ -240,7 +254,8 @@ def gates_stand(session: Session, event: Input) -> Step:
     effects: list[Effect] = []
     for turning in done:
         effects += [Announce(Notice.MODE_CHANGED, mode=turning.mode), Succeed(turning.token)]
-    return replace(session, mode=mode, turnings=rest), tuple(effects)
+    settled, more = settle(replace(session, mode=mode, turnings=rest))
+    return settled, (*effects, *more)
 
 
 def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
@@ -257,6 +272,13 @@ def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
 
 def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:
     """What stands in Asterisk is not what was wanted: from now on nobody is to hear the agent."""
+    before, undone = roll_back(session, event.message)
+    again = (Converge(before.audience),) if before.audience != session.audience else ()
+    silent, effects = _silence_all(before, event)
+    return silent, (*undone, *(() if effects else again), *effects)
+
+
+def _silence_all(session: Session, event: inputs.AudienceFailed) -> Step:
     message = f"{event.message}; the agent is silent now"
     refusals = tuple(
         Refuse(t.token, ErrorCode.REQUEST_FAILED, message) for t in session.turnings if t.settled
@@ -290,40 +312,36 @@ def voice_finished(session: Session, event: Input) -> Step:
     """The last word was said: leave, or end the call for all."""
     del event
     if session.end_for_all:
-        return _end(session, EndReason.AGENT_ENDED, HangupCause.NORMAL)
-    leaving = replace(session, phase=Phase.LEAVING, heard_by=frozenset())
-    settled, effects = _refuse_turnings(leaving, "the agent left")
-    return settled, (*effects, Converge(settled.audience))
+        return end(session, EndReason.AGENT_ENDED, HangupCause.NORMAL)
+    # Nobody could bring back whom the agent muted or held; whoever took over stays.
+    standing = Standing(takeover=session.standing.without(AGENT).takeover)
+    leaving = replace(
+        session, phase=Phase.LEAVING, heard_by=frozenset(), standing=standing, stood=standing
+    )
+    waiting, refusals = refuse_waiting(leaving, ErrorCode.CALL_CLOSED, "the agent left")
+    settled, effects = refuse_turnings(waiting, "the agent left")
+    return settled, (*refusals, *effects, Converge(settled.audience))
 
 
 def detached(session: Session, event: Input) -> Step:
     """The agent is off the call; should a line of his be left, it is silent and reaped later."""
     del event
-    done = replace(session, phase=Phase.DETACHED, leaving=(), reason=EndReason.AGENT_LEFT, mode=SPY)
+    reason = session.reason or EndReason.AGENT_LEFT
+    done = replace(session, phase=Phase.DETACHED, leaving=(), reason=reason, mode=SPY, told=True)
     succeeded = tuple(Succeed(token) for token in session.leaving)
-    return done, (Announce(Notice.TERMINATED, reason=EndReason.AGENT_LEFT), *succeeded)
-
-
-def party_gone(session: Session, event: inputs.PartyGone) -> Step:
-    """A call with one party left is over."""
-    by_caller = event.party == CALLER
-    code = ErrorCode.CALLER_GONE if by_caller else ErrorCode.CALL_CLOSED
-    refused, effects = _refuse_awaiting(session, code, f"the {event.party} hung up")
-    reason = EndReason.CALLER_HUNG_UP if by_caller else EndReason.CALLEE_HUNG_UP
-    ended, more = _end(refused, reason, HangupCause.NORMAL)
-    return ended, (*effects, *more)
+    return done, (Announce(Notice.TERMINATED, reason=reason), *succeeded)
 
 
 def callee_gone_early(session: Session, event: inputs.PartyGone) -> Step:
     """Who hangs up while ringing or joining: the caller ends the call, the callee the attempt."""
     if event.party == CALLER:
-        return party_gone(session, event)
-    return join_failed(session, event)
+        return over(session, CALLER)
+    return join_failed(session, event) if event.party == CALLEE else (session, ())
 
 
 def only_caller_gone(session: Session, event: inputs.PartyGone) -> Step:
-    """There is no callee: what is heard of one is late."""
-    return party_gone(session, event) if event.party == CALLER else (session, ())
+    """There is nobody else: what is heard of one is late."""
+    return over(session, CALLER) if event.party == CALLER else (session, ())
 
 
 def server_lost(session: Session, event: Input) -> Step:
@@ -331,9 +349,9 @@ def server_lost(session: Session, event: Input) -> Step:
     del event
     message = "Asterisk is gone, or cannot be reached"
     code = ErrorCode.SERVER_UNREACHABLE
-    waiting, effects = _refuse_awaiting(session, code, message)
-    refused, more = _refuse_turnings(waiting, message, code)
-    ended, most = _end(refused, EndReason.SERVER_LOST, None)
+    waiting, effects = refuse_waiting(session, code, message)
+    refused, more = refuse_turnings(waiting, message, code)
+    ended, most = end(refused, EndReason.SERVER_LOST, None)
     return ended, (*effects, *more, *most)
 
 
@@ -342,47 +360,11 @@ def torn_down(session: Session, event: Input) -> Step:
     del event
     succeeded = tuple(Succeed(token) for token in session.leaving)
     ended = replace(session, phase=Phase.DISCONNECTED, leaving=())
-    told = session.reason is EndReason.AGENT_LEFT
-    notice = () if told else (Announce(Notice.TERMINATED, reason=session.reason),)
+    notice = () if session.told else (Announce(Notice.TERMINATED, reason=session.reason),)
     return ended, (*notice, *succeeded)
 
 
-# --- shared -------------------------------------------------------------------------------------
-
-
-def _end(session: Session, reason: EndReason, cause: HangupCause | None) -> Step:
-    silent, effects = _refuse_turnings(session, "the call ended")
-    ending = replace(
-        silent,
-        phase=Phase.ENDING,
-        reason=session.reason or reason,
-        parties=frozenset(),
-        heard_by=frozenset(),
-        mode=SPY,
-    )
-    return ending, (*effects, TearDown(cause))
-
-
-def _refuse_turnings(
-    session: Session, message: str, code: ErrorCode = ErrorCode.CALL_CLOSED
-) -> Step:
-    refusals = tuple(Refuse(t.token, code, message) for t in session.turnings)
-    return replace(session, turnings=()), refusals
-
-
-def _refuse_awaiting(
-    session: Session, code: ErrorCode, message: str, cause: int | None = None
-) -> Step:
-    if session.awaiting is None:
-        return session, ()
-    refusal = Refuse(session.awaiting, code, message, cause)
-    return replace(session, awaiting=None), (refusal,)
-
-
-def _succeed_awaiting(session: Session) -> Step:
-    if session.awaiting is None:
-        return session, ()
-    return replace(session, awaiting=None), (Succeed(session.awaiting),)
+# --- shared ---------------------------------------------------------------------------------
 
 
 def _turning(
@@ -391,5 +373,6 @@ def _turning(
     return next((t for t in session.turnings if t.token == event.token), None)
 
 
-def _refusal(event: Command, code: ErrorCode, message: str) -> Refuse:
-    return Refuse(event.token, code, message)
+def _unless_replaced(session: Session, mode: ObserverMode) -> ObserverMode:
+    """Return the agent's mode; somebody who stands in for him silences him."""
+    return SPY if session.replaced == AGENT else mode

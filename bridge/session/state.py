@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -10,6 +10,7 @@ from bridge.model.audibility import Audience
 from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState, EndReason
+from bridge.session.effects import Bond, Notice
 from bridge.session.inputs import Token
 
 
@@ -47,6 +48,12 @@ _STATES: Final = {
 }
 
 
+ALONE: Final = frozenset({CALLER})
+BOTH: Final = frozenset({CALLER, CALLEE})
+
+_BOUND: Final = {Phase.CONNECTED, Phase.FINISHING, Phase.LEAVING, Phase.DETACHED}
+
+
 @dataclass(frozen=True, slots=True)
 class Turning:
     """A mode change on its way through the stream of audio."""
@@ -55,6 +62,63 @@ class Turning:
     mode: ObserverMode
     settled: bool = False
     """All that was sent before was played; what is left is to close gates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adding:
+    """A party on his way into the call."""
+
+    token: Token
+    party: Participant
+    answered: bool = False
+    """He picked up; his leg and the agent's line to him are being put in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """An observer, ``by``, stands in for a party or the agent, ``from_``."""
+
+    by: Participant
+    from_: Participant
+    kept: bool
+    """Who was replaced is there, and listens."""
+    mode: ObserverMode = SPY
+    """The mode to give back to the agent, should he be the one who was replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was done to participants that can be taken back."""
+
+    muted: frozenset[Participant] = frozenset()
+    held: frozenset[Participant] = frozenset()
+    takeover: Takeover | None = None
+
+    @property
+    def silenced(self) -> frozenset[Participant]:
+        """Who is muted, or listens because he was replaced."""
+        takeover = self.takeover
+        kept = {takeover.from_} if takeover is not None and takeover.kept else set()
+        return self.muted | kept
+
+    def without(self, party: Participant) -> Standing:
+        """Return the same after a party has gone."""
+        takeover = self.takeover
+        if takeover is not None and takeover.from_ == party:
+            takeover = replace(takeover, kept=False)
+        return Standing(self.muted - {party}, self.held - {party}, takeover)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the standing that is being carried out, and what is told when it is done."""
+
+    token: Token | None
+    notice: Notice
+    party: Participant
+    by: Participant | None = None
+    mode: ObserverMode | None = None
+    """The agent's mode from then on; None: as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +138,20 @@ class Session:
     """The answer or connect that is under way."""
     turnings: tuple[Turning, ...] = ()
     """Mode changes that are under way, in the order of the stream."""
+    adding: tuple[Adding, ...] = ()
+    standing: Standing = Standing()
+    """As it is wanted."""
+    stood: Standing = Standing()
+    """As it last was in effect: what a failed change goes back to."""
+    changes: tuple[Change, ...] = ()
+    """What differs between the two."""
     leaving: tuple[Token, ...] = ()
     """close and disconnect commands that wait for the end."""
     end_for_all: bool = False
     """The parties are to be hung up when the agent has finished."""
     reason: EndReason | None = None
+    told: bool = False
+    """The program knows that it has left the call."""
 
     @property
     def state(self) -> CallState:
@@ -87,7 +160,7 @@ class Session:
             case Phase.RINGING | Phase.JOINING:
                 return _STATES[self.before_ringing]
             case Phase.FINISHING:
-                return CallState.CONNECTED if CALLEE in self.parties else CallState.ANSWERED
+                return CallState.CONNECTED if len(self.parties) > 1 else CallState.ANSWERED
             case phase:
                 return _STATES[phase]
 
@@ -105,9 +178,38 @@ class Session:
     def audience(self) -> Audience:
         """Who takes part and who hears the agent, as it shall stand in Asterisk now."""
         agent = ((AGENT, self.heard_by & self.parties),) if self.agent_present else ()
-        return Audience(self.parties, agent)
+        silenced, held = self.standing.silenced, self.standing.held
+        return Audience(self.parties, agent, silenced & self.parties, held & self.parties)
+
+    @property
+    def taken_over_by(self) -> Participant | None:
+        """Who stands in for a party or for the agent."""
+        return None if self.standing.takeover is None else self.standing.takeover.by
+
+    @property
+    def replaced(self) -> Participant | None:
+        """For whom somebody stands in."""
+        return None if self.standing.takeover is None else self.standing.takeover.from_
+
+    @property
+    def talking(self) -> frozenset[Participant]:
+        """The parties whom nobody replaces: as long as there are two, the call goes on."""
+        return self.parties - {self.replaced}
+
+    @property
+    def bond(self) -> Bond:
+        """How the parties' fates shall be tied in Asterisk, for the time when no program runs.
+
+        Whose end may be the end of the call while a program runs must not be decided there: with
+        somebody standing in for a party, that of everybody but the caller; with the agent heard,
+        that of somebody who was added.
+        """
+        if self.phase not in _BOUND or len(self.parties) < len(BOTH):
+            return Bond()
+        if self.replaced is not None and self.replaced != AGENT:
+            return Bond(self.talking, self.parties & ALONE)
+        spoken_to = self.heard_by or self.replaced
+        return Bond(self.talking, self.parties & BOTH if spoken_to else self.parties)
 
 
-ALONE: Final = frozenset({CALLER})
-BOTH: Final = frozenset({CALLER, CALLEE})
 AFTER_CONNECT: Final = BARGE

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, whisper
-from bridge.model.participants import AGENT, CALLEE, CALLER
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState
 from bridge.session import Phase, Session, inputs, step
 from bridge.session.effects import Announce, Converge, Effect, Notice, Refuse, Succeed, TearDown
 from bridge.session.inputs import Input, Token
 from bridge.session.machine import INPUTS, TRANSITIONS
+from bridge.topology.diff import diff
+from bridge.topology.planner import plan
 
 NO_TOKEN = Token(0)
+EXPERT, FRIEND = Participant("expert"), Participant("friend")
+BOSS, OTHER_BOSS = Participant("boss"), Participant("other_boss")
+PEOPLE = st.sampled_from([CALLER, CALLEE, EXPERT, FRIEND])
+BOSSES = st.sampled_from([BOSS, OTHER_BOSS])
 MODES = st.sampled_from([SPY, BARGE, whisper(CALLEE), whisper(CALLER), whisper(CALLER, CALLEE)])
 
 COMMANDS: st.SearchStrategy[Input] = st.one_of(
@@ -26,6 +32,34 @@ COMMANDS: st.SearchStrategy[Input] = st.one_of(
     st.builds(inputs.ChangeMode, st.just(NO_TOKEN), MODES, st.booleans()),
     st.builds(inputs.Close, st.just(NO_TOKEN), st.booleans()),
     st.builds(inputs.Disconnect, st.just(NO_TOKEN), st.booleans()),
+)
+CONFERENCE: st.SearchStrategy[Input] = st.one_of(
+    st.builds(
+        inputs.AddParty,
+        st.just(NO_TOKEN),
+        st.sampled_from([EXPERT, FRIEND, CALLEE]),
+        st.just("PJSIP/1003"),
+        st.just(30),
+    ),
+    st.builds(inputs.RemoveParty, st.just(NO_TOKEN), PEOPLE),
+    st.builds(inputs.MuteParty, st.just(NO_TOKEN), PEOPLE, st.booleans()),
+    st.builds(inputs.HoldParty, st.just(NO_TOKEN), PEOPLE, st.booleans()),
+    st.builds(inputs.PartyAnswered, PEOPLE),
+    st.builds(
+        inputs.PartyFailed, PEOPLE, st.just(ErrorCode.CALL_BUSY), st.just("busy"), st.just(17)
+    ),
+    st.builds(inputs.PartyGone, PEOPLE, st.just(16)),
+)
+TAKEOVERS: st.SearchStrategy[Input] = st.one_of(
+    st.builds(
+        inputs.TakeOver,
+        st.just(NO_TOKEN),
+        BOSSES,
+        st.sampled_from([AGENT, CALLEE, CALLER, EXPERT]),
+        st.booleans(),
+    ),
+    st.builds(inputs.GiveBack, st.just(NO_TOKEN), st.one_of(st.none(), BOSSES)),
+    st.builds(inputs.TakerGone, BOSSES),
 )
 FACTS: st.SearchStrategy[Input] = st.one_of(
     st.just(inputs.CallerAnswered()),
@@ -67,10 +101,29 @@ HAPPY: list[Input] = [
     inputs.VoiceFinished(),
     inputs.AudienceStands(),
 ]
+THREE: list[Input] = [
+    *HAPPY[:6],
+    inputs.AddParty(NO_TOKEN, EXPERT, "PJSIP/1003", 30),
+    inputs.PartyAnswered(EXPERT),
+    inputs.AudienceStands(),
+]
+TAKEN: list[Input] = [
+    *HAPPY[:3],
+    inputs.TakeOver(NO_TOKEN, BOSS, AGENT, keep=True),
+    inputs.AudienceStands(),
+]
+REPLACED: list[Input] = [
+    *THREE,
+    inputs.TakeOver(NO_TOKEN, BOSS, CALLEE, keep=True),
+    inputs.AudienceStands(),
+]
 LIVES = st.builds(
-    lambda begun, then: HAPPY[:begun] + then,
-    st.integers(0, len(HAPPY)),
-    st.lists(st.one_of(PROGRESS, COMMANDS, FACTS), max_size=30),
+    lambda begun, then: begun + then,
+    st.one_of(
+        st.integers(0, len(HAPPY)).map(lambda count: HAPPY[:count]),
+        st.sampled_from([THREE, TAKEN, REPLACED]),
+    ),
+    st.lists(st.one_of(PROGRESS, COMMANDS, FACTS, CONFERENCE, TAKEOVERS), max_size=40),
 )
 """A call that went well up to some point, and then anything."""
 TALKS = st.builds(
@@ -101,14 +154,15 @@ class Life:
         if isinstance(event, _COMMANDS):
             token = Token(len(self.asked) + 1)
             self.asked.append(token)
-            event = _with_token(event, token)
+            event = replace(event, token=token)
         self.session, effects = step(self.session, event)
         self.effects += effects
         return effects
 
     def end(self) -> None:
-        for event in (inputs.PartyGone(CALLER, 16), inputs.TornDown()):
-            self.feed(event)
+        for party in sorted({CALLER, *self.session.parties}):
+            self.feed(inputs.PartyGone(party, 16))
+        self.feed(inputs.TornDown())
 
     def answers(self) -> Counter[Token]:
         return Counter(e.token for e in self.effects if isinstance(e, Succeed | Refuse))
@@ -120,23 +174,13 @@ _COMMANDS = (
     inputs.ChangeMode,
     inputs.Close,
     inputs.Disconnect,
+    inputs.AddParty,
+    inputs.RemoveParty,
+    inputs.MuteParty,
+    inputs.HoldParty,
+    inputs.TakeOver,
+    inputs.GiveBack,
 )
-
-
-def _with_token(event: Input, token: Token) -> Input:
-    match event:
-        case inputs.Answer():
-            return inputs.Answer(token)
-        case inputs.Connect(_, endpoint, seconds):
-            return inputs.Connect(token, endpoint, seconds)
-        case inputs.ChangeMode(_, mode, cut):
-            return inputs.ChangeMode(token, mode, cut)
-        case inputs.Close(_, cut):
-            return inputs.Close(token, cut)
-        case inputs.Disconnect(_, cut):
-            return inputs.Disconnect(token, cut)
-        case fact:
-            return fact
 
 
 def live(events: list[Input]) -> Life:
@@ -169,6 +213,56 @@ def test_it_is_torn_down_once_and_its_end_told_once(events: list[Input]) -> None
 
 @settings(max_examples=500)
 @given(LIVES)
+def test_what_is_wanted_can_always_be_planned(events: list[Input]) -> None:
+    life = Life()
+    for event in events:
+        life.feed(event)
+        topology = plan(life.session.audience)
+        assert diff(topology, topology) == ()
+
+
+@settings(max_examples=1000)
+@given(LIVES)
+def test_nobody_is_left_with_nobody(events: list[Input]) -> None:
+    life = Life()
+    for event in events:
+        life.feed(event)
+        session = life.session
+        if session.phase in {Phase.CONNECTED, Phase.DETACHED}:
+            assert len(session.parties) > 1 or session.taken_over_by is not None
+        if session.phase is Phase.ANSWERED and session.taken_over_by is None and not joining(life):
+            assert len(session.parties) == 1
+            assert session.heard_by == session.parties
+
+
+def joining(life: Life) -> bool:
+    """Tell whether somebody is on his way in."""
+    return any(adding.answered for adding in life.session.adding) or bool(life.session.changes)
+
+
+@settings(max_examples=1000)
+@given(LIVES)
+def test_who_was_replaced_is_not_heard(events: list[Input]) -> None:
+    life = Life()
+    for event in events:
+        life.feed(event)
+        session = life.session
+        if (who := session.replaced) is not None:
+            assert not any(speaker == who for _, speaker in session.audience.matrix)
+
+
+@settings(max_examples=1000)
+@given(LIVES)
+def test_when_nothing_is_under_way_all_that_stands_is_what_is_wanted(events: list[Input]) -> None:
+    life = Life()
+    for event in events:
+        life.feed(event)
+        if not life.session.changes:
+            assert life.session.standing == life.session.stood
+
+
+@settings(max_examples=500)
+@given(LIVES)
 def test_only_parties_on_the_call_hear_the_agent(events: list[Input]) -> None:
     life = Life()
     for event in events:
@@ -177,13 +271,14 @@ def test_only_parties_on_the_call_hear_the_agent(events: list[Input]) -> None:
 
 
 @settings(max_examples=500)
-@given(LIVES, COMMANDS)
+@given(LIVES, st.one_of(COMMANDS, CONFERENCE, TAKEOVERS))
 def test_an_illegal_command_changes_nothing(events: list[Input], command: Input) -> None:
     life = live(events)
     before = life.session
     effects = life.feed(command)
-    illegal = {ErrorCode.INVALID_STATE, ErrorCode.COMMAND_IN_PROGRESS}
-    if any(isinstance(e, Refuse) and e.code in illegal for e in effects):
+    illegal = {ErrorCode.INVALID_STATE, ErrorCode.COMMAND_IN_PROGRESS, ErrorCode.BAD_ARGUMENT}
+    refused = [e for e in effects if isinstance(e, Refuse) and e.token == life.asked[-1]]
+    if any(e.code in illegal for e in refused):
         assert life.session == before
         assert len(effects) == 1
 

@@ -1,0 +1,313 @@
+"""More parties than two: added, removed, muted, held. Pure.
+
+A call goes on while two parties are there. With one left it goes on if somebody speaks with him:
+the agent who is heard by him, or whoever took the call over. But when the caller or the callee
+hangs up and one is left, it is over, as a call of two is; only a caller whose callee was replaced
+stays with whom took over. A call with one party and the agent is ANSWERED, whoever it is; with two
+it is CONNECTED.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.model.errors import ErrorCode
+from bridge.model.modes import BARGE, SPY
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.model.states import HangupCause
+from bridge.session import inputs
+from bridge.session.effects import (
+    Announce,
+    Converge,
+    Dial,
+    Effect,
+    HangUp,
+    Notice,
+    Refuse,
+    SetRoute,
+    Succeed,
+)
+from bridge.session.endings import (
+    Step,
+    over,
+    refusal,
+    refuse_changes,
+    refuse_state,
+    refuse_turnings,
+    succeed,
+)
+from bridge.session.state import Adding, Change, Phase, Session, Standing
+
+_OF_TAKEOVER = {Notice.TAKEN_OVER, Notice.GIVEN_BACK}
+_ALONE_WITH_AGENT = {Phase.ANSWERED, Phase.RINGING}
+
+
+# --- commands -----------------------------------------------------------------------------------
+
+
+def add_party(session: Session, event: inputs.AddParty) -> Step:
+    """Ring one more; the others talk meanwhile."""
+    taken = {CALLER, CALLEE, AGENT, session.taken_over_by, *session.parties}
+    if event.party in taken | {adding.party for adding in session.adding}:
+        message = f"{event.party!r} is taken: give the new party another name"
+        return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
+    adding = (*session.adding, Adding(event.token, event.party))
+    dial = Dial(event.endpoint, event.ring_seconds, event.party)
+    return replace(session, adding=adding), (dial,)
+
+
+def remove_party(session: Session, event: inputs.RemoveParty) -> Step:
+    """Let somebody go, unless the last one would be left in silence."""
+    if any(adding.party == event.party for adding in session.adding):
+        failed = inputs.PartyFailed(event.party, ErrorCode.CALL_FAILED, "removed before he joined")
+        given_up, effects = party_failed(session, failed)
+        return given_up, (*effects, Succeed(event.token))
+    if event.party not in session.parties:
+        return session, (_no_such(session, event),)
+    left, refusals = without(session, event.party, "was removed")
+    if not (_enough(left) or _spoken_with(left)):
+        message = f"without the {event.party} nobody is left to talk: end the call, or barge first"
+        return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
+    after, effects = _go_on(left, event.party)
+    hang_up = HangUp(event.party, HangupCause.NORMAL)
+    return after, (*refusals, hang_up, *effects, Succeed(event.token))
+
+
+def mute_party(session: Session, event: inputs.MuteParty) -> Step:
+    """Let a party be heard by nobody, or by all again."""
+    muted = session.standing.muted
+    wanted = muted | {event.party} if event.on else muted - {event.party}
+    return _change_party(session, event, replace(session.standing, muted=wanted))
+
+
+def hold_party(session: Session, event: inputs.HoldParty) -> Step:
+    """Keep a party apart with music, or bring him back."""
+    held = session.standing.held
+    wanted = held | {event.party} if event.on else held - {event.party}
+    return _change_party(session, event, replace(session.standing, held=wanted))
+
+
+def _change_party(
+    session: Session, event: inputs.MuteParty | inputs.HoldParty, wanted: Standing
+) -> Step:
+    if not session.parties:
+        return refuse_state(session, event)
+    joining = any(adding.party == event.party for adding in session.adding)
+    if event.party not in session.parties or joining:
+        return session, (_no_such(session, event),)
+    if isinstance(event, inputs.MuteParty) and event.party == session.replaced:
+        message = f"{session.taken_over_by} has taken over from the {event.party}: give back first"
+        return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
+    if wanted == session.standing and not session.changes:
+        return session, (Succeed(event.token),)
+    change = Change(event.token, Notice.PARTY_CHANGED, event.party)
+    changed = replace(session, standing=wanted, changes=(*session.changes, change))
+    return changed, (Converge(changed.audience),)
+
+
+def _no_such(
+    session: Session, event: inputs.RemoveParty | inputs.MuteParty | inputs.HoldParty
+) -> Refuse:
+    there = ", ".join(sorted(session.parties))
+    message = f"{event.party!r} is not on the call; there are: {there}"
+    return refusal(event, ErrorCode.BAD_ARGUMENT, message)
+
+
+# --- facts --------------------------------------------------------------------------------------
+
+
+def party_answered(session: Session, event: inputs.PartyAnswered) -> Step:
+    """Put him to the others; the agent is heard by him if his mode says so."""
+    if not any(a.party == event.party and not a.answered for a in session.adding):
+        return session, ()
+    party = frozenset({event.party})
+    joining = replace(
+        session,
+        parties=session.parties | party,
+        heard_by=session.heard_by | session.mode.heard_by(party),
+        adding=tuple(
+            replace(a, answered=a.answered or a.party == event.party) for a in session.adding
+        ),
+    )
+    return joining, (Converge(joining.audience),)
+
+
+def party_failed(session: Session, event: inputs.PartyFailed) -> Step:
+    """He cannot be had: the call is as it was."""
+    adding = next((a for a in session.adding if a.party == event.party), None)
+    if adding is None:
+        return session, ()
+    rest = tuple(a for a in session.adding if a is not adding)
+    party = {event.party}
+    left = replace(
+        session, adding=rest, parties=session.parties - party, heard_by=session.heard_by - party
+    )
+    # Mostly his leg is gone by itself; one that we gave up is not.
+    hang_up = HangUp(event.party, HangupCause.NO_ANSWER)
+    again = (Converge(left.audience),) if adding.answered else ()
+    refuse = Refuse(adding.token, event.code, event.message, event.cause)
+    return left, (hang_up, *again, refuse)
+
+
+def party_gone(session: Session, event: inputs.PartyGone) -> Step:
+    """Somebody hung up: the others go on, if they are enough."""
+    if event.party not in session.parties:
+        return session, ()
+    if any(adding.party == event.party for adding in session.adding):
+        message = f"{event.party} hung up while being joined"
+        failed = inputs.PartyFailed(event.party, ErrorCode.CALL_FAILED, message, event.cause)
+        return party_failed(session, failed)
+    left, refusals = without(session, event.party, "hung up")
+    central = event.party in {CALLER, CALLEE}
+    if _enough(left) or (not central and _spoken_with(left)):
+        after, effects = _go_on(left, event.party)
+        return after, (*refusals, *effects)
+    ended, effects = over(left, event.party)
+    return ended, (*refusals, *effects)
+
+
+def settle(session: Session) -> Step:
+    """What was wanted of parties stands: tell it."""
+    effects: list[Effect] = []
+    mode = session.mode
+    for change in session.changes:
+        mode = mode if change.mode is None else change.mode
+        if change.mode is not None:
+            effects.append(Announce(Notice.MODE_CHANGED, mode=mode))
+        effects.append(Announce(change.notice, party=change.party, by=change.by))
+        effects += succeed(change.token)
+    joined = frozenset(adding.party for adding in session.adding if adding.answered)
+    settled = replace(
+        session,
+        mode=mode,
+        adding=tuple(adding for adding in session.adding if not adding.answered),
+        changes=(),
+        stood=session.standing,
+    )
+    if settled.phase is Phase.ANSWERED and len(settled.parties) > 1:
+        settled = replace(settled, phase=Phase.CONNECTED)
+        effects.append(Announce(Notice.CONNECTED, mode=mode))
+    for adding in session.adding:
+        if adding.answered:
+            effects.append(Announce(Notice.PARTY_JOINED, party=adding.party))
+            effects.append(Succeed(adding.token))
+    route = _route(settled)
+    if joined & route or (route and mode != session.mode):
+        effects.insert(0, SetRoute(route))
+    alone, more = with_one(settled)
+    return alone, (*effects, *more)
+
+
+def settled(session: Session, event: inputs.AudienceStands) -> Step:
+    """What was wanted stands."""
+    del event
+    return settle(session)
+
+
+def roll_back(session: Session, message: str) -> Step:
+    """What was wanted does not stand: who was joining is let go, the rest as it last stood."""
+    joining = [adding for adding in session.adding if adding.answered]
+    gone = {adding.party for adding in joining}
+    before = replace(
+        session,
+        parties=session.parties - gone,
+        heard_by=session.heard_by - gone,
+        adding=tuple(adding for adding in session.adding if not adding.answered),
+        standing=session.stood,
+        changes=(),
+    )
+    effects: list[Effect] = []
+    if session.phase in _ALONE_WITH_AGENT and before.parties:
+        # There the agent is heard, unless somebody stands in for him; and cannot choose.
+        mode = SPY if before.replaced == AGENT else BARGE
+        if mode != before.mode or mode.heard_by(before.parties) != before.heard_by:
+            before = replace(before, mode=mode, heard_by=mode.heard_by(before.parties))
+            effects.append(SetRoute(before.heard_by))
+    for adding in joining:
+        effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
+        effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
+    return before, (*effects, *refuse_changes(session.changes, ErrorCode.REQUEST_FAILED, message))
+
+
+def rolled_back(session: Session, event: inputs.AudienceFailed) -> Step:
+    """Back to what stood before, where the agent's part is not in question."""
+    before, effects = roll_back(session, event.message)
+    again = (Converge(before.audience),) if before.audience != session.audience else ()
+    return before, (*effects, *again)
+
+
+# --- shared -------------------------------------------------------------------------------------
+
+
+def without(session: Session, party: Participant, why: str) -> Step:
+    """Return a call that ``party`` has left; what was under way for him is refused.
+
+    Should somebody be about to take over from him, that is done with it.
+    """
+    his = tuple(change for change in session.changes if change.party == party)
+    taken = [change for change in his if change.notice is Notice.TAKEN_OVER]
+    undone = [change for change in his if change not in taken]
+    standing = session.standing.without(party)
+    stood = session.stood.without(party)
+    if any(change.notice in _OF_TAKEOVER for change in his):
+        stood = replace(stood, takeover=standing.takeover)
+    left = replace(
+        session,
+        parties=session.parties - {party},
+        heard_by=session.heard_by - {party},
+        standing=standing,
+        stood=stood,
+        changes=tuple(change for change in session.changes if change.party != party),
+    )
+    effects = list(refuse_changes(undone, ErrorCode.INVALID_STATE, f"the {party} {why}"))
+    for change in taken:
+        effects.append(Announce(change.notice, party=party, by=change.by))
+        effects += succeed(change.token)
+    return left, tuple(effects)
+
+
+def left_alone(session: Session) -> bool:
+    """Tell whether nobody would talk, were nobody standing in for anybody."""
+    free = replace(session, standing=replace(session.standing, takeover=None))
+    return not (_enough(free) or _spoken_with(free))
+
+
+def _enough(session: Session) -> bool:
+    """Two parties talk, or the caller and whoever stands in for one."""
+    if len(session.talking) > 1:
+        return True
+    return session.replaced not in {None, AGENT} and CALLER in session.talking
+
+
+def _spoken_with(session: Session) -> bool:
+    """One party is left, and hears the agent or whoever stands in for him."""
+    spoken = session.heard_by if session.replaced is None else session.talking
+    return len(session.parties) == 1 and session.parties <= spoken
+
+
+def _go_on(session: Session, gone: Participant) -> Step:
+    """Go on without somebody; one party who is left with the agent hears him."""
+    told = Announce(Notice.PARTY_LEFT, party=gone)
+    if session.phase is Phase.FINISHING and session.replaced is None and not _enough(session):
+        session = replace(session, end_for_all=True)
+    after, effects = with_one(session)
+    return after, (Converge(after.audience), told, *effects)
+
+
+def with_one(session: Session) -> Step:
+    """Return to ANSWERED when the agent and one party are left, who talk with each other."""
+    alone = session.phase is Phase.CONNECTED and len(session.parties) == 1
+    if not alone or session.replaced is not None:
+        return session, ()
+    free, refusals = refuse_turnings(
+        session, "one party is left, and hears the agent", ErrorCode.INVALID_STATE
+    )
+    now = replace(free, phase=Phase.ANSWERED, mode=BARGE, heard_by=session.parties)
+    told = () if session.mode == BARGE else (Announce(Notice.MODE_CHANGED, mode=BARGE),)
+    return now, (*refusals, SetRoute(now.parties), *told)
+
+
+def _route(session: Session) -> frozenset[Participant]:
+    """Return whom the agent speaks to once all mode changes under way are done."""
+    mode = session.turnings[-1].mode if session.turnings else session.mode
+    return mode.heard_by(session.parties)
