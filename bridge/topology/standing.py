@@ -12,7 +12,7 @@ from typing import Final
 
 from bridge.model.audibility import Cell, Matrix
 from bridge.model.ids import CallId
-from bridge.model.participants import Participant
+from bridge.model.participants import CALLER, Participant
 from bridge.topology.audibility import audibility
 from bridge.topology.objects import Direction, Key, Media, Snoop, Topology
 
@@ -200,7 +200,7 @@ def compare(
     names = {name for cell in standing | wanted for name in cell} | set(cast.people.values())
     return AudibilityReport(
         call_id,
-        tuple(sorted(names, key=lambda name: (name not in cast.parties, "/" in name, name))),
+        tuple(sorted(names, key=lambda name: _order(name, cast))),
         wanted,
         standing,
         unwanted=frozenset(judged - wanted - free),
@@ -388,6 +388,11 @@ def _target(channel: ListedChannel) -> str | None:
     if not channel.name.startswith(_SNOOP_NAME):
         return None
     return channel.name.removeprefix(_SNOOP_NAME).rpartition("-")[0]
+
+
+def _order(name: Participant, cast: Cast) -> tuple[bool, bool, bool, str]:
+    """Parties first, the caller first of them; strangers last."""
+    return "/" in name, name not in cast.parties, name != CALLER, name
 
 
 def _pairs(matrix: Matrix) -> list[list[str]]:
