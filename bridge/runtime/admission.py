@@ -13,6 +13,7 @@ from bridge.model.keys import KeyMap
 from bridge.model.participants import Participant, participant
 from bridge.runtime.desk import Desk
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.pulse import Pulses
 from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Seat, turn_away
 from bridge.runtime.supervision import Supervision
 from bridge.session.inputs import Token
@@ -35,12 +36,16 @@ class Admission:
         *,
         access: AccessPolicy,
         keys: KeyMap,
+        pulses: Pulses,
     ) -> None:
         self._ari = ari
         self._supervision = supervision
         self._watch = watch
         self._access = access
         self._keys = keys
+        self._pulses = pulses
+        self._coming: set[str] = set()
+        """Channels whose access code is being looked at."""
 
     async def observe(
         self,
@@ -59,12 +64,24 @@ class Admission:
         return await self._join(call, name, phone, hears_coaching=hears_coaching)
 
     async def let_in(self, access: Access) -> None:
-        """Let somebody who dialled the access code observe, if he may and there is a call."""
+        """Let somebody who dialled the access code observe, if he may and there is a call.
+
+        Nothing happens when his channel is told of twice.
+        """
+        if access.channel_id in self._coming or self._supervision.is_seat(access.channel_id):
+            return
+        self._coming.add(access.channel_id)
+        try:
+            await self._let_in(access)
+        finally:
+            self._coming.discard(access.channel_id)
+
+    async def _let_in(self, access: Access) -> None:
         if not self._access.allows(access):
             await turn_away(self._ari, access, "nobody has allowed it")
             return
         present = Present(access.channel_id, access.channel_name)
-        name = participant(f"supervisor{_NO_NAME.sub('_', access.endpoint.lower())[-20:]}")
+        name = participant(f"supervisor_{_NO_NAME.sub('_', access.endpoint.lower())[-20:]}")
         try:
             directory = await self._watch()
             call = directory.find(access.extension) if access.extension else _newest(directory)
@@ -82,7 +99,8 @@ class Admission:
     ) -> ObserverEngine:
         desk = None
         if phone is not None:
-            desk = Desk(Seat(self._ari, phone), self._ari, self._supervision, self._keys)
+            seat, pulse = Seat(self._ari, phone), self._pulses.new()
+            desk = Desk(seat, self._ari, self._supervision, self._keys, pulse)
         engine = self._supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
         joining = asyncio.ensure_future(engine.command(inputs.Join))
         try:

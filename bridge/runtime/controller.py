@@ -41,6 +41,7 @@ from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.names import Names, new_call_id
 from bridge.runtime.outage import Outage
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
+from bridge.runtime.pulse import Pulses
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
 from bridge.runtime.seat import AccessPolicy, read_access
@@ -114,7 +115,12 @@ class Controller:
         self.audit = Audit()
         self.supervision = Supervision(self, self.audit)
         self.admission = Admission(
-            self.ari, self.supervision, self.watch, access=settings.access, keys=settings.keys
+            self.ari,
+            self.supervision,
+            self.watch,
+            access=settings.access,
+            keys=settings.keys,
+            pulses=Pulses(self.ari, self._arrivals, self.names),
         )
         self._watch: Watch | None = None
         self._opening_watch = asyncio.Lock()
@@ -225,6 +231,9 @@ class Controller:
 
     def take_missed(self, event: events.StasisStart) -> None:
         """Begin a call with a channel that came while no events did, if it is still there."""
+        if (access := read_access(event)) is not None:
+            self._spawn(self.admission.let_in(access), f"access {event.channel.id}")
+            return
         self.take(event)
         if (engine := self._by_caller.get(event.channel.id)) is not None:
             self._spawn(self._check_caller(engine), f"check {engine.incoming.call_id}")

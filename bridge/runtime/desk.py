@@ -1,4 +1,4 @@
-"""A supervisor on a phone: his seat, what his keys do, and the tones that tell him of it."""
+"""A supervisor on a phone: his seat, what his keys do, the tones that tell him, and his pulse."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from bridge.model.participants import CALLEE, Participant
 from bridge.runtime.cues import Cue, Cues
 from bridge.runtime.keys import Keys
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.pulse import Pulse
 from bridge.runtime.seat import Seat
 from bridge.session.observer import inputs
 from bridge.session.observer.effects import ObserverNotice, Tell
@@ -52,10 +53,13 @@ class Desk:
         ari: AriConnection,
         commands: Commands,
         keymap: KeyMap,
+        pulse: Pulse,
         *,
         whispers_to: Participant = CALLEE,
     ) -> None:
         self.seat = seat
+        seat.tie = self._tie
+        self._pulse = pulse
         self._commands = commands
         self._whispers_to = whispers_to
         self._engine: ObserverEngine | None = None
@@ -75,7 +79,14 @@ class Desk:
 
     async def run(self) -> None:
         """Do what the keys ask for, until cancelled."""
-        await asyncio.gather(self._keys.run(), self._cues.run())
+        async with asyncio.TaskGroup() as group:
+            for work in (self._keys.run(), self._cues.run(), self._pulse.run()):
+                group.create_task(work, name="a supervisor")
+
+    async def _tie(self, channel_id: str, channel_name: str) -> None:
+        if self._engine is not None:
+            owner, name = self._engine.observer_id, self._engine.name
+            await self._pulse.begin(owner, name, (channel_id, channel_name))
 
     async def _act(self, action: KeyAction) -> None:
         engine = self._engine
@@ -104,7 +115,8 @@ class Desk:
         self._cue(Cue.REFUSED)
 
     def _told(self, engine: ObserverEngine, tell: Tell) -> None:
-        del engine
+        if tell.notice is ObserverNotice.JOINED:
+            self._pulse.end_with_seat(engine.executor.anchor_names)
         if tell.notice is ObserverNotice.MODE_CHANGED and tell.mode is not None:
             self._cue(Cue.SILENCED if tell.message else _CUES[tell.mode.mode])
 

@@ -15,7 +15,7 @@ from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId, Names
 from bridge.runtime.supervision import Supervision
-from bridge.topology.objects import ANCHORS, CALL_BRIDGE, Key, leg_key
+from bridge.topology.objects import ANCHORS, CALL_BRIDGE, SEAT_BRIDGE, Key, leg_key
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ class Remains:
     """Keys of our channels, by their ids."""
     members: frozenset[str] = frozenset()
     """Ids of all channels in the call's own bridge."""
+    seated: frozenset[str] = frozenset()
+    """Ids of all channels in an observer's own bridge: his phone, which may have dialled in."""
 
     @property
     def call_bridge(self) -> str | None:
@@ -109,6 +111,8 @@ def sort_out(
             found.bridges[bridge.id] = name.key
             if name.key == CALL_BRIDGE:
                 found.members = frozenset(bridge.channels)
+            elif name.key == SEAT_BRIDGE:
+                found.seated = frozenset(bridge.channels)
     return remains
 
 
@@ -164,7 +168,7 @@ async def _settle_remains(
         kept = {caller, callee, bridge_id, *found.anchors.values()}
         owner.adopt(_incoming(by_id[caller], call_id), callee, bridge_id, found.anchors)
     ari = owner.ari
-    for channel_id in {*found.channels, *found.members} - kept:
+    for channel_id in {*found.channels, *found.members, *found.seated} - kept:
         _log.info("call %s: removing channel %s, left over", call_id, channel_id)
         await _removed(ari.channels.hangup(channel_id=channel_id))
     for object_id in set(found.bridges) - kept:

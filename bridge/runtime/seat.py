@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -27,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 2.0
 """How much later than Asterisk's own timeout we give up by ourselves."""
+
+_NOT_FOUND = 404
 
 SeatFact: TypeAlias = Seated | SeatFailed
 
@@ -79,6 +81,9 @@ class Seat:
         self._post: Callable[[SeatFact], None] | None = None
         """Takes the fact that ends the attempt; None when none is under way."""
         self._watch: asyncio.TimerHandle | None = None
+        self.tie: Callable[[str, str], Awaitable[None]] | None = None
+        """Called with the channel's id and name before it rings, or is answered: whoever sits on it
+        must not be heard when nobody answers for him. May raise ServerError: it is not had then."""
         self.channel_id = ""
         self.channel_name = ""
         """Asterisk's name of the channel, such as ``PJSIP/1003-00000001``."""
@@ -102,6 +107,8 @@ class Seat:
             self.channel_id, self.channel_name = await sitter.executor.create_leg(
                 sitter.name, phone.endpoint, number=phone.number, name=phone.name
             )
+            if not await self._is_tied(phone.endpoint):
+                return
             await self._ari.channels.dial(channel_id=self.channel_id, timeout=phone.seconds)
         except ServerError as error:
             if isinstance(error, RequestFailedError) and await self._is_up():
@@ -120,6 +127,8 @@ class Seat:
     async def _answer(self, sitter: Sitter, channel: Present) -> None:
         self.channel_id, self.channel_name = channel.channel_id, channel.channel_name
         sitter.executor.add_leg(sitter.name, channel.channel_id)
+        if not await self._is_tied(channel.channel_name):
+            return
         try:
             await self._ari.channels.answer(channel_id=channel.channel_id)
         except RequestFailedError as error:
@@ -130,6 +139,16 @@ class Seat:
             self._end(SeatFailed(error.error_code, message))
         else:
             self._end(Seated())
+
+    async def _is_tied(self, who: str) -> bool:
+        if self.tie is not None:
+            try:
+                await self.tie(self.channel_id, self.channel_name)
+            except ServerError as error:
+                message = f"{who} is not let in: nothing would silence it later ({error})"
+                self._end(SeatFailed(error.error_code, message))
+                return False
+        return True
 
     def stop(self) -> None:
         """Forget the attempt; nothing is told of it any more."""
@@ -243,4 +262,5 @@ async def turn_away(ari: AriConnection, access: Access, why: str) -> None:
             channel_id=access.channel_id, reason_code=str(HangupCause.REJECTED.value)
         )
     except ServerError as error:
-        _log.warning("channel %s was refused and waits: %s", access.channel_id, error)
+        if not (isinstance(error, RequestFailedError) and error.status == _NOT_FOUND):
+            _log.warning("channel %s was refused and waits: %s", access.channel_id, error)

@@ -263,6 +263,10 @@ class Supervision:
                 engine.post(inputs.PeopleChanged(self._people(call)))
         self._look_at(call_id)
 
+    def is_seat(self, channel_id: str) -> bool:
+        """Tell whether a channel is an observer's own."""
+        return self._seated(channel_id) is not None
+
     def channel_up(self, channel_id: str) -> None:
         """A channel was answered: perhaps a phone that was rung."""
         if (place := self._seated(channel_id)) is not None and place.desk is not None:

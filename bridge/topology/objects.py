@@ -119,6 +119,11 @@ def cue_key(observer: Participant) -> Key:
     return Key(f"snoop.cue.{observer}")
 
 
+def pulse_key(observer: Participant) -> Key:
+    """Return the key of the channel whose end silences a seated observer; it is in no bridge."""
+    return Key(f"pulse.{observer}")
+
+
 def line_key(one: Participant, other: Participant) -> Key:
     """Return the key of the private bridge between an observer and a party, or two observers."""
     return Key(f"bridge.line.{one}.{other}")

@@ -149,7 +149,11 @@ def test_modules_that_are_named_are_those_of_the_laboratory() -> None:
 
 def test_the_hangup_handler_is_that_of_the_laboratory() -> None:
     template = (ROOT / "asterisk-conf" / "extensions.conf.j2").read_text(encoding="utf-8")
-    handler = f"[{CONTEXT}]\nexten => s,1,SoftHangup(${{ARG1}})\n same => n,Return()\n"
+    handler = (
+        f"[{CONTEXT}]\n"
+        "exten => s,1,SoftHangup(${ARG1})\n same => n,Return()\n"
+        "exten => all,1,SoftHangup(${ARG1},a)\n same => n,Return()\n"
+    )
     assert handler in template
     assert any(handler in block for block in fenced("ini"))
 
