@@ -111,12 +111,27 @@ async def refusal(call: Awaitable[object]) -> tuple[int, str]:
     return caught.value.status, caught.value.reason
 
 
-async def swept(connection: AriConnection) -> None:
-    """Return when no channel and no bridge is left: deleting is asynchronous."""
+async def cleared(desk: Desk) -> None:
+    """Remove everything, and return when nothing is left: deleting is asynchronous."""
+    connection = desk.connection
+    for socket in desk.sockets:
+        await socket.close()
+    for channel in await connection.channels.list():
+        with contextlib.suppress(RequestFailedError):
+            # A channel whose media socket was closed just now is going already.
+            await connection.channels.hangup(channel_id=channel.id)
+    for bridge in await removable(connection):
+        await connection.bridges.destroy(bridge_id=bridge)
     async with asyncio.timeout(5):
         left = 1
         while left:
-            left = len(await connection.channels.list()) + len(await connection.bridges.list())
+            left = len(await connection.channels.list()) + len(await removable(connection))
+
+
+async def removable(connection: AriConnection) -> list[str]:
+    """Return the ids of all bridges; a parking lot that was used once stays for ever."""
+    bridges = await connection.bridges.list()
+    return [bridge.id for bridge in bridges if bridge.bridge_class != "parking"]
 
 
 @pytest.fixture(scope="session")
@@ -163,16 +178,10 @@ async def desk(settings: AriSettings) -> AsyncIterator[Desk]:
     await connection.open()
     made = Desk(connection, reported, states)
     yield made
-    for socket in made.sockets:
-        await socket.close()
-    for channel in await connection.channels.list():
-        with contextlib.suppress(RequestFailedError):
-            # A channel whose media socket was closed just now is going already.
-            await connection.channels.hangup(channel_id=channel.id)
-    for bridge in await connection.bridges.list():
-        await connection.bridges.destroy(bridge_id=bridge.id)
-    await swept(connection)
-    await connection.close()
+    try:
+        await cleared(made)
+    finally:
+        await connection.close()
     assert connection.callback_errors == 0
     assert not connection.unknown_events
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.ari import AriSettings
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.phones import Behaviour, CallState, Phone, PhoneSettings, start_phone
+from bridge.model.errors import PhoneError
 
 if TYPE_CHECKING:
     from bridge.lab.asterisk import Instance
@@ -120,7 +122,9 @@ class RealSite:
         await self.phones[phone].hangup()
 
     async def holds(self, phone: str, *, on: bool) -> None:
-        await (self.phones[phone].hold() if on else self.phones[phone].unhold())
+        async with asyncio.timeout(5):
+            while not await self._re_invites(self.phones[phone], on=on):
+                pass
 
     async def presses(self, phone: str, digits: str) -> None:
         await self.phones[phone].dtmf(digits)
@@ -141,6 +145,17 @@ class RealSite:
 
     async def retrieves(self, phone: str, slot: str) -> None:
         await (await self._phone(phone)).call(slot)
+
+    @staticmethod
+    async def _re_invites(phone: Phone, *, on: bool) -> bool:
+        """Hold or take back; False while the phone's last INVITE is not quite over."""
+        try:
+            await (phone.hold() if on else phone.unhold())
+        except PhoneError as error:
+            if "PJSIP_ESESSIONSTATE" not in str(error):
+                raise
+            return False
+        return True
 
     async def _phone(self, number: str, answer: Behaviour = Behaviour.ANSWER) -> Phone:
         if number not in self.phones:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.ari import AriConnection, events, new_id
+from bridge.model.errors import RequestFailedError
 from tests.contract.conftest import refusal
 from tests.contract.stories import untangled
 
@@ -185,13 +186,20 @@ async def test_a_watcher_that_leaves_is_forgotten(desk: Desk, watch: Desk) -> No
         filter={"allowed": [{"type": "ChannelCreated"}, {"type": "RESTResponse"}]},
     )
     await third.close()
-    applications = desk.connection.applications
-    async with asyncio.timeout(5):
-        while "contract-passing" in [a.name for a in await applications.list()]:
-            pass
+    await forgotten(desk, "contract-passing")
     again = AriConnection(settings, on_event=lambda _: None)
     await again.open()
     # What it wanted to hear of is forgotten too: it has to say so again.
     found = await again.applications.get(application_name="contract-passing")
     assert found.events_allowed == ()
     await again.close()
+
+
+async def forgotten(desk: Desk, name: str) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await desk.connection.applications.get(application_name=name)
+            except RequestFailedError as error:
+                assert (error.status, error.reason) == (404, "Application not found")
+                return
