@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from itertools import count
 
@@ -80,6 +80,8 @@ class CallEngine:
         self.listeners: list[Listener] = []
         self.on_change: Callable[[], None] = lambda: None
         """Called when parties, or modes of the agent, are others than before."""
+        self.names_taken: Callable[[], Collection[Participant]] = frozenset
+        """Says what observers of the call are called: no party may have such a name."""
         self._ari = ari
         self._diallings: dict[Participant, Dialling] = {}
         self._ties = release.ties(incoming.call_id)
@@ -377,6 +379,8 @@ class CallEngine:
         if announce.notice is effects.Notice.TERMINATED:
             self._told = True
             await self._end_agent()
+        if announce.notice is effects.Notice.PARTY_LEFT and self.agent and announce.party:
+            self.agent.ears.leave(announce.party)
         for listener in list(self.listeners):
             listener(announce)
 

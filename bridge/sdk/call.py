@@ -16,13 +16,14 @@ from bridge.model.errors import (
     InvalidStateError,
 )
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
-from bridge.model.participants import PARTIES, Participant
+from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.model.states import CallState, EndReason
 from bridge.runtime import CallEngine
 from bridge.runtime.agent import AgentMedia
 from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
+from bridge.sdk.parties import Party, name_for, parties_of
 from bridge.sdk.routing import endpoint_for
 from bridge.session import inputs
 from bridge.session.effects import Announce, Notice
@@ -38,6 +39,11 @@ _EVENTS = {
     Notice.CONNECTED: events.CALL_CONNECTED,
     Notice.CONNECT_FAILED: events.CALL_CONNECT_FAILED,
     Notice.MODE_CHANGED: events.CALL_MODE_CHANGED,
+    Notice.PARTY_JOINED: events.PARTY_JOINED,
+    Notice.PARTY_LEFT: events.PARTY_LEFT,
+    Notice.PARTY_CHANGED: events.PARTY_CHANGED,
+    Notice.TAKEN_OVER: events.CALL_TAKEN_OVER,
+    Notice.GIVEN_BACK: events.CALL_GIVEN_BACK,
     Notice.TERMINATED: events.CALL_TERMINATED,
 }
 
@@ -57,7 +63,7 @@ class ActiveCall:
         route: Route | None,
         endpoint: str,
         handlers: Handlers,
-        on_event: Callable[[CallEvent, ActiveCall], None],
+        on_event: Callable[..., None],
     ) -> None:
         self._engine = engine
         self._agent = agent
@@ -112,6 +118,16 @@ class ActiveCall:
         return frozenset(self._engine.session.mode.targets)
 
     @property
+    def parties(self) -> tuple[Party, ...]:
+        """Who talks with whom, and who is being rung: the caller and the callee first."""
+        return parties_of(self._engine)
+
+    @property
+    def taken_over_by(self) -> str | None:
+        """The observer who stands in for a party, or for the agent."""
+        return self._engine.taken_over_by
+
+    @property
     def end_reason(self) -> EndReason | None:
         """Why the call ended for this program; None while it goes on."""
         return self._end_reason
@@ -146,14 +162,18 @@ class ActiveCall:
         await self._turn(SPY, cut=cut)
 
     async def whisper(self, to: str | Collection[str] = "callee", *, cut: bool = False) -> None:
-        """Speak to ``to`` alone: "callee", "caller", or both. ``cut`` as in ``spy``."""
+        """Speak to ``to`` alone: one party or several. ``cut`` as in ``spy``.
+
+        Raises BadArgumentError for somebody who is no party.
+        """
         names = {to} if isinstance(to, str) else set(to)
-        if not names or not names <= PARTIES:
-            raise BadArgumentError(f"whisper to {to!r}: one can whisper to 'callee' or 'caller'")
+        if not names or not names <= self._names:
+            known = ", ".join(sorted(self._names))
+            raise BadArgumentError(f"whisper to {to!r}: one can whisper to {known}")
         await self._turn(whisper(*map(Participant, sorted(names))), cut=cut)
 
     async def barge(self, *, cut: bool = False) -> None:
-        """Speak to both. ``cut`` as in ``spy``."""
+        """Speak to all parties. ``cut`` as in ``spy``."""
         await self._turn(BARGE, cut=cut)
 
     async def close(self, *, cut: bool = False) -> None:
@@ -170,6 +190,69 @@ class ActiveCall:
         No error when the call has ended already, or after ``close()``, which it does not undo.
         """
         await self._engine.command(lambda token: inputs.Disconnect(token, cut))
+
+    # --- more parties than two ------------------------------------------------------------------
+
+    async def add(self, to: str, *, name: str | None = None, ring_time_seconds: int = 30) -> str:
+        """Ring somebody and put him to the others: ANSWERED or CONNECTED → CONNECTED.
+
+        The others talk meanwhile. Who joins hears the agent in BARGE, or when whispered to.
+        to: a number or an endpoint. name: by default made of it, ``party_1005``. Returns the name.
+        Raises ConnectFailedError as ``connect`` does: the call goes on as before then;
+        BadArgumentError for a name that is taken; InvalidStateError, CallClosedError, and
+        ServerError if Asterisk failed. ``remove`` takes it back while he is being rung.
+        """
+        if ring_time_seconds < 1:
+            raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
+        endpoint = endpoint_for(to, self._endpoint, dialled=self.callee_number)
+        party = name_for(to, name)
+        if party in self._engine.names_taken():
+            raise BadArgumentError(f"an observer of the call is called {party!r}")
+        await self._engine.command(
+            lambda token: inputs.AddParty(token, party, endpoint, ring_time_seconds)
+        )
+        return party
+
+    async def remove(self, name: str) -> None:
+        """Hang up one party; the others talk on.
+
+        With one party left the call is ANSWERED again: he hears the agent. Raises BadArgumentError
+        for nobody who is there, InvalidStateError when the last one would be left in silence.
+        """
+        await self._engine.command(lambda token: inputs.RemoveParty(token, Participant(name)))
+
+    async def mute(self, name: str) -> None:
+        """Let nobody hear a party, the agent included. He hears as before.
+
+        Raises BadArgumentError for nobody who is there, InvalidStateError while somebody has taken
+        over from him, and ServerError if Asterisk failed: nothing has changed then.
+        """
+        await self._mute(name, on=True)
+
+    async def unmute(self, name: str) -> None:
+        """Let a party be heard again. Raises what ``mute`` raises."""
+        await self._mute(name, on=False)
+
+    async def hold(self, name: str) -> None:
+        """Keep a party apart from all, with music, until ``unhold``. Raises what ``mute`` raises.
+
+        When the agent leaves, nobody is muted or on hold any more.
+        """
+        await self._hold(name, on=True)
+
+    async def unhold(self, name: str) -> None:
+        """Bring a held party back to the others. Raises what ``mute`` raises."""
+        await self._hold(name, on=False)
+
+    async def _mute(self, name: str, *, on: bool) -> None:
+        await self._engine.command(lambda token: inputs.MuteParty(token, Participant(name), on))
+
+    async def _hold(self, name: str, *, on: bool) -> None:
+        await self._engine.command(lambda token: inputs.HoldParty(token, Participant(name), on))
+
+    @property
+    def _names(self) -> set[str]:
+        return {CALLER, CALLEE, *(party.name for party in self.parties)}
 
     async def _turn(self, mode: ObserverMode, *, cut: bool) -> None:
         await self._engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
@@ -215,12 +298,13 @@ class ActiveCall:
     def audio_stream(self, speaker: str | None = None, *, max_seconds: float = 10.0) -> AudioStream:
         """Hear the parties: an asynchronous iterator of frames of 20 ms, from now on.
 
-        speaker: "caller" or "callee" alone; by default the mix of both. It ends with the call or
-        with ``close()``. A slow reader loses the oldest audio beyond ``max_seconds``, counted in
-        ``dropped_frames`` of the stream. Raises InvalidStateError before ``answer()``.
+        speaker: one party alone; by default the mix of all. It ends with the call, with
+        ``close()``, or with the party. A slow reader loses the oldest audio beyond ``max_seconds``,
+        counted in ``dropped_frames`` of the stream. Raises InvalidStateError before ``answer()``.
         """
-        if speaker is not None and speaker not in PARTIES:
-            raise BadArgumentError(f"speaker={speaker!r}: 'caller', 'callee', or None for both")
+        if speaker is not None and speaker not in self._names:
+            known = ", ".join(sorted(self._names))
+            raise BadArgumentError(f"speaker={speaker!r}: one of {known}, or None for all")
         self._require_media()
         return self._agent.ears.subscribe(speaker, max_seconds=max_seconds)
 
@@ -237,7 +321,7 @@ class ActiveCall:
     def on(self, event: CallEvent | str, handler: _H) -> _H: ...
 
     def on(self, event: CallEvent | str, handler: Handler | None = None) -> Any:
-        """Register a handler, as a decorator or directly. It takes the call, or nothing.
+        """Register a handler, as a decorator or directly; for what it takes see CallEvent.
 
         One for CALL_TERMINATED that comes too late is called at once. Raises BadArgumentError
         for an event that a call does not have.
@@ -260,9 +344,13 @@ class ActiveCall:
         return self._end_reason or EndReason.FAILED
 
     def _notice(self, announce: Announce) -> None:
+        if self._end_reason is not None:
+            # The parties go on without us.
+            return
         event = _EVENTS[announce.notice]
         if announce.notice is Notice.TERMINATED:
             self._end_reason = announce.reason or EndReason.FAILED
             self._ended.set()
-        self._handlers.emit(event, self)
-        self._on_event(event, self)
+        who = () if announce.party is None else (announce.party,)
+        self._handlers.emit(event, self, *who)
+        self._on_event(event, self, *who)

@@ -299,9 +299,9 @@ class Client:
 
         self._handlers.emit(events.INCOMING_CALL, call, on_failure=give_up)
 
-    def _call_event(self, event: CallEvent, call: ActiveCall) -> None:
+    def _call_event(self, event: CallEvent, call: ActiveCall, *details: object) -> None:
         if event is events.CALL_TERMINATED:
             self._calls.pop(call.call_id, None)
             if call in self._unheard:
                 self._unheard.remove(call)
-        self._handlers.emit(event, call)
+        self._handlers.emit(event, call, *details)

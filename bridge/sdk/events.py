@@ -16,7 +16,8 @@ class ClientEvent(StrEnum):
 class CallEvent(StrEnum):
     """For ``call.on``, or ``client.on`` to hear of every call.
 
-    A handler takes no argument, or the call; it may be a coroutine function.
+    A handler takes no argument, or the call, or, of an event about somebody, the call and his
+    name; it may be a coroutine function.
     """
 
     CALL_ANSWERED = "CALL_ANSWERED"
@@ -25,6 +26,19 @@ class CallEvent(StrEnum):
     CALL_CONNECT_FAILED = "CALL_CONNECT_FAILED"
     CALL_MODE_CHANGED = "CALL_MODE_CHANGED"
     """``call.mode`` is another one: by command, or silent because something failed."""
+    PARTY_JOINED = "PARTY_JOINED"
+    """Somebody who was added talks with the others."""
+    PARTY_LEFT = "PARTY_LEFT"
+    """A party hung up or was removed, and the call goes on without him."""
+    PARTY_CHANGED = "PARTY_CHANGED"
+    """A party is muted or held, or is not any more; see ``call.parties``."""
+    CALL_TAKEN_OVER = "CALL_TAKEN_OVER"
+    """An observer, ``call.taken_over_by``, stands in for somebody: a party, or ``ai``, the agent.
+
+    The agent, should he be the one, is a spy until it is given back.
+    """
+    CALL_GIVEN_BACK = "CALL_GIVEN_BACK"
+    """Nobody stands in any more for the party, or the agent, who was replaced."""
     CALL_TERMINATED = "CALL_TERMINATED"
     """The call ended or the agent left it: once, last. ``call.end_reason`` says why."""
 
@@ -47,4 +61,9 @@ CALL_ANSWER_FAILED: Final = CallEvent.CALL_ANSWER_FAILED
 CALL_CONNECTED: Final = CallEvent.CALL_CONNECTED
 CALL_CONNECT_FAILED: Final = CallEvent.CALL_CONNECT_FAILED
 CALL_MODE_CHANGED: Final = CallEvent.CALL_MODE_CHANGED
+PARTY_JOINED: Final = CallEvent.PARTY_JOINED
+PARTY_LEFT: Final = CallEvent.PARTY_LEFT
+PARTY_CHANGED: Final = CallEvent.PARTY_CHANGED
+CALL_TAKEN_OVER: Final = CallEvent.CALL_TAKEN_OVER
+CALL_GIVEN_BACK: Final = CallEvent.CALL_GIVEN_BACK
 CALL_TERMINATED: Final = CallEvent.CALL_TERMINATED

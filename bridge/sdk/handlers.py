@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 _CANCEL_SECONDS = 1.0
 
 Handler = Callable[..., object]
-"""Takes the call, or nothing; a function or a coroutine function."""
+"""Takes nothing, or what the event is about, or more of it; a function or a coroutine function."""
 
 
 Failure = Callable[[], Awaitable[None]]
@@ -44,18 +44,19 @@ class Handlers:
         """Tell whether anybody listens to ``event``."""
         return bool(self._handlers.get(event))
 
-    def emit(self, event: str, argument: object, *, on_failure: Failure | None = None) -> None:
+    def emit(self, event: str, *arguments: object, on_failure: Failure | None = None) -> None:
         """Run all handlers of ``event``, each in a task of its own, in order of registration.
 
+        arguments: what it is about, the most important first: a handler gets as many as it wants.
         on_failure: awaited when a handler that is the only one raised.
         """
         handlers = self._handlers.get(event, ())
         for handler in handlers:
-            self.run(handler, argument, on_failure=on_failure if len(handlers) == 1 else None)
+            self.run(handler, *arguments, on_failure=on_failure if len(handlers) == 1 else None)
 
-    def run(self, handler: Handler, argument: object, *, on_failure: Failure | None = None) -> None:
+    def run(self, handler: Handler, *arguments: object, on_failure: Failure | None = None) -> None:
         """Run one handler in a task of its own; what it raises is logged."""
-        work = _run(handler, argument, on_failure)
+        work = _run(handler, arguments, on_failure)
         task = asyncio.create_task(work, name=_name(handler))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -83,23 +84,22 @@ class Handlers:
         return []
 
 
-def takes_argument(handler: Handler) -> bool:
-    """Tell whether a handler wants the call."""
+def wanted(handler: Handler) -> int:
+    """Return how many arguments a handler wants: all that it needs, and the first in any case."""
     try:
         parameters = inspect.signature(handler).parameters.values()
     except (TypeError, ValueError):
-        return True
-    positional = (
-        inspect.Parameter.POSITIONAL_ONLY,
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.VAR_POSITIONAL,
-    )
-    return any(parameter.kind in positional for parameter in parameters)
+        return 1
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = [parameter for parameter in parameters if parameter.kind in positional]
+    several = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
+    needed = sum(parameter.default is inspect.Parameter.empty for parameter in named)
+    return max(needed, min(1, len(named) + several))
 
 
-async def _run(handler: Handler, argument: object, on_failure: Failure | None) -> None:
+async def _run(handler: Handler, arguments: tuple[object, ...], on_failure: Failure | None) -> None:
     try:
-        result = handler(argument) if takes_argument(handler) else handler()
+        result = handler(*arguments[: wanted(handler)])
         if isinstance(result, Awaitable):
             await result
     except (CallClosedError, CallerGoneError) as error:
