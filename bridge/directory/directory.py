@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from bridge.directory.allotment import Allotment, Entry
 from bridge.directory.facts import Fact
 from bridge.directory.live import (
     CallBegan,
@@ -15,7 +16,6 @@ from bridge.directory.live import (
     LiveParty,
     PartiesChanged,
 )
-from bridge.directory.seats import Allotment, Entry
 from bridge.directory.standing import Standing, endpoint
 from bridge.model.errors import AmbiguousCallError, CallNotFoundError
 from bridge.model.ids import CallId

@@ -45,6 +45,10 @@ class Watch:
     call's noticing, and never owns a channel. ``on_change`` gets every change in order, in the
     event loop; ``on_known`` gets whether the directory is known to be true (False from the moment
     that the link is lost until everything was looked at again). One that raises is logged.
+
+    Measured with 20 calls, each with a spying agent, on Asterisk 22.10.1 (two cores; figures
+    drift): 4 to 7 ms of this process's CPU a call over its whole life, nothing while people talk
+    and modes change; Asterisk itself spends about 15 ms more to set a call up.
     """
 
     def __init__(

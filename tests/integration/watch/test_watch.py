@@ -249,6 +249,18 @@ async def test_it_owns_nothing_and_asterisk_forgets_it(pbx: Pbx) -> None:
         await observer.close()
 
 
+async def test_when_too_much_happens_everything_is_looked_at_again(
+    pbx: Pbx, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.runtime.watch._MOST_PENDING", 1)
+    caller, _ = await pair(pbx, "1001", "1002")
+    await until(lambda: False in watched.known, "facts were dropped")
+    await watched.until_call(caller="1001", callee="1002")
+    await caller.hangup()
+    await watched.until_who()
+    await until(lambda: watched.watch.known, "and all is known")
+
+
 async def test_another_program_of_its_name_ends_it(pbx: Pbx, watched: Watched) -> None:
     async with AsyncExitStack() as stack:
         other = await open_watch(pbx.instance, stack)

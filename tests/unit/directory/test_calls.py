@@ -137,6 +137,14 @@ def test_local_channels_join_two_bridges_to_one_call(world: World) -> None:
     assert world.changes == [began]
 
 
+def test_when_a_local_channel_ends_nobody_hears_through_it(world: World) -> None:
+    first, second = "Local/1003@q-00000001;1", "Local/1003@q-00000001;2"
+    world.enter("near", "1001", first)
+    world.enter("far", second, "1003")
+    (change,) = world.gone(second)
+    assert [p.alone for p in change.call.parties] == [True, True]
+
+
 def test_a_local_channel_with_a_voice_menu_behind_it_is_a_party(world: World) -> None:
     first, second = "Local/menu@x-00000001;1", "Local/menu@x-00000001;2"
     world.channel("1001", app="Dial")

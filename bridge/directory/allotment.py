@@ -125,12 +125,8 @@ class Allotment:
         }
 
     def _free(self, channels: Iterable[str], call_id: CallId) -> set[str]:
-        """Return those that no other call has, or is to have."""
-        return {
-            c
-            for c in channels
-            if c not in self._taken and self._reserved.get(c, call_id) == call_id
-        }
+        """Return those that are not known to be of another call."""
+        return {c for c in channels if self._reserved.get(c, call_id) == call_id}
 
     def _unclaimed(self) -> list[tuple[set[str], float]]:
         """Return the channels that talk, or are parked, and belong to no call yet."""
