@@ -34,6 +34,8 @@ from bridge.model.states import CallState, HangupCause
 from bridge.runtime.admission import Admission
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.audibility import AudibilityReport, look
+from bridge.runtime.audibility_check import EVERY_SECONDS, AudibilityCheck
 from bridge.runtime.audit import Audit
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
@@ -83,6 +85,8 @@ class ControllerSettings:
     """Who may observe by dialling the access code."""
     keys: KeyMap = field(default_factory=KeyMap)
     """What the keys of supervisors' phones do."""
+    audibility_seconds: float = EVERY_SECONDS
+    """How often it is checked who hears whom on calls that are observed."""
 
 
 class Controller:
@@ -122,6 +126,8 @@ class Controller:
             keys=settings.keys,
             pulses=Pulses(self.ari, self._arrivals, self.names),
         )
+        self.on_audibility_differs: Callable[[AudibilityReport], None] = lambda _report: None
+        """Told when an observed call is not heard as it should be, before that is repaired."""
         self._watch: Watch | None = None
         self._opening_watch = asyncio.Lock()
 
@@ -158,9 +164,23 @@ class Controller:
                 watch = Watch(self.settings.ari, on_change=self.supervision.changed)
                 await watch.open()
                 self._watch = watch
+                check = AudibilityCheck(
+                    self,
+                    self.audit,
+                    on_difference=lambda report: self.on_audibility_differs(report),
+                    every_seconds=self.settings.audibility_seconds,
+                )
+                self._spawn(check.run(), "audibility")
                 for engine in self.engines:
                     self._show(engine)
             return self._watch.directory
+
+    async def audibility(self, target: str) -> AudibilityReport:
+        """Return who is to hear whom on a live call, and who does, by what Asterisk lists.
+
+        target: as in Directory.find. Raises what that raises, ServerError.
+        """
+        return await look(self, (await self.watch()).find(target).call_id)
 
     def executor(self, object_id: CallId, programs: Mapping[Participant, AgentMedia]) -> Executor:
         """Make an executor for objects that are named by an id."""
