@@ -57,7 +57,7 @@ _CHANGED: Final = 409
 class AudibilityCheck:
     """The periodic check; ``run()`` is the owner's task.
 
-    on_difference: told of each difference once, before it is repaired; must not block.
+    Each of ``listeners`` is told of a difference once, before it is repaired; must not block.
     """
 
     def __init__(
@@ -65,12 +65,11 @@ class AudibilityCheck:
         scene: Scene,
         audit: Audit,
         *,
-        on_difference: Callable[[AudibilityReport], None],
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
         self._scene = scene
         self._audit = audit
-        self._on_difference = on_difference
+        self.listeners: list[Callable[[AudibilityReport], None]] = []
         self._every = every_seconds
         self._told: dict[CallId, AudibilityReport] = {}
         """What was found of calls that differ."""
@@ -137,11 +136,7 @@ class AudibilityCheck:
         is_new = told is None or told.differences != report.differences
         self._told[call_id] = report
         if is_new:
-            _log.warning("%s", report)
-            try:
-                self._on_difference(report)
-            except Exception:  # noqa: BLE001 - whoever is told must not keep us from the repair
-                _log.exception("a callback for differences raised")
+            self._tell(report)
         await self._clear(call_id, seen)
         for owner in self._concerned(call_id, report):
             owner.doubt()
@@ -154,6 +149,14 @@ class AudibilityCheck:
             self._audit.note(call_id, _WHO, _described(report), by=_BY, result=result)
         if left is None:
             del self._told[call_id]
+
+    def _tell(self, report: AudibilityReport) -> None:
+        _log.warning("%s", report)
+        for listener in list(self.listeners):
+            try:
+                listener(report)
+            except Exception:  # noqa: BLE001 - whoever is told must not keep us from the repair
+                _log.exception("a listener of the check for differences failed")
 
     async def _clear(self, call_id: CallId, seen: Look) -> None:
         """Remove what no engine knows of: strangers from our bridges, and what was left over."""

@@ -126,8 +126,9 @@ class Controller:
             keys=settings.keys,
             pulses=Pulses(self.ari, self._arrivals, self.names),
         )
-        self.on_audibility_differs: Callable[[AudibilityReport], None] = lambda _report: None
-        """Told when an observed call is not heard as it should be, before that is repaired."""
+        self.audibility_check = AudibilityCheck(
+            self, self.audit, every_seconds=settings.audibility_seconds
+        )
         self._watch: Watch | None = None
         self._opening_watch = asyncio.Lock()
 
@@ -164,13 +165,7 @@ class Controller:
                 watch = Watch(self.settings.ari, on_change=self.supervision.changed)
                 await watch.open()
                 self._watch = watch
-                check = AudibilityCheck(
-                    self,
-                    self.audit,
-                    on_difference=lambda report: self.on_audibility_differs(report),
-                    every_seconds=self.settings.audibility_seconds,
-                )
-                self._spawn(check.run(), "audibility")
+                self._spawn(self.audibility_check.run(), "audibility")
                 for engine in self.engines:
                     self._show(engine)
             return self._watch.directory
