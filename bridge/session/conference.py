@@ -222,7 +222,7 @@ def roll_back(session: Session, message: str) -> Step:
         mode = SPY if before.replaced == AGENT else BARGE
         if mode != before.mode or mode.heard_by(before.parties) != before.heard_by:
             before = replace(before, mode=mode, heard_by=mode.heard_by(before.parties))
-            effects.append(SetRoute(before.heard_by))
+            effects.append(SetRoute(mode.route))
     for adding in joining:
         effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
         effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
@@ -304,10 +304,9 @@ def with_one(session: Session) -> Step:
     )
     now = replace(free, phase=Phase.ANSWERED, mode=BARGE, heard_by=session.parties)
     told = () if session.mode == BARGE else (Announce(Notice.MODE_CHANGED, mode=BARGE),)
-    return now, (*refusals, SetRoute(now.parties), *told)
+    return now, (*refusals, SetRoute(BARGE.route), *told)
 
 
 def _route(session: Session) -> frozenset[Participant]:
     """Return whom the agent speaks to once all mode changes under way are done."""
-    mode = session.turnings[-1].mode if session.turnings else session.mode
-    return mode.heard_by(session.parties)
+    return (session.turnings[-1].mode if session.turnings else session.mode).route

@@ -81,14 +81,17 @@ class Mend:
 
 @dataclass(frozen=True, slots=True)
 class SetRoute:
-    """What the agent sends from now on is meant for ``parties``. Takes no place in the stream."""
+    """What is sent from now on is for ``parties``, or groups. Takes no place in the stream."""
 
     parties: frozenset[Participant]
 
 
 @dataclass(frozen=True, slots=True)
 class TurnVoice:
-    """What is sent from now on is for ``parties`` → VoiceReached, VoiceSettled | VoiceFailed."""
+    """What is sent from now on is for ``parties``, or for groups of those who hear.
+
+    → VoiceReached, VoiceSettled | VoiceFailed.
+    """
 
     token: Token
     parties: frozenset[Participant]

@@ -79,8 +79,8 @@ def change_mode(session: Session, event: inputs.ChangeMode) -> Step:
         message = f"whisper to {', '.join(sorted(unknown))}: not on the call; there are: {there}"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
     turnings = (*session.turnings, Turning(event.token, event.mode))
-    route = event.mode.heard_by(session.parties)
-    return replace(session, turnings=turnings), (TurnVoice(event.token, route, event.cut),)
+    turn = TurnVoice(event.token, event.mode.route, event.cut)
+    return replace(session, turnings=turnings), (turn,)
 
 
 def finish(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
@@ -137,7 +137,7 @@ def caller_answered(session: Session, event: Input) -> Step:
     """Give the caller a bridge and the agent a line to him."""
     del event
     ready = replace(session, parties=ALONE, heard_by=ALONE)
-    return ready, (SetRoute(ALONE), Converge(ready.audience))
+    return ready, (SetRoute(BARGE.route), Converge(ready.audience))
 
 
 def answered(session: Session, event: Input) -> Step:
@@ -186,7 +186,7 @@ def connected(session: Session, event: Input) -> Step:
     settled, more = settle(replace(session, phase=Phase.CONNECTED, mode=mode))
     done, effects = succeed_awaiting(settled)
     told = Announce(Notice.CONNECTED, mode=mode)
-    return done, (SetRoute(mode.heard_by(BOTH)), told, *effects, *more)
+    return done, (SetRoute(mode.route), told, *effects, *more)
 
 
 def callee_failed(session: Session, event: inputs.CalleeFailed) -> Step:

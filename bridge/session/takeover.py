@@ -199,7 +199,7 @@ def _returned(free: Session, there: Takeover) -> Step:
     if there.kept and (mode := _mode_back(free, there)) is not None:
         heard_by = mode.heard_by(free.parties)
         free = replace(free, mode=mode, heard_by=heard_by)
-        effects += [SetRoute(heard_by), Announce(Notice.MODE_CHANGED, mode=mode)]
+        effects += [SetRoute(mode.route), Announce(Notice.MODE_CHANGED, mode=mode)]
     if left_alone(free):
         return end(free, EndReason.NOBODY_LEFT, HangupCause.NORMAL)
     after, more = with_one(free)
