@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, overload
 from bridge.directory import LiveCall, LiveParty
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
-from bridge.model.errors import BadArgumentError, InvalidStateError
+from bridge.model.errors import BadArgumentError, CallClosedError, InvalidStateError
 from bridge.model.modes import BARGE, SPY, AudioMode, whisper
 from bridge.model.participants import AGENT, CALLEE, Participant
 from bridge.runtime import Controller
@@ -165,10 +165,16 @@ class Observer:
     # --- audio of a program ---------------------------------------------------------------------
 
     async def send_audio(self, pcm: bytes | bytearray | memoryview) -> None:
-        """Say ``pcm`` to whoever hears him now; see ``ActiveCall.send_audio``."""
+        """Say ``pcm`` to whoever hears him now; see ``ActiveCall.send_audio``.
+
+        Raises CallClosedError once he leaves.
+        """
         program = self._program()
-        if self._engine.state.stage is not Stage.PRESENT:
-            raise InvalidStateError(f"{self.name} is not on the call: {self._engine.state.stage}")
+        stage = self._engine.state.stage
+        if stage in {Stage.FINISHING, Stage.ENDING, Stage.GONE}:
+            raise CallClosedError(f"{self.name} is not on the call any more")
+        if stage is not Stage.PRESENT:
+            raise InvalidStateError(f"{self.name} is not on the call yet: {stage}")
         program.voice.send(pcm)
 
     def clear_send_audio_buffer(self) -> None:

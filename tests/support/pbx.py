@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.ari import AriConnection, AriSettings
+from bridge.ari import AriConnection, AriSettings, models
 from bridge.lab.asterisk import Instance
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
@@ -156,6 +156,14 @@ class Pbx:
     async def bridges(self) -> list[str]:
         """Return the ids of all bridges."""
         return [bridge.id for bridge in await self._observer.bridges.list()]
+
+    async def listed(self) -> list[models.Channel]:
+        """Return all channels."""
+        return await self._observer.channels.list()
+
+    async def listed_bridges(self) -> list[models.Bridge]:
+        """Return all bridges."""
+        return await self._observer.bridges.list()
 
     async def empty(self) -> None:
         """Wait until Asterisk has no channel and no bridge. Raises TimeoutError that names them."""

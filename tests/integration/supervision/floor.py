@@ -1,0 +1,257 @@
+"""A call, ours or somebody else's, with observers: exact ears, and a tone for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
+from bridge.lab.hearing import TONES, gaps, levels, pcm_from_bytes, tone
+from bridge.lab.phones import Tone
+from bridge.lab.waiting import until
+from bridge.model.errors import CallClosedError
+from bridge.sdk import ActiveCall, Client, Observer
+from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, Pbx, Program, until_true
+
+RATE: Final = 16000
+BOSS_TONE: Final = Tone(TONES["supervisor"], SENT_DBFS)
+COACH_HZ: Final = TONES["observer"]
+PARTIES: Final = frozenset({"caller", "callee"})
+BOTH_HEAR: Final = {"caller": {"callee"}, "callee": {"caller"}}
+DIRECT_CALLEE: Final = "9000"
+"""Dialled for a plain Dial() to a direct party."""
+
+_SETTLED_FRAMES: Final = 5
+"""After a command: 100 ms, by which what it did is heard."""
+_WINDOW_FRAMES: Final = 8
+_HEARD_DBFS: Final = -30.0
+_SILENT_DBFS: Final = -75.0
+_VOICES: Final = ("caller", "callee", "supervisor", "observer")
+
+
+class ProgramEar:
+    """What a program that observes hears, and its tone while it is to speak."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.frames: list[bytes] = []
+
+    async def listen(self) -> None:
+        """Hear, until cancelled."""
+        async for frame in self.observer.audio_stream():
+            self.frames.append(frame)
+
+    async def speak(self) -> None:
+        """Say its tone, 0.1 s ahead, until it leaves."""
+        begin, said = asyncio.get_running_loop().time(), 0
+        while self.observer.left is None:
+            pcm = tone(COACH_HZ, SENT_DBFS, 0.02, RATE, said * RATE // 50)
+            try:
+                await self.observer.send_audio(pcm.astype("<i2").tobytes())
+            except CallClosedError:
+                return
+            said += 1
+            due = begin + (said - 5) * 0.02
+            await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+
+
+class Floor:
+    """One program on a PBX, and whoever it observes."""
+
+    def __init__(self, pbx: Pbx, program: Program, stack: AsyncExitStack) -> None:
+        self.pbx = pbx
+        self.program = program
+        self._stack = stack
+
+    @property
+    def client(self) -> Client:
+        """The program's."""
+        return self.program.client
+
+    async def own_call(self) -> Talk:
+        """Two parties talk, on a call of the program's."""
+        info = self.pbx.instance.info.ari
+        caller = await self.pbx.keep(DirectParty.call(info, "1002", tone=CALLER_TONE))
+        call = await self.program.next_call()
+        connecting = asyncio.create_task(call.connect())
+        leg = await self.pbx.callee_leg(call)
+        callee = await self.pbx.keep(DirectParty.answer(info, leg, tone=CALLEE_TONE))
+        await connecting
+        return Talk(self, call.call_id, caller, callee, call)
+
+    async def foreign_call(self, number: str = DIRECT_CALLEE) -> Talk:
+        """Two parties talk, on a call that no application places. number: what is dialled."""
+        info = self.pbx.instance.info.ari
+        before = set(await self.pbx.channels())
+        caller = await self.pbx.keep(DirectParty.call(info, number, tone=CALLER_TONE))
+        leg = await self.rung(lambda i: i not in before and i != caller.channel_id)
+        callee = await self.pbx.keep(DirectParty.answer(info, leg, tone=CALLEE_TONE))
+        call_ids: list[str] = []
+
+        async def known() -> bool:
+            for call in await self.client.live_calls():
+                if {caller.channel_id, callee.channel_id} == set(call.channels.values()):
+                    call_ids[:] = [call.call_id]
+            return bool(call_ids)
+
+        await until_true(known, "the call is live")
+        return Talk(self, call_ids[0], caller, callee)
+
+    async def rung(self, meant: Callable[[str], bool]) -> str:
+        """Wait for a channel that can be answered by a media socket; return its id."""
+        found: list[str] = []
+
+        async def look() -> bool:
+            channels = await self.pbx.listed()
+            found[:] = [
+                c.id
+                for c in channels
+                if c.name.startswith("WebSocket/") and c.state != "Up" and meant(c.id)
+            ]
+            return bool(found)
+
+        await until_true(look, "somebody is rung")
+        return found[0]
+
+    async def boss(
+        self, talk: Talk, name: str = "boss", voice: Tone | None = BOSS_TONE, **options: Any
+    ) -> tuple[Observer, DirectParty]:
+        """Let somebody observe by a phone whose ear is exact; options as in Client.observe."""
+        joining = asyncio.create_task(
+            self.client.observe(talk.call_id, name, phone=CALLEE_ENDPOINT, **options)
+        )
+        try:
+            leg = await self.rung(lambda i: f"leg.{name}" in i)
+            ear = await self.pbx.keep(
+                DirectParty.answer(self.pbx.instance.info.ari, leg, tone=voice)
+            )
+            return await joining, ear
+        finally:
+            joining.cancel()
+
+    async def coach(self, talk: Talk, name: str = "coach", **options: Any) -> ProgramEar:
+        """Let a program observe, and say its tone all the time."""
+        ear = ProgramEar(await self.client.observe(talk.call_id, name, **options))
+        for work in (ear.listen(), ear.speak()):
+            task = asyncio.create_task(work, name=f"{name}'s audio")
+            self._stack.push_async_callback(_ended, task)
+        return ear
+
+
+@dataclass
+class Talk:
+    """Two who talk."""
+
+    floor: Floor
+    call_id: str
+    caller: DirectParty
+    callee: DirectParty
+    call: ActiveCall | None = None
+
+    @property
+    def parties(self) -> dict[str, DirectParty]:
+        """Both ears, by role."""
+        return {"caller": self.caller, "callee": self.callee}
+
+    async def bridge(self) -> tuple[str, frozenset[str]]:
+        """Return the id of the parties' bridge and its members."""
+        found = [
+            (b.id, frozenset(b.channels))
+            for b in await self.floor.pbx.listed_bridges()
+            if self.caller.channel_id in b.channels
+        ]
+        assert len(found) == 1
+        return found[0]
+
+    async def each_other(self) -> None:
+        """Wait until the parties hear each other, and forget what they heard before."""
+        await hear(self.parties, BOTH_HEAR)
+        self.caller.clear()
+        self.callee.clear()
+
+    async def nothing_lost(self) -> None:
+        """Fail if a frame was lost between the parties since ``each_other()``."""
+        for party in self.parties.values():
+            await party.wait_frames(len(party.frames) + 10)
+        assert gaps(self.caller.pcm(), RATE, TONES["callee"]) == []
+        assert gaps(self.callee.pcm(), RATE, TONES["caller"]) == []
+
+    async def over(self) -> None:
+        """Let the parties hang up."""
+        await self.caller.hangup()
+        await self.callee.wait_closed()
+
+
+@asynccontextmanager
+async def opened(pbx: Pbx, **arguments: Any) -> AsyncIterator[Floor]:
+    """A program, arguments as in Client, which watches the PBX already."""
+    program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT, **arguments)
+    await program.client.live_calls()
+    async with AsyncExitStack() as stack:
+        yield Floor(pbx, program, stack)
+
+
+Ear = DirectParty | ProgramEar
+Ears = Mapping[str, Ear]
+
+
+async def heard(ears: Ears) -> dict[str, set[str]]:
+    """Return whose voices everybody hears, from now on, in 160 ms. Fails for a faint one.
+
+    A frame that this machine was late with smears all tones over the others, so what is faint is
+    measured once more.
+    """
+    try:
+        return await _measured(ears)
+    except _FaintError:
+        return await _measured(ears)
+
+
+class _FaintError(AssertionError):
+    """Neither heard nor silent."""
+
+
+async def _measured(ears: Ears) -> dict[str, set[str]]:
+    begin = {name: len(ear.frames) + _SETTLED_FRAMES for name, ear in ears.items()}
+    await until(
+        lambda: all(len(ear.frames) >= begin[name] + _WINDOW_FRAMES for name, ear in ears.items()),
+        "all hear",
+    )
+    return {name: _voices(name, _window(ears[name], begin[name])) for name in ears}
+
+
+async def hear(ears: Ears, expected: Mapping[str, set[str]]) -> None:
+    """Wait until everybody hears whom he is to hear, and see that it stays so."""
+
+    async def as_wanted() -> bool:
+        try:
+            return await heard(ears) == expected
+        except AssertionError:
+            return False
+
+    await until_true(as_wanted, f"heard: {expected}")
+    assert await heard(ears) == expected
+
+
+def _window(ear: Ear, begin: int) -> list[bytes]:
+    frames = ear.frames if isinstance(ear, ProgramEar) else [frame for _, frame in ear.frames]
+    return frames[begin : begin + _WINDOW_FRAMES]
+
+
+def _voices(who: str, frames: list[bytes]) -> set[str]:
+    hz = {name: TONES[name] for name in _VOICES}
+    measured = levels(pcm_from_bytes(b"".join(frames)), RATE, hz)
+    faint = {n: dbfs for n, dbfs in measured.items() if _SILENT_DBFS < dbfs <= _HEARD_DBFS}
+    if faint:
+        raise _FaintError(f"{who} hears faintly: {faint}")
+    return {name for name, dbfs in measured.items() if dbfs > _HEARD_DBFS}
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+    if isinstance(outcome, Exception):
+        raise outcome
