@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.lab.asterisk import Instance
-from bridge.lab.bench import load, switching, transport
+from bridge.lab.bench import load, observing, switching, transport
 from bridge.lab.bench.figures import Chapter
 
 
@@ -46,6 +46,7 @@ async def _measure(instance: Instance, console: Console) -> list[Chapter]:
     chapters = []
     for measuring in (
         switching.measure(instance.info),
+        observing.measure(instance.info),
         transport.measure(instance.info),
         load.measure(instance),
     ):

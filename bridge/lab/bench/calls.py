@@ -1,4 +1,8 @@
-"""Calls to measure on: two parties who are heard directly, and this program between them."""
+"""Calls to measure on: two parties who are heard directly, with this program between them or not.
+
+Calls of others are made by an application of its own name, which bridges two channels that this
+program never owns, as a ``Dial()`` of the PBX would.
+"""
 
 from __future__ import annotations
 
@@ -6,59 +10,111 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
+from typing import Final
 
-from bridge.ari import AriConnection, AriSettings
+from bridge.ari import AriConnection, AriSettings, events
+from bridge.ari.generated.events import AnyMessage
 from bridge.lab.asterisk import InstanceInfo
+from bridge.lab.demo.lost import Missing, missing
 from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Tone
+from bridge.lab.waiting import until
+from bridge.model.errors import InvalidStateError
 from bridge.model.participants import CALLEE, CALLER, Participant
-from bridge.sdk import ActiveCall, Client, events
+from bridge.runtime.names import key_of
+from bridge.sdk import ActiveCall, Client, Observer
+from bridge.sdk import events as call_events
+from bridge.topology.objects import leg_key
 
-RATE = 16000
-SENT_DBFS = -15.0
-_DEADLINE_S = 10.0
+RATE: Final = 16000
+SENT_DBFS: Final = -15.0
+APPLICATION: Final = "callbridge-bench"
+"""Watches, and has the calls of others."""
+_DEADLINE_S: Final = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A call whose parties hear each other."""
+@dataclass(frozen=True)
+class Pair:
+    """Two parties who hear each other."""
 
-    call: ActiveCall
     caller: DirectParty
     callee: DirectParty
-    answered_ms: float
-    """How long ``answer()`` took."""
-    connected_ms: float
-    """From the beginning of the callee's audio to the return of ``connect()``."""
 
     @property
     def ears(self) -> dict[Participant, DirectParty]:
         """Both parties."""
         return {CALLER: self.caller, CALLEE: self.callee}
 
+    def clear(self) -> None:
+        """Forget what both have heard."""
+        self.caller.clear()
+        self.callee.clear()
+
+    def missing(self) -> Missing:
+        """Return what both have missed of each other since ``clear``."""
+        one = missing(self.caller.pcm(), RATE, TONES["callee"])
+        other = missing(self.callee.pcm(), RATE, TONES["caller"])
+        return Missing(one.lost + other.lost, one.held_up + other.held_up)
+
+    async def hang_up(self) -> None:
+        """End both parties."""
+        await asyncio.gather(self.caller.hangup(), self.callee.hangup())
+
+
+@dataclass(frozen=True)
+class Placed(Pair):
+    """A call of this program's."""
+
+    call: ActiveCall
+    answered_ms: float
+    """How long ``answer()`` took."""
+    connected_ms: float
+    """From the beginning of the callee's audio to the return of ``connect()``."""
+
+
+@dataclass(frozen=True)
+class Foreign(Pair):
+    """A call that this program never placed."""
+
+    bridge_id: str
+
 
 class Exchange:
     """Places calls and takes them down. Made by ``open_exchange``."""
 
-    def __init__(self, info: InstanceInfo, observer: AriConnection) -> None:
+    def __init__(self, info: InstanceInfo) -> None:
+        ari = info.ari
         self._info = info
-        self._observer = observer
+        self._watching = AriConnection(
+            AriSettings(ari.url, ari.username, ari.password, APPLICATION), on_event=self._event
+        )
         self._taken: set[str] = set()
+        self._entered: set[str] = set()
+        self._numbers = count(1)
+        self._client: Client | None = None
         self.arrivals: asyncio.Queue[ActiveCall] = asyncio.Queue()
+
+    @property
+    def client(self) -> Client:
+        """The program, when it runs here. Raises InvalidStateError when it does not."""
+        if self._client is None:
+            raise InvalidStateError("this exchange was opened without a client")
+        return self._client
 
     async def call(self) -> DirectParty:
         """Let a party call."""
         return await DirectParty.call(self._info.ari, "1002", tone=_tone("caller"))
 
-    async def pick_up(self) -> DirectParty:
-        """Let the callee who is rung next answer. Raises TimeoutError when nobody is."""
+    async def pick_up(self, who: Participant = CALLEE, hz: float = TONES["callee"]) -> DirectParty:
+        """Let who is rung next answer. Raises TimeoutError when nobody is."""
         leg = await rung_channel(
-            self._observer, lambda name: "leg.callee" in name and name not in self._taken
+            self._watching, lambda name: key_of(name) == leg_key(who) and name not in self._taken
         )
         self._taken.add(leg)
-        return await DirectParty.answer(self._info.ari, leg, tone=_tone("callee"))
+        return await DirectParty.answer(self._info.ari, leg, tone=Tone(hz, SENT_DBFS))
 
     async def place(self) -> Placed:
         """Place a call to this program, answer it and connect it."""
@@ -74,50 +130,117 @@ class Exchange:
         picked_up = loop.time()
         await connecting
         return Placed(
-            call=call,
             caller=caller,
             callee=callee,
+            call=call,
             answered_ms=(answered - began) * 1000,
             connected_ms=(loop.time() - picked_up) * 1000,
         )
 
-    @staticmethod
-    async def end(placed: Placed) -> None:
+    async def place_foreign(self) -> Foreign:
+        """Place a call that this program has nothing to do with."""
+        bridge_id = f"{APPLICATION}-{next(self._numbers)}"
+        # The caller is who came first.
+        caller = await self._of_others("caller")
+        callee = await self._of_others("callee")
+        await self._watching.bridges.create_with_id(bridge_id=bridge_id, type="mixing")
+        for party in (caller, callee):
+            await self._watching.bridges.add_channel(
+                bridge_id=bridge_id, channel=[party.channel_id]
+            )
+        return Foreign(caller=caller, callee=callee, bridge_id=bridge_id)
+
+    async def observe(
+        self, pair: Pair, name: Participant, hz: float, *, phone: bool
+    ) -> tuple[Observer, DirectParty | None, float]:
+        """Let an observer join a call, on a phone that says ``hz`` or as this program.
+
+        Returns him, his phone, and the seconds from the command, or his answer, until he was there.
+        """
+        loop = asyncio.get_running_loop()
+        await found(self.client, pair.caller.channel_id)
+        began = loop.time()
+        joining = asyncio.create_task(
+            self.client.observe(
+                pair.caller.channel_id, name, phone=CALLEE_ENDPOINT if phone else None
+            ),
+            name=f"{name} joins",
+        )
+        try:
+            party = None
+            if phone:
+                party = await self.pick_up(name, hz)
+                began = loop.time()
+            return await joining, party, loop.time() - began
+        finally:
+            joining.cancel()
+
+    async def end(self, pair: Pair) -> None:
         """End a call for all."""
-        await placed.call.disconnect(cut=True)
-        await asyncio.gather(placed.caller.hangup(), placed.callee.hangup())
+        if isinstance(pair, Placed):
+            await pair.call.disconnect(cut=True)
+        await pair.hang_up()
+        if isinstance(pair, Foreign):
+            await self._watching.bridges.destroy(bridge_id=pair.bridge_id)
 
     async def empty(self) -> None:
         """Wait until Asterisk has no channel. Raises TimeoutError."""
         async with asyncio.timeout(_DEADLINE_S):
-            left = await self._observer.channels.list()
+            left = await self._watching.channels.list()
             while left:
                 await asyncio.sleep(0.01)
-                left = await self._observer.channels.list()
+                left = await self._watching.channels.list()
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[None]:
+        """Be connected."""
+        await self._watching.open()
+        try:
+            yield
+        finally:
+            await self._watching.close()
+
+    async def take_calls(self, stack: AsyncExitStack) -> None:
+        """Run the program here, until the stack unwinds."""
+        ari = self._info.ari
+        self._client = Client(
+            ari.url,
+            ari.username,
+            ari.password,
+            sample_rate=RATE,
+            route=lambda _call: CALLEE_ENDPOINT,
+        )
+        self._client.on(call_events.INCOMING_CALL, self.arrivals.put_nowait)
+        await stack.enter_async_context(self._client)
+
+    async def _of_others(self, role: str) -> DirectParty:
+        """Let a party enter our second application, by the context that each has."""
+        party = await DirectParty.call(
+            self._info.ari, "1", tone=_tone(role), context=f"stasis-{APPLICATION}"
+        )
+        await until(lambda: party.channel_id in self._entered, f"the {role} is there")
+        return party
+
+    def _event(self, event: AnyMessage) -> None:
+        if isinstance(event, events.StasisStart):
+            self._entered.add(event.channel.id)
+
+
+async def found(client: Client, channel_id: str) -> None:
+    """Wait until a channel's call is among the live ones. Raises TimeoutError."""
+    async with asyncio.timeout(_DEADLINE_S):
+        while not any(channel_id in call.channels.values() for call in await client.live_calls()):
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
 async def open_exchange(info: InstanceInfo, *, with_client: bool) -> AsyncIterator[Exchange]:
     """Connect to Asterisk; with a client of this program, or without, for one of another."""
-    ari = info.ari
     async with AsyncExitStack() as stack:
-        observer = AriConnection(
-            AriSettings(ari.url, ari.username, ari.password, "callbridge-bench"),
-            on_event=lambda _event: None,
-        )
-        await observer.open()
-        stack.push_async_callback(observer.close)
-        exchange = Exchange(info, observer)
+        exchange = Exchange(info)
+        await stack.enter_async_context(exchange.opened())
         if with_client:
-            client = Client(
-                ari.url,
-                ari.username,
-                ari.password,
-                sample_rate=RATE,
-                route=lambda _call: CALLEE_ENDPOINT,
-            )
-            client.on(events.INCOMING_CALL, exchange.arrivals.put_nowait)
-            await stack.enter_async_context(client)
+            await exchange.take_calls(stack)
         yield exchange
 
 
