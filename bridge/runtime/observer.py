@@ -101,6 +101,8 @@ class ObserverEngine:
         self.hears_coaching = hears_coaching
         self.state = Observer(name, seated=program is None)
         self.listeners: list[Callable[[ObserverEngine, Tell], None]] = []
+        self.moves_ahead = 0
+        """As long as there are any, his state speaks of a call that he was on before."""
         self.on_change: Callable[[], None] = lambda: None
         """Called when he may be heard otherwise than before."""
         self._ari = ari
@@ -130,6 +132,7 @@ class ObserverEngine:
 
     def post(self, event: ObserverInput) -> None:
         """Tell the observer that something happened."""
+        self.moves_ahead += isinstance(event, inputs.Moved)
         if isinstance(event, _URGENT) and self._arranging is not None:
             self._arranging.cancel()
         self._mailbox.put_nowait(_Letter(event))
@@ -213,7 +216,10 @@ class ObserverEngine:
         _log.debug("observer %s: %s, %s", self.name, event, self.state.stage)
         if self.state.stage is not before.stage:
             _log.info("observer %s: %s", self.name, self.state.stage)
-        if (self.state.stage, self.state.modes) != (before.stage, before.modes):
+        if isinstance(event, inputs.Moved):
+            self.moves_ahead -= 1
+            self.on_change()
+        elif (self.state.stage, self.state.modes) != (before.stage, before.modes):
             self.on_change()
         for effect in out:
             fact = await self._perform(effect)

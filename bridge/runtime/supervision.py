@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,10 +33,11 @@ from bridge.session.inputs import GiveBack, ServerLost, TakeOver, TakerGone, Tok
 from bridge.session.observer import Stage, inputs
 from bridge.session.observer.effects import ObserverNotice, Tell
 from bridge.session.observer.inputs import Person
-from bridge.session.state import Standing
+from bridge.session.state import Phase, Standing
 
 _log = logging.getLogger(__name__)
 
+_OVER = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 _ON_CALL = frozenset({Stage.JOINING, Stage.PRESENT, Stage.FINISHING})
 
 
@@ -202,7 +204,7 @@ class Supervision:
         self, engine: ObserverEngine, mode: ObserverMode, *, cut: bool = False, by: str
     ) -> None:
         """Let an observer take part otherwise. Raises what the machine refuses it with."""
-        with self._audited(engine, _described(mode), by):
+        with self._audited(engine, str(mode), by):
             if (call := self._call(engine)) is not None:
                 self._flow.require(call, mode)
             if mode.mode is not AudioMode.BARGE and self._has_taken_over(engine):
@@ -351,7 +353,7 @@ class Supervision:
             if call_id is not None:
                 self._give_up_place(engine, call_id)
         elif tell.message and tell.mode is not None:
-            what = _described(tell.mode)
+            what = str(tell.mode)
             self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
 
     def _give_up_place(self, engine: ObserverEngine, call_id: CallId) -> None:
@@ -392,11 +394,13 @@ class Supervision:
     def _people(self, call: LiveCall) -> tuple[Person, ...]:
         own = self._host.engine(call.call_id)
         standing = own.session.standing if own is not None else Standing()
+        # Whoever was held is so to the end: of a call that is over nobody hears any more.
+        over = own is not None and own.session.phase in _OVER
         return tuple(
             Person(
                 party.role,
                 party.channel_id,
-                held=party.role in standing.held,
+                held=over or party.role in standing.held,
                 muted=party.role in standing.silenced,
             )
             for party in call.parties
@@ -433,7 +437,7 @@ class Supervision:
 
     def _members(self, call_id: CallId) -> Iterator[Member]:
         for engine in self.observers_of(call_id):
-            if engine.state.stage in _ON_CALL:
+            if engine.state.stage in _ON_CALL and not engine.moves_ahead:
                 yield Member(
                     engine.name,
                     engine.state.modes,
@@ -446,29 +450,7 @@ class Supervision:
             changing = tuple(turning.mode for turning in call.session.turnings)
             yield Member(AGENT, (call.session.mode, *changing), program=call.agent)
 
-    def _audited(self, engine: ObserverEngine, what: str, by: str) -> _Audited:
-        return _Audited(self.audit, self.call_of(engine), engine.name, what, by)
-
-
-class _Audited:
-    """Records how a command ended."""
-
-    def __init__(
-        self, audit: Audit, call_id: CallId | None, who: Participant, what: str, by: str
-    ) -> None:
-        self._audit = audit
-        self._arguments = call_id, who, what
-        self._by = by
-
-    def __enter__(self) -> None:
-        """Nothing is recorded before the result is known."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        result = "done" if error is None else str(error) or type(error).__name__
-        self._audit.note(*self._arguments, by=self._by, result=result)
-
-
-def _described(mode: ObserverMode) -> str:
-    if mode.mode is AudioMode.WHISPER:
-        return f"whisper to {', '.join(sorted(mode.targets))}"
-    return str(mode.mode)
+    def _audited(
+        self, engine: ObserverEngine, what: str, by: str
+    ) -> AbstractContextManager[None]:
+        return self.audit.command(self.call_of(engine), engine.name, what, by=by)
