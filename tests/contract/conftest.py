@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import pytest
 
-from bridge.ari import AriConnection, AriSettings, LinkState, events, new_id
+from bridge.ari import AriConnection, AriSettings, LinkState, events, models, new_id
 from bridge.ari.generated.events import Message
 from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import Answer, FakeAri
@@ -120,18 +120,19 @@ async def cleared(desk: Desk) -> None:
         with contextlib.suppress(RequestFailedError):
             # A channel whose media socket was closed just now is going already.
             await connection.channels.hangup(channel_id=channel.id)
-    for bridge in await removable(connection):
-        await connection.bridges.destroy(bridge_id=bridge)
+    for bridge in await bridges(connection):
+        if bridge.bridge_class == "stasis":
+            await connection.bridges.destroy(bridge_id=bridge.id)
     async with asyncio.timeout(5):
         left = 1
         while left:
-            left = len(await connection.channels.list()) + len(await removable(connection))
+            left = len(await connection.channels.list()) + len(await bridges(connection))
 
 
-async def removable(connection: AriConnection) -> list[str]:
-    """Return the ids of all bridges; a parking lot that was used once stays for ever."""
-    bridges = await connection.bridges.list()
-    return [bridge.id for bridge in bridges if bridge.bridge_class != "parking"]
+async def bridges(connection: AriConnection) -> list[models.Bridge]:
+    """Return all bridges but the parking lot, which stays for ever once it was used."""
+    found = await connection.bridges.list()
+    return [bridge for bridge in found if bridge.bridge_class != "parking"]
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 from bridge.ari import AriConnection, events, new_id
 from bridge.lab.fake_ari import Answer
 from bridge.lab.waiting import until
-from tests.contract.conftest import Desk, refusal
+from tests.contract.conftest import Desk, cleared, refusal
 from tests.contract.sites import Site
 from tests.contract.stories import untangled
 
@@ -80,14 +80,18 @@ async def office(site: Site) -> AsyncIterator[Office]:
         await connection.open()
         desks.append(Desk(connection, told))
     made = Office(site, *desks)
-    yield made
-    async with asyncio.timeout(5):
-        while await made.desk.connection.channels.list():
-            pass
+    try:
+        yield made
+        async with asyncio.timeout(5):
+            while await made.desk.connection.channels.list():
+                pass
+    finally:
+        await cleared(made.desk)
+        for desk in desks:
+            await desk.connection.close()
     for desk in desks:
         assert desk.connection.callback_errors == 0
         assert not desk.connection.unknown_events
-        await desk.connection.close()
 
 
 @pytest.mark.parametrize("who", ["1001", "1002"])

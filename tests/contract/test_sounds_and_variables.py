@@ -28,7 +28,8 @@ async def play(desk: Desk, channel: str, *media: str) -> str:
     playback = await desk.connection.channels.play_with_id(
         channel_id=channel, playback_id=identity, media=list(media)
     )
-    assert (playback.id, playback.state) == (identity, "queued")
+    # Its state may be any by the time that the answer is written.
+    assert playback.id == identity
     assert (playback.media_uri, playback.target_uri) == (media[0], f"channel:{channel}")
     return identity
 
@@ -274,5 +275,5 @@ async def test_a_bridge_is_played_to(desk: Desk) -> None:
     playback = await desk.connection.bridges.play_with_id(
         bridge_id=bridge, playback_id=identity, media=["sound:beep"]
     )
-    assert (playback.target_uri, playback.state) == (f"bridge:{bridge}", "queued")
+    assert (playback.id, playback.target_uri) == (identity, f"bridge:{bridge}")
     await desk.wait_line("PlaybackFinished sound:beep done")
