@@ -30,6 +30,11 @@ class ObserverMode:
         if (self.mode is AudioMode.WHISPER) != bool(self.targets):
             raise ValueError("whisper, and only whisper, has targets")
 
+    def __str__(self) -> str:
+        """Say it to a person: ``whisper to callee``."""
+        to = f" to {', '.join(sorted(self.targets))}" if self.targets else ""
+        return f"{self.mode}{to}"
+
     def heard_by(self, parties: frozenset[Participant]) -> frozenset[Participant]:
         """Return those of ``parties`` who hear an observer in this mode."""
         match self.mode:

@@ -6,7 +6,8 @@ import json
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -50,6 +51,16 @@ class Audit:
     def records(self) -> tuple[AuditRecord, ...]:
         """The newest records, oldest first."""
         return tuple(self._records)
+
+    @contextmanager
+    def command(self, call_id: CallId | None, who: str, what: str, *, by: str) -> Iterator[None]:
+        """Record how the block, which carries a command out, ends; what it raises goes on."""
+        try:
+            yield
+        except BaseException as error:
+            self.note(call_id, who, what, by=by, result=str(error) or type(error).__name__)
+            raise
+        self.note(call_id, who, what, by=by)
 
     def note(
         self, call_id: CallId | None, who: str, what: str, *, by: str, result: str = "done"

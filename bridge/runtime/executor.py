@@ -35,7 +35,14 @@ from bridge.topology.diff import (
     still_applies,
     without_channel,
 )
-from bridge.topology.objects import CALL_BRIDGE, Key, Topology, leg_key, media_key
+from bridge.topology.objects import (
+    CALL_BRIDGE,
+    PULSE_PREFIX,
+    Key,
+    Topology,
+    leg_key,
+    media_key,
+)
 from bridge.topology.planner import plan
 
 _log = logging.getLogger(__name__)
@@ -249,7 +256,7 @@ class Executor:
             media={k: replace(m, gate_open=True) for k, m in self._stands.media.items()},
             muted=frozenset(),
         )
-        self._unsure = self._stands.open_gates | self._orders.muted_once
+        self._unsure = self._orders.shut_once
         standing = {self._ids[key] for key in (*self._stands.channels, *self._stands.bridges)}
         ours = {i for i in (*channels, *bridges) if self._is_ours(i)}
         self._strays |= ours - standing
@@ -312,8 +319,11 @@ class Executor:
             await self._orders.hang_up(object_id)
 
     def _is_ours(self, object_id: str) -> bool:
+        """Tell whether an object is to be there by a plan or not at all. A pulse has its owner."""
         name = self._names.read(object_id)
-        return name is not None and name.call == self._call
+        if name is None or name.key.startswith(PULSE_PREFIX):
+            return False
+        return name.call == self._call
 
     def _bind(self, key: Key, object_id: str) -> None:
         self._ids[key] = object_id

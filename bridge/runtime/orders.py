@@ -78,8 +78,8 @@ class Orders:
         """When snoops were made, in seconds of the event loop."""
         self.anchor_names: dict[Key, str] = {}
         """Asterisk's names of the anchors that were made here."""
-        self.muted_once: frozenset[Key] = frozenset()
-        """Legs that were ever muted here."""
+        self.shut_once: frozenset[Key] = frozenset()
+        """Ends of lines, and legs, that were ever muted here."""
 
     def mix_begins(self) -> None:
         """Note that somebody is in the call's bridge now, which mixes from then on."""
@@ -108,10 +108,11 @@ class Orders:
             case OpenGate(end):
                 await self._open_gate(end)
             case CloseGate(end):
+                self.shut_once |= {end}
                 await self._ari.channels.mute(channel_id=ids[end], direction="out")
                 await self._note_gate(ids[end], "closed")
             case MuteLeg(leg):
-                self.muted_once |= {leg}
+                self.shut_once |= {leg}
                 await self._ari.channels.mute(channel_id=ids[leg], direction="in")
                 await self._note_gate(ids[leg], "closed")
             case UnmuteLeg(leg):

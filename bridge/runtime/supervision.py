@@ -168,7 +168,7 @@ class Supervision:
             self._host.spawn(self._watch_flow(), "flow of audio")
         return engine
 
-    def move(self, engine: ObserverEngine, call: LiveCall) -> None:
+    def move(self, engine: ObserverEngine, call: LiveCall, *, by: str) -> None:
         """Take an observer to another call, where he is a spy at first.
 
         Raises InvalidStateError when he is on none, BadArgumentError for a name that is taken.
@@ -185,18 +185,16 @@ class Supervision:
         before, place.call_id = place.call_id, call.call_id
         engine.post(inputs.Moved())
         engine.post(inputs.PeopleChanged(self._people(call)))
-        self.audit.note(
-            call.call_id, engine.name, f"moved here from call {before}", by="callbridge"
-        )
+        self.audit.note(call.call_id, engine.name, f"moved here from call {before}", by=by)
         self._look_at(before)
         self._look(engine)
 
-    def move_on(self, engine: ObserverEngine) -> None:
+    def move_on(self, engine: ObserverEngine, *, by: str) -> None:
         """Take an observer to the next live call. Raises CallNotFoundError, and what move does."""
         found = self._host.directory.after(self.call_of(engine))
         if found is None:
             raise CallNotFoundError("there is no other live call")
-        self.move(engine, found)
+        self.move(engine, found, by=by)
 
     # --- modes ----------------------------------------------------------------------------------
 
@@ -450,7 +448,5 @@ class Supervision:
             changing = tuple(turning.mode for turning in call.session.turnings)
             yield Member(AGENT, (call.session.mode, *changing), program=call.agent)
 
-    def _audited(
-        self, engine: ObserverEngine, what: str, by: str
-    ) -> AbstractContextManager[None]:
+    def _audited(self, engine: ObserverEngine, what: str, by: str) -> AbstractContextManager[None]:
         return self.audit.command(self.call_of(engine), engine.name, what, by=by)

@@ -15,11 +15,13 @@ from bridge.model.errors import (
     ConfigurationError,
     InvalidStateError,
 )
+from bridge.model.ids import CallId
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
-from bridge.model.participants import CALLEE, CALLER, Participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState, EndReason
 from bridge.runtime import CallEngine
 from bridge.runtime.agent import AgentMedia
+from bridge.runtime.audit import Audit
 from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
@@ -62,6 +64,7 @@ class ActiveCall:
         *,
         route: Route | None,
         endpoint: str,
+        audit: Audit,
         handlers: Handlers,
         on_event: Callable[..., None],
     ) -> None:
@@ -69,6 +72,7 @@ class ActiveCall:
         self._agent = agent
         self._route = route
         self._endpoint = endpoint
+        self._audit = audit
         self._on_event = on_event
         self._handlers = Handlers(owner=handlers)
         self._end_reason: EndReason | None = None
@@ -255,7 +259,8 @@ class ActiveCall:
         return {CALLER, CALLEE, *(party.name for party in self.parties)}
 
     async def _turn(self, mode: ObserverMode, *, cut: bool) -> None:
-        await self._engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
+        with self._audit.command(CallId(self.call_id), AGENT, str(mode), by="program"):
+            await self._engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
 
     async def _target(self) -> str:
         if self._route is None:
@@ -351,6 +356,9 @@ class ActiveCall:
         if announce.notice is Notice.TERMINATED:
             self._end_reason = announce.reason or EndReason.FAILED
             self._ended.set()
+        if announce.notice is Notice.MODE_CHANGED and announce.message:
+            what, why = str(announce.mode), announce.message
+            self._audit.note(CallId(self.call_id), AGENT, what, by="callbridge", result=why)
         who = () if announce.party is None else (announce.party,)
         self._handlers.emit(event, self, *who)
         self._on_event(event, self, *who)

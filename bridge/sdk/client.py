@@ -8,6 +8,7 @@ import logging
 import signal
 import ssl
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -18,6 +19,7 @@ from bridge.model.keys import KeyMap
 from bridge.model.participants import participant
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller, ControllerSettings
+from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import Audit
 from bridge.runtime.seat import Access, AccessPolicy, Rung
 from bridge.sdk import events
@@ -173,6 +175,16 @@ class Client:
         )
         return Observer(engine, controller, self._handlers)
 
+    async def audibility(self, target: str | LiveCall | ActiveCall) -> AudibilityReport:
+        """Return who is to hear whom on a live call, and who does by what Asterisk has.
+
+        target: as in ``observe``. While a call is observed it is looked at every five seconds; what
+        differs is told (``AUDIBILITY_DIFFERS``) and repaired. Raises CallNotFoundError,
+        AmbiguousCallError, ServerError.
+        """
+        selector = target if isinstance(target, str) else target.call_id
+        return await self._connected().audibility(selector)
+
     @property
     def audit(self) -> Audit:
         """Who did what, when, with what result. Raises InvalidStateError before ``connect()``."""
@@ -218,6 +230,10 @@ class Client:
         if self._controller is not None:
             raise InvalidStateError("this client is connected")
         controller = Controller(self._settings, on_call=self._incoming)
+        controller.audit.listeners.append(partial(self._handlers.emit, events.AUDIT))
+        controller.audibility_check.listeners.append(
+            partial(self._handlers.emit, events.AUDIBILITY_DIFFERS)
+        )
         # Calls that waited for us are handed over while it opens.
         self._controller = controller
         try:
@@ -277,6 +293,7 @@ class Client:
             engine.agent,
             route=self._route,
             endpoint=self._endpoint,
+            audit=self._connected().audit,
             handlers=self._handlers,
             on_event=self._call_event,
         )

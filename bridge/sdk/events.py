@@ -7,10 +7,15 @@ from typing import Final
 
 
 class ClientEvent(StrEnum):
-    """For ``client.on``: the handler gets the call."""
+    """For ``client.on``; what the handler gets is said with each."""
 
     INCOMING_CALL = "INCOMING_CALL"
-    """Somebody calls; the call is PENDING. Each call has a task of its own for the handler."""
+    """Somebody calls: the handler gets the call, which is PENDING, and has a task of its own."""
+    AUDIBILITY_DIFFERS = "AUDIBILITY_DIFFERS"
+    """On an observed call somebody hears, or does not hear, whom he should: the handler gets the
+    report. It is being repaired."""
+    AUDIT = "AUDIT"
+    """Somebody did something, or something befell him: the handler gets the record."""
 
 
 class CallEvent(StrEnum):
@@ -56,6 +61,8 @@ OBSERVER_MODE_CHANGED: Final = ObserverEvent.OBSERVER_MODE_CHANGED
 OBSERVER_LEFT: Final = ObserverEvent.OBSERVER_LEFT
 
 INCOMING_CALL: Final = ClientEvent.INCOMING_CALL
+AUDIBILITY_DIFFERS: Final = ClientEvent.AUDIBILITY_DIFFERS
+AUDIT: Final = ClientEvent.AUDIT
 CALL_ANSWERED: Final = CallEvent.CALL_ANSWERED
 CALL_ANSWER_FAILED: Final = CallEvent.CALL_ANSWER_FAILED
 CALL_CONNECTED: Final = CallEvent.CALL_CONNECTED
