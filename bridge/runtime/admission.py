@@ -105,10 +105,15 @@ class Admission:
         joining = asyncio.ensure_future(engine.command(inputs.Join))
         try:
             await asyncio.shield(joining)
+        except CallbridgeError:
+            # Nothing of him is left when who asked is told, and his name is free.
+            await engine.ended.wait()
+            raise
         except asyncio.CancelledError:
             # Who asked does not wait any more: nobody would know of the observer.
             engine.post(inputs.Leave(Token(0), cut=True))
             await asyncio.gather(joining, return_exceptions=True)
+            await engine.ended.wait()
             raise
         return engine
 

@@ -37,7 +37,7 @@ class Commands(Protocol):
     async def give_back(self, engine: ObserverEngine, *, by: str) -> None:
         """Let the agent speak again."""
 
-    def move_on(self, engine: ObserverEngine) -> None:
+    def move_on(self, engine: ObserverEngine, *, by: str) -> None:
         """Go to the next live call."""
 
 
@@ -99,8 +99,7 @@ class Desk:
             case KeyAction.WHISPER:
                 await self._commands.change_mode(engine, whisper(self._whispers_to), by=by)
             case KeyAction.NEXT:
-                self._commands.move_on(engine)
-                self._cue(Cue.NEXT)
+                self._commands.move_on(engine, by=by)
             case KeyAction.LEAVE:
                 self._cue(Cue.LEAVING)
                 await self._cues.played()
@@ -117,7 +116,10 @@ class Desk:
     def _told(self, engine: ObserverEngine, tell: Tell) -> None:
         if tell.notice is ObserverNotice.JOINED:
             self._pulse.end_with_seat(engine.executor.anchor_names)
-        if tell.notice is ObserverNotice.MODE_CHANGED and tell.mode is not None:
+        elif tell.notice is ObserverNotice.MOVED:
+            # After the tone that says that he is silent now, in whose place this is heard.
+            self._cue(Cue.NEXT)
+        elif tell.notice is ObserverNotice.MODE_CHANGED and tell.mode is not None:
             self._cue(Cue.SILENCED if tell.message else _CUES[tell.mode.mode])
 
     def _cue(self, cue: Cue) -> None:

@@ -143,14 +143,14 @@ class Observer:
 
         Raises CallNotFoundError when there is no other.
         """
-        self._controller.supervision.move_on(self._engine)
+        self._controller.supervision.move_on(self._engine, by=_BY)
         await self._settled()
         return self.call_id
 
     async def move_to(self, target: str) -> None:
         """Go to another call, as a spy. target: as in ``client.observe``."""
         call = self._controller.directory.find(target)
-        self._controller.supervision.move(self._engine, call)
+        self._controller.supervision.move(self._engine, call, by=_BY)
         await self._settled()
 
     async def leave(self, *, cut: bool = False) -> None:

@@ -17,6 +17,8 @@ class ObserverNotice(StrEnum):
 
     JOINED = "joined"
     MODE_CHANGED = "mode_changed"
+    MOVED = "moved"
+    """He goes to another call."""
     LEFT = "left"
 
 

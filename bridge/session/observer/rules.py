@@ -118,7 +118,7 @@ def moved(observer: Observer, event: ObserverInput) -> Step:
     del event
     alone = replace(observer, people={}, heard_by=_NOBODY)
     silent, effects = _fall_silent(alone, "he moved to another call")
-    return silent, (*effects, _arranged(silent))
+    return silent, (*effects, Tell(ObserverNotice.MOVED), _arranged(silent))
 
 
 def _lose_target(observer: Observer) -> Step:
