@@ -25,9 +25,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bridge.model.audibility import Matrix
 from bridge.model.errors import RequestFailedError, ServerError
 from bridge.model.ids import CallId
-from bridge.model.participants import AGENT, Participant
+from bridge.model.participants import AGENT
 from bridge.runtime.audibility import (
     AGAIN_SECONDS,
     AudibilityReport,
@@ -41,7 +42,7 @@ from bridge.runtime.audit import Audit
 from bridge.runtime.executor import Executor
 from bridge.session.inputs import AudienceFailed, EventsMissed
 from bridge.topology.objects import CALL_BRIDGE
-from bridge.topology.standing import Stranger
+from bridge.topology.standing import Found, Stranger
 
 _log = logging.getLogger(__name__)
 
@@ -70,14 +71,14 @@ class AudibilityCheck:
         self._scene = scene
         self._audit = audit
         self.listeners: list[Callable[[AudibilityReport], None]] = []
-        self._every = every_seconds
+        self.every_seconds = every_seconds
         self._told: dict[CallId, AudibilityReport] = {}
         """What was found of calls that differ."""
 
     async def run(self) -> None:
         """Check until cancelled."""
         while True:
-            await asyncio.sleep(self._every)
+            await asyncio.sleep(self.every_seconds)
             try:
                 await self.check()
             except ServerError as error:
@@ -137,18 +138,27 @@ class AudibilityCheck:
         self._told[call_id] = report
         if is_new:
             self._tell(report)
-        await self._clear(call_id, seen)
-        for owner in self._concerned(call_id, report):
-            owner.doubt()
-        left = await self._left_after_repair(call_id)
-        if left is not None:
-            self._silence(call_id, left)
-            await self._cut(left)
+        if _can_be_repaired(report):
+            left = await self._repaired(call_id, seen)
+        else:
+            left = seen
         if is_new or left is None:
             result = "repaired" if left is None else f"not repaired: {_described(left.report)}"
             self._audit.note(call_id, _WHO, _described(report), by=_BY, result=result)
         if left is None:
             del self._told[call_id]
+
+    async def _repaired(self, call_id: CallId, seen: Look) -> Look | None:
+        """Have a call put right. Return what still differs, None when nothing does."""
+        await self._clear(call_id, seen)
+        for owner in self._owners(call_id):
+            owner.doubt()
+        left = await self._left_after_repair(call_id)
+        if left is not None:
+            cells = _without_strangers(left.report)
+            self._silence(call_id, cells)
+            await self._cut(left.found, cells)
+        return left
 
     def _tell(self, report: AudibilityReport) -> None:
         _log.warning("%s", report)
@@ -193,83 +203,57 @@ class AudibilityCheck:
             if name is not None and name.key != CALL_BRIDGE:
                 await _unless_gone(ari.bridges.destroy(bridge_id=stranger.place))
 
-    def _silence(self, call_id: CallId, seen: Look) -> None:
+    def _silence(self, call_id: CallId, cells: Matrix) -> None:
         """Whoever is heard against what is wanted is to be heard by nobody."""
-        for listener, speaker in sorted(seen.report.unwanted):
+        own = self._scene.engine(call_id)
+        for listener, speaker in sorted(cells):
             failed = AudienceFailed(f"{listener} hears {speaker}, against what is wanted")
-            own = self._scene.engine(call_id)
             if speaker == AGENT and own is not None:
                 own.post(failed)
             for engine in self._scene.supervision.observers_of(call_id):
                 if engine.name == speaker:
                     engine.post(failed)
 
-    async def _cut(self, seen: Look) -> None:
+    async def _cut(self, found: Found, cells: Matrix) -> None:
         """Remove the very channels by which somebody is heard against what is wanted."""
-        found, channels = seen.found, self._scene.ari.channels
-        ends = {i for cell in seen.report.unwanted for i in found.ends(*cell)}
+        ends = {end for cell in cells for end in found.ends(*cell)}
+        channels = self._scene.ari.channels
         await together(_unless_gone(channels.hangup(channel_id=end)) for end in ends)
-
-    def _concerned(self, call_id: CallId, report: AudibilityReport) -> Iterator[_Owner]:
-        """Return those whose objects make the difference."""
-        cells = [set(cell) for cell in report.unwanted | report.missing | report.doubled]
-        places = (self._scene.names.read(s.place) for s in report.strangers if s.intrudes)
-        intruded = {name.call for name in places if name is not None}
-        for owner in self._owners(call_id):
-            if owner.object_id in intruded or any(map(owner.has_to_do_with, cells)):
-                yield owner
 
     def _owners(self, call_id: CallId) -> Iterator[_Owner]:
         """Return who has objects on a call."""
         scene = self._scene
-        observers = scene.supervision.observers_of(call_id)
-        names = {engine.name for engine in observers}
-        for engine in observers:
-            yield _Owner(
-                engine.observer_id,
-                engine.executor,
-                _doubting(engine.executor, engine.post),
-                _with(engine.name),
-            )
+        for engine in scene.supervision.observers_of(call_id):
+            yield _Owner(engine.executor, engine.post)
         if (gallery := scene.supervision.gallery(call_id)) is not None:
-            in_gallery = names | {AGENT}
-            yield _Owner(
-                gallery.gallery_id,
-                gallery.executor,
-                gallery.reconnected,
-                lambda cell: cell <= in_gallery,
-            )
+            yield _Owner(gallery.executor, lambda _missed: gallery.look())
         if (own := scene.engine(call_id)) is not None:
-            yield _Owner(
-                call_id,
-                own.executor,
-                _doubting(own.executor, own.post),
-                lambda cell: not cell & names,
-            )
+            yield _Owner(own.executor, own.post)
 
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
     """Somebody who has objects on a call."""
 
-    object_id: CallId
     executor: Executor
-    doubt: Callable[[], None]
-    """Makes him look again."""
-    has_to_do_with: Callable[[set[Participant]], bool]
-    """Whether his objects decide a cell."""
+    post: Callable[[EventsMissed], None]
+
+    def doubt(self) -> None:
+        """Let him look at what stands, and make it what is wanted."""
+        self.executor.doubt()
+        self.post(EventsMissed())
 
 
-def _with(name: Participant) -> Callable[[set[Participant]], bool]:
-    return lambda cell: name in cell
+def _can_be_repaired(report: AudibilityReport) -> bool:
+    """Tell whether anything differs besides what strangers' snoops hear, which are not ours."""
+    turned_out = any(s.intrudes and not s.snoops for s in report.strangers)
+    return bool(turned_out or _without_strangers(report) or report.missing or report.doubled)
 
 
-def _doubting(executor: Executor, post: Callable[[EventsMissed], None]) -> Callable[[], None]:
-    def doubt() -> None:
-        executor.doubt()
-        post(EventsMissed())
-
-    return doubt
+def _without_strangers(report: AudibilityReport) -> Matrix:
+    """Return the unwanted cells that have to do with participants alone."""
+    strangers = {s.name for s in report.strangers}
+    return frozenset(cell for cell in report.unwanted if not strangers & set(cell))
 
 
 async def _unless_gone(request: Awaitable[None]) -> None:

@@ -22,6 +22,9 @@ CALL_BRIDGE: Final = Key("bridge.call")
 SEAT_BRIDGE: Final = Key("bridge.seat")
 """The bridge that a seated observer is alone in, with anchors, so that he can be whispered to."""
 
+PULSE_PREFIX: Final = "pulse."
+"""Begins the keys of channels whose end silences somebody; they belong to no plan."""
+
 HOLD_PREFIX: Final = "bridge.hold."
 """Begins the keys of bridges that keep somebody with music."""
 
@@ -121,7 +124,7 @@ def cue_key(observer: Participant) -> Key:
 
 def pulse_key(observer: Participant) -> Key:
     """Return the key of the channel whose end silences a seated observer; it is in no bridge."""
-    return Key(f"pulse.{observer}")
+    return Key(f"{PULSE_PREFIX}{observer}")
 
 
 def line_key(one: Participant, other: Participant) -> Key:

@@ -193,7 +193,9 @@ def compare(
     call_id: CallId, cast: Cast, found: Found, wanted: Matrix, *, free: Matrix = frozenset()
 ) -> AudibilityReport:
     """Return the report. free: cells that nobody has to want, and that may stand all the same."""
-    ways = audibility(found.topology)
+    deaf = _deaf(found.topology, cast)
+    heard = audibility(found.topology).items()
+    ways = {cell: count for cell, count in heard if cell[0] not in deaf}
     standing = frozenset(ways) | found.overheard
     visitors = {s.name for s in found.strangers if not s.intrudes}
     judged = {cell for cell in standing if not visitors & set(cell)}
@@ -388,6 +390,16 @@ def _target(channel: ListedChannel) -> str | None:
     if not channel.name.startswith(_SNOOP_NAME):
         return None
     return channel.name.removeprefix(_SNOOP_NAME).rpartition("-")[0]
+
+
+def _deaf(topology: Topology, cast: Cast) -> frozenset[Participant]:
+    """Return seated observers who are in no bridge: no frames flow that could be whispered upon."""
+    seats = ((leg, person) for leg, person in topology.legs.items() if leg in cast.people)
+    return frozenset(
+        person
+        for leg, person in seats
+        if person not in cast.parties and topology.bridge_of(leg) is None
+    )
 
 
 def _order(name: Participant, cast: Cast) -> tuple[bool, bool, bool, str]:
