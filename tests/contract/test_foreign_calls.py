@@ -191,16 +191,51 @@ async def test_a_snoop_on_a_foreign_channel(office: Office) -> None:
     assert (office.watch.story(caller), office.watch.story(callee)) == before
     await office.site.hangs_up("1002")
     await office.over(caller, callee, snoop)
+    await office.desk.wait_for(events.StasisEnd, snoop)
     assert office.desk.story() == ["StasisStart", "StasisEnd"]
 
 
-async def test_a_phone_holds_and_presses_keys(office: Office) -> None:
+async def test_rtp_of_a_phone(office: Office) -> None:
     _caller, callee = await office.talking()
+    statistics = office.desk.connection.channels.rtpstatistics
+    first = await statistics(channel_id=callee)
+    assert first.channel_uniqueid == callee
+    async with asyncio.timeout(5):
+        while (await statistics(channel_id=callee)).rxcount < first.rxcount + 5:
+            pass
+    await office.site.hangs_up("1001")
+
+
+async def test_a_plain_dial_to_a_media_socket(office: Office) -> None:
+    await office.site.call("9000")
+    caller = await office.channel("1001")
+    await office.watch.wait_line("Dial", caller)
+    (callee,) = (event.peer.id for event in office.watch.events if isinstance(event, events.Dial))
+    await office.desk.connect(callee)
+    await office.together(caller, callee)
+    await office.desk.sockets.pop().close()
+    await office.over(caller, callee)
+    assert office.watch.story(callee)[-1].startswith("Destroyed")
+
+
+async def test_a_phone_holds_and_presses_keys(office: Office) -> None:
+    caller, callee = await office.talking()
+
+    async def held() -> list[str]:
+        read = office.desk.connection.channels.get_channel_var
+        found = [
+            await read(channel_id=channel, variable="CHANNEL(onhold)")
+            for channel in (caller, callee)
+        ]
+        return [variable.value for variable in found]
+
     begun = len(office.watch.story(callee))
     await office.site.holds("1002", on=True)
     await office.watch.wait_line("ChannelHold", callee)
+    assert await held() == ["1", "0"]
     await office.site.holds("1002", on=False)
     await office.watch.wait_line("ChannelUnhold", callee)
+    assert await held() == ["0", "0"]
     await office.site.presses("1002", "1#")
     await until(
         lambda: office.watch.story(callee).count("ChannelDtmfReceived") == 2, "both are told"
@@ -293,7 +328,7 @@ async def test_a_phone_is_originated_and_hangs_up(office: Office) -> None:
     identity = await originated(office, Answer.ANSWER, app="callbridge", callerId="7000")
     await office.desk.wait_for(events.StasisStart, identity)
     await office.site.hangs_up("1002")
-    await office.over(identity)
+    await office.desk.wait_for(events.ChannelDestroyed, identity)
     begin = ["Dial", *RINGS, "Up", "Dial ANSWER", "STASISSTATUS", "StasisStart"]
     end = ["HangupRequest None None", "StasisEnd", "STASISSTATUS SUCCESS", "Destroyed 0"]
     assert untangled(office.desk.story(identity)) == untangled([*begin, *end])
@@ -301,14 +336,14 @@ async def test_a_phone_is_originated_and_hangs_up(office: Office) -> None:
 
 async def test_a_phone_is_originated_and_busy(office: Office) -> None:
     identity = await originated(office, Answer.BUSY, app="callbridge")
-    await office.over(identity)
+    await office.desk.wait_for(events.ChannelDestroyed, identity)
     expected = ["Dial", "HangupRequest 17 None", "Dial BUSY", "Destroyed 17"]
     assert untangled(office.desk.story(identity)) == untangled(expected)
 
 
 async def test_a_phone_is_originated_and_rings_on(office: Office) -> None:
     identity = await originated(office, Answer.RING, app="callbridge", timeout=1)
-    await office.over(identity)
+    await office.desk.wait_for(events.ChannelDestroyed, identity)
     assert untangled(office.desk.story(identity)) == untangled(["Dial", *RINGS, "Destroyed 19"])
 
 
@@ -357,7 +392,7 @@ async def test_one_of_our_own_bridge_hangs_up(office: Office) -> None:
     await office.desk.connection.bridges.add_channel(bridge_id=bridge, channel=caller)
     await office.desk.wait_for(events.ChannelEnteredBridge, caller)
     await office.site.hangs_up("1001")
-    await office.over(caller)
+    await office.desk.wait_for(events.StasisEnd, caller)
     end = ["HangupRequest None None", "ChannelLeftBridge", "StasisEnd"]
     assert office.desk.story(caller)[-3:] == end
     await office.desk.connection.bridges.destroy(bridge_id=bridge)

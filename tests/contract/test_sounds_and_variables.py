@@ -250,6 +250,94 @@ async def test_a_hangup_handler_ends_another_channel(desk: Desk) -> None:
     assert "HangupRequest 32 True" in desk.story(other)
 
 
+async def test_a_hangup_handler_ends_the_snoops_on_a_channel(desk: Desk) -> None:
+    pulse, seat = await desk.anchor(), await desk.party()
+    snoops = [new_id("snoop") for _ in range(2)]
+    for snoop in snoops:
+        await desk.connection.channels.snoop_channel_with_id(
+            channel_id=seat,
+            snoop_id=snoop,
+            app=desk.connection.settings.application,
+            whisper="out",
+        )
+        await desk.wait_for(events.StasisStart, snoop)
+    await desk.connection.channels.set_channel_var(
+        channel_id=pulse,
+        variable="CHANNEL(hangup_handler_push)",
+        value=f"callbridge-release,all,1(Snoop/{seat})",
+    )
+    await desk.connection.channels.hangup(channel_id=pulse)
+    for snoop in snoops:
+        await desk.wait_for(events.StasisEnd, snoop)
+    assert (await desk.connection.channels.get(channel_id=seat)).state == "Up"
+    assert not desk.seen(events.StasisEnd, seat)
+
+
+async def test_the_last_but_one_of_a_group_ends_the_others(desk: Desk) -> None:
+    legs = [await desk.anchor() for _ in range(3)]
+    names = {leg: (await desk.connection.channels.get(channel_id=leg)).name for leg in legs}
+    for leg in legs:
+        for variable, given in {
+            "CALLBRIDGE_OTHERS": "&".join(names[other] for other in legs if other != leg),
+            "GROUP(callbridge)": "a-call",
+            "CHANNEL(hangup_handler_push)": "callbridge-release,leg,1(a-call)",
+        }.items():
+            await desk.connection.channels.set_channel_var(
+                channel_id=leg, variable=variable, value=given
+            )
+    assert await value(desk, legs[0], "GROUP(callbridge)") == "a-call"
+    assert await value(desk, legs[0], "GROUP_COUNT(a-call@callbridge)") == "3"
+    await desk.connection.channels.hangup(channel_id=legs[0])
+    await desk.wait_for(events.ChannelDestroyed, legs[0])
+    assert await value(desk, legs[1], "GROUP_COUNT(a-call@callbridge)") == "2"
+    await desk.connection.channels.hangup(channel_id=legs[1])
+    await desk.wait_for(events.ChannelDestroyed, legs[2])
+
+
+async def test_groups(desk: Desk) -> None:
+    anchor = await desk.anchor()
+    channels = desk.connection.channels
+    assert await value(desk, anchor, "GROUP(callbridge)") == NO_FUNCTION
+    assert await value(desk, anchor, "GROUP_COUNT(one@callbridge)") == "0"
+    for given, count in (("one", "1"), ("other", "0"), ("one", "1"), ("", "0")):
+        await channels.set_channel_var(channel_id=anchor, variable="GROUP(callbridge)", value=given)
+        assert await value(desk, anchor, "GROUP_COUNT(one@callbridge)") == count
+    assert await value(desk, anchor, "GROUP(callbridge)") == NO_FUNCTION
+
+
+async def test_a_time_limit(desk: Desk) -> None:
+    lasting, passing = await desk.anchor(), await desk.anchor()
+    channels = desk.connection.channels
+    assert await value(desk, passing, "TIMEOUT(absolute)") == "0"
+    for anchor, seconds in ((lasting, "1"), (lasting, "30"), (passing, "1")):
+        await channels.set_channel_var(
+            channel_id=anchor, variable="TIMEOUT(absolute)", value=seconds
+        )
+    left = await value(desk, lasting, "TIMEOUT(absolute)")
+    assert isinstance(left, str)
+    assert 25 < float(left) <= 30
+    await desk.wait_for(events.ChannelDestroyed, passing)
+    assert desk.story(passing)[-3:] == ["StasisEnd", "STASISSTATUS SUCCESS", "Destroyed 0"]
+    assert not desk.seen(events.StasisEnd, lasting)
+
+
+async def test_whether_a_channel_is_held(desk: Desk) -> None:
+    anchor = await desk.anchor()
+    held = [await value(desk, anchor, "CHANNEL(onhold)")]
+    for method in ("POST", "DELETE"):
+        await desk.connection.request(method, f"channels/{anchor}/hold")
+        held.append(await value(desk, anchor, "CHANNEL(onhold)"))
+    assert held == ["0", "1", "0"]
+
+
+async def test_rtp_of_channels_that_have_none(desk: Desk) -> None:
+    anchor, party = await desk.anchor(), await desk.party()
+    statistics = desk.connection.channels.rtpstatistics
+    assert await refusal(statistics(channel_id=anchor)) == (404, "RTP info not found")
+    assert await refusal(statistics(channel_id=party)) == (403, "Unsupported channel type")
+    assert await refusal(statistics(channel_id="nobody")) == (404, "Channel not found")
+
+
 async def test_music_of_a_holding_bridge(desk: Desk) -> None:
     bridges = desk.connection.bridges
     bridge, anchor = await desk.bridge("holding"), await desk.anchor()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bridge.lab.fake_ari.objects import Answer, FakeBridge, FakeChannel, Json, Kind
+from bridge.lab.fake_ari.objects import FakeBridge, FakeChannel, Json, Kind, Refusal
 
 if TYPE_CHECKING:
     from bridge.lab.fake_ari.world import World
@@ -63,37 +63,22 @@ class Calls:
     def place(self, caller: str, callee: str) -> FakeCall:
         """Let a phone call another by a plain Dial(): 9 and the number."""
         channel = self.ring_in(caller, f"9{callee}")
-        return FakeCall(channel, self.dial(channel, callee))
+        return FakeCall(channel, self.dial(channel, f"PJSIP/{callee}"))
 
-    def dial(self, caller: FakeChannel, number: str) -> FakeChannel | None:
-        """Let a channel call a phone; return the phone's channel, None if it has none."""
-        caller.app_name, caller.app_data = "Dial", f"PJSIP/{number},60"
+    def dial(self, caller: FakeChannel, endpoint: str) -> FakeChannel | None:
+        """Let a channel Dial() an endpoint; return the channel there, None if there is none."""
+        caller.app_name, caller.app_data = "Dial", f"{endpoint},60"
         self._say_dialplan(caller)
-        phone = self._world.phones.get(number)
-        if phone is None or phone.answer is Answer.UNREGISTERED:
+        try:
+            callee = self._world.dialling.made_by_dial(caller, endpoint)
+        except Refusal:
             self._world.later(0.0, lambda: self._world.remove(caller, NO_ROUTE))
             return None
-        callee = self._world.add(
-            FakeChannel(
-                id=self._world.new_id(),
-                kind=Kind.PHONE,
-                name=f"PJSIP/{number}-{self._world.number():08x}",
-                caller=number,
-                caller_name=f"Phone {number}",
-                context="phones",
-                rests_in=("AppDial", "(Outgoing Line)"),
-                endpoint=number,
-                dialler=caller.id,
-                linked=caller.linked,
-            )
-        )
-        callee.app_name, callee.app_data = callee.rests_in
-        callee.exten = caller.exten
         self._say_dialplan(callee)
         self._introduce(callee, caller)
         self._world.dialling.say(callee, "")
         self._introduce(caller, callee)
-        self._world.dialling.obey(callee, phone)
+        self._world.dialling.obey(callee)
         return callee
 
     def answered(self, callee: FakeChannel) -> None:
@@ -110,6 +95,10 @@ class Calls:
     def hold(self, identity: str, *, on: bool) -> None:
         """Let the phone of a channel hold, or end it (by re-INVITE)."""
         channel = self._world.channels[identity]
+        bridge = self._world.bridges.get(channel.bridge or "")
+        for member in bridge.channels if bridge is not None else ():
+            if member != identity:
+                self._world.channels[member].on_hold = on
         if on:
             self._world.emit("ChannelHold", channel, musicclass="default")
         else:
@@ -133,7 +122,7 @@ class Calls:
         peer.context, peer.exten, peer.priority = "phones", f"9{number}", 1
         peer.has_dialplan, peer.dialler = True, None
         self._world.remove(leaving, NORMAL)
-        return self.dial(peer, number)
+        return self.dial(peer, f"PJSIP/{number}")
 
     def transfer_to_call(self, identity: str, consult: str) -> None:
         """Let a phone join its peer on one channel and its peer on another, and leave both."""

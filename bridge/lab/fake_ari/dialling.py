@@ -14,7 +14,6 @@ from bridge.lab.fake_ari.objects import OUTGOING, Answer, FakeChannel, Json, Kin
 from bridge.lab.fake_ari.variables import write_all
 
 if TYPE_CHECKING:
-    from bridge.lab.fake_ari.objects import Phone
     from bridge.lab.fake_ari.world import World
 
 FAILURES: Final = {Answer.BUSY: 17, Answer.DECLINE: 21}
@@ -22,10 +21,6 @@ FAILURES: Final = {Answer.BUSY: 17, Answer.DECLINE: 21}
 STATUS: Final = {17: "BUSY", 21: "BUSY"}
 NO_ANSWER: Final = 19
 SOFT_HANGUP: Final = 32
-FOREIGN: Final = re.compile(r"9(\d{4})")
-"""What the embedded Asterisk's dialplan calls by a plain Dial()."""
-ACCESS: Final = re.compile(r"\*55(\d*)")
-"""What a supervisor dials there."""
 CALLER_ID: Final = re.compile(r'\s*"?(?P<name>[^"<]*?)"?\s*<(?P<number>[^>]*)>\s*')
 
 
@@ -152,7 +147,7 @@ class Dialling:
         elif goal.application:
             args = goal.args.split(",") if goal.args else []
             self._world.enter_stasis(channel, goal.application, args, by_dialplan=False)
-        elif not self.run_dialplan(channel, goal.context, goal.exten):
+        elif not self._world.dialplan.run(channel, goal.context, goal.exten):
             self._world.emit("ChannelHangupRequest", channel, cause=16, soft=True)
             self._world.remove(channel, 0)
 
@@ -167,9 +162,12 @@ class Dialling:
             self._world.emit("ChannelStateChange", channel)
             self.say(channel, "RINGING")
 
-    def obey(self, channel: FakeChannel, phone: Phone) -> None:
-        """Let a phone that is dialled do what it is set to do."""
+    def obey(self, channel: FakeChannel) -> None:
+        """Let a channel that is dialled ring, and its phone do what it is set to do."""
         self._ringing.add(channel.id)
+        phone = self._world.phones.get(channel.endpoint)
+        if channel.kind is not Kind.PHONE or phone is None:
+            return
         cause = FAILURES.get(phone.answer)
         if cause is None:
             self._world.later(0.0, lambda: self.ring(channel))
@@ -178,32 +176,15 @@ class Dialling:
         elif cause is not None:
             self._world.later(phone.after_s, lambda: self.refused(channel, cause))
 
+    def made_by_dial(self, caller: FakeChannel, endpoint: str) -> FakeChannel:
+        """Make the channel that a Dial() of the dialplan calls. Raises Refusal."""
+        channel = self._made(Origination(endpoint))
+        channel.dialler, channel.linked = caller.id, caller.linked
+        channel.rests_in = channel.app_name, channel.app_data = ("AppDial", "(Outgoing Line)")
+        channel.context, channel.exten = caller.context, caller.exten
+        return channel
+
     # The rest -----------------------------------------------------------------------------
-
-    def run_dialplan(self, channel: FakeChannel, context: str, exten: str) -> bool:
-        """Let a channel run in the dialplan; False when there is nothing for it.
-
-        ``phones`` is that of the embedded Asterisk: 9 and a number is a plain Dial(), *55 and
-        perhaps a number is a supervisor's access code, another number reaches the application;
-        ``stasis-NAME`` is what every application has.
-        """
-        channel.context, channel.exten, channel.priority = context, exten, 1
-        application = context.removeprefix("stasis-")
-        number, code = FOREIGN.fullmatch(exten), ACCESS.fullmatch(exten)
-        if application != context:
-            target, args = application, list[str]()
-        elif context == "phones" and code is not None:
-            target, args = self._world.incoming_application, ["observe", code[1]]
-        elif context == "phones" and exten.isdigit():
-            target, args = self._world.incoming_application, ["incoming", exten]
-        else:
-            return False
-        channel.has_dialplan = True
-        if number is not None and context == "phones":
-            self._world.calls.dial(channel, number[1])
-        else:
-            self._world.enter_stasis(channel, target, args)
-        return True
 
     def say(self, channel: FakeChannel, status: str) -> None:
         """Tell of dialling: an empty status begins it."""
@@ -245,13 +226,11 @@ class Dialling:
         """
         if channel.going:
             return
-        self._ringing.add(channel.id)
         self.say(channel, "")
-        if channel.kind is Kind.PHONE:
-            self.obey(channel, self._world.phones[channel.endpoint])
-        elif channel.kind is Kind.LOCAL:
+        self.obey(channel)
+        if channel.kind is Kind.LOCAL:
             other = self._world.channels[channel.other or ""]
-            if not self.run_dialplan(other, other.context, other.exten):
+            if not self._world.dialplan.run(other, other.context, other.exten):
                 self._world.remove(other, 0)
         if timeout_s > 0:
             self._world.later(timeout_s, lambda: self._timeout(channel, told_at_timeout))

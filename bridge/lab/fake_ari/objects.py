@@ -112,6 +112,12 @@ class FakeChannel:
     variables: dict[str, str] = field(default_factory=dict)
     handlers: list[str] = field(default_factory=list)
     """What CHANNEL(hangup_handler_push) was set to, the last one runs first."""
+    groups: dict[str, str] = field(default_factory=dict)
+    """By category, as GROUP() was set."""
+    ends_at: float | None = None
+    """When TIMEOUT(absolute) ends it, by the event loop's time."""
+    on_hold: bool = False
+    """The far side of its bridge holds, or ARI does."""
     muted: set[str] = field(default_factory=set)
     """``in`` and ``out``, as muted by ARI."""
     target: str | None = None
@@ -140,6 +146,10 @@ class FakeChannel:
     accountcode: str = ""
     linked: str = ""
     created: str = field(default_factory=now_text)
+    began: float = 0.0
+    """When it was made, by the event loop's time."""
+    received: int = 0
+    """Packets of RTP that its phone had sent when they were last counted."""
 
     def speaks(self) -> bool:
         """Tell whether the far side sends audio at this time."""

@@ -6,7 +6,8 @@ import uuid
 
 from bridge.lab.fake_ari import variables
 from bridge.lab.fake_ari.dialling import Origination
-from bridge.lab.fake_ari.objects import Json, Refusal
+from bridge.lab.fake_ari.media import FRAME_BYTES, FRAME_S
+from bridge.lab.fake_ari.objects import Json, Kind, Refusal
 from bridge.lab.fake_ari.router import Request, Server, route
 from bridge.lab.fake_ari.world import World
 
@@ -136,15 +137,39 @@ def _sound(method: str, name: str) -> None:
     @route(method, f"channels/{{}}/{name}")
     def _handler(world: World, _server: Server, request: Request) -> None:
         channel = world.stasis_channel(request.path[0])
-        if method == "POST":
+        on = method == "POST"
+        if on:
             channel.sounds.add(name)
         else:
             channel.sounds.discard(name)
+        channel.on_hold = on if name == "hold" else channel.on_hold
 
 
 for _name in ("ring", "hold", "moh", "silence"):
     _sound("POST", _name)
     _sound("DELETE", _name)
+
+
+@route("GET", "channels/{}/rtp_statistics")
+def _rtp_statistics(world: World, _server: Server, request: Request) -> Json:
+    channel = world.channel(request.path[0])
+    if channel.kind is Kind.RTP:
+        raise Refusal(404, "RTP info not found")
+    if channel.kind is not Kind.PHONE:
+        raise Refusal(403, "Unsupported channel type")
+    sent = round((world.now() - channel.began) / FRAME_S)
+    channel.received = channel.received if channel.silent else sent
+    return {
+        "txcount": sent,
+        "rxcount": channel.received,
+        "txploss": 0,
+        "rxploss": 0,
+        "local_ssrc": 1,
+        "remote_ssrc": 2,
+        "txoctetcount": sent * FRAME_BYTES["ulaw"],
+        "rxoctetcount": channel.received * FRAME_BYTES["ulaw"],
+        "channel_uniqueid": channel.id,
+    }
 
 
 @route("POST", "channels/{}/dtmf")

@@ -21,6 +21,7 @@ from bridge.lab.fake_ari import routes, routes_bridges, routes_channels
 from bridge.lab.fake_ari.applications import ASTERISK_ID
 from bridge.lab.fake_ari.calls import FakeCall
 from bridge.lab.fake_ari.failures import Failures, Fault, Rule
+from bridge.lab.fake_ari.hearing import hearing
 from bridge.lab.fake_ari.objects import FakeChannel, Json, Refusal, now_text
 from bridge.lab.fake_ari.router import Request, Server, dispatch
 from bridge.lab.fake_ari.world import World
@@ -135,14 +136,18 @@ class FakeAri:
         return self.world.incoming(caller, number, application)
 
     def phone_dials(self, caller: str, number: str) -> FakeChannel:
-        """Let a phone dial what leads somewhere in the dialplan: see ``Dialling.run_dialplan``."""
+        """Let a phone dial what leads somewhere in the dialplan: see ``Dialplan.run``."""
         channel = self.world.calls.ring_in(caller, number)
-        self.world.dialling.run_dialplan(channel, "phones", number)
+        self.world.dialplan.run(channel, "phones", number)
         return channel
 
     def place_call(self, caller: str = "1001", callee: str = "1002") -> FakeCall:
         """Let a phone call another without any application, as the dialplan's Dial() does."""
         return self.world.calls.place(caller, callee)
+
+    def phone_is_silent(self, identity: str, *, on: bool = True) -> None:
+        """Let the phone on a channel send no RTP at all, or send again."""
+        self.world.channels[identity].silent = on
 
     def channel_answers(self, identity: str) -> None:
         """Let whoever is rung on a channel answer."""
@@ -205,6 +210,10 @@ class FakeAri:
     def send_raw(self, application: str, text: str) -> None:
         """Send a message as it is, whatever it is."""
         self._sessions[application].outbox.put_nowait(text.encode())
+
+    def hearing(self) -> dict[str, dict[str, int]]:
+        """Return who hears whom, and by how many ways: ids of channels; see ``hearing``."""
+        return hearing(self.world)
 
     def remains(self) -> list[str]:
         """Return the ids of all channels and bridges; none after a test that left nothing.

@@ -24,6 +24,7 @@ CHANNEL_ITEMS: Final[dict[str, Reader]] = {
     "accountcode": lambda _, c: c.accountcode,
     "context": lambda _, c: c.context,
     "exten": lambda _, c: c.exten,
+    "onhold": lambda _, c: "1" if c.on_hold else "0",
     "peer": lambda w, c: w.bridging.peer_of(c),
     "musicclass": lambda _, c: c.variables.get("CHANNEL(musicclass)", ""),
 }
@@ -44,6 +45,8 @@ def read(world: World, channel: FakeChannel, name: str) -> str:
     call = CALL.fullmatch(name)
     if call is not None:
         reader = _function(call["name"], call["args"])
+        if call["name"] == "GROUP" and call["args"] in channel.groups:
+            return channel.groups[call["args"]]
         if reader is None:
             raise Refusal(500, "Unable to read provided function")
         return reader(world, channel)
@@ -57,13 +60,20 @@ def read(world: World, channel: FakeChannel, name: str) -> str:
 
 
 def _function(name: str, args: str) -> Reader | None:
+    first, _, rest = args.partition(",")
     match name:
         case "CHANNEL":
             return CHANNEL_ITEMS.get(args)
         case "CALLERID" | "CONNECTEDLINE":
-            return PARTIES[name].get(args.partition(",")[0])
+            return PARTIES[name].get(first)
         case "DIALPLAN_EXISTS":
-            return lambda w, _: "1" if args.partition(",")[0] in w.contexts else "0"
+            wanted = first, rest.partition(",")[0]
+            return lambda w, _: "1" if wanted in w.dialplan.extensions else "0"
+        case "GROUP_COUNT":
+            group, _, category = args.partition("@")
+            return lambda w, _: str(w.dialplan.group_count(group, category))
+        case "TIMEOUT" if args == "absolute":
+            return lambda w, c: f"{c.ends_at - w.now():.3f}" if c.ends_at else "0"
         case _:
             return None
 
@@ -97,23 +107,35 @@ def _write_function(world: World, channel: FakeChannel, name: str, args: str, va
             channel.accountcode = value
         case ("CHANNEL", "musicclass"):
             channel.variables["CHANNEL(musicclass)"] = value
-        case ("CALLERID", "num" | "name"):
-            if item == "num":
-                channel.caller = value
+        case ("CALLERID" | "CONNECTEDLINE", "num" | "name"):
+            _write_party(world, channel, f"{name} {item}", value)
+        case ("GROUP", _):
+            if value:
+                channel.groups[args] = value
             else:
-                channel.caller_name = value
-            world.emit(
-                "ChannelCallerId",
-                channel,
-                caller_presentation=0,
-                caller_presentation_txt="Presentation Allowed, Not Screened",
-            )
-        case ("CONNECTEDLINE", "num" | "name"):
-            if item == "num":
-                channel.connected = value
-            else:
-                channel.connected_name = value
-            world.emit("ChannelConnectedLine", channel)
+                channel.groups.pop(args, None)
+        case ("TIMEOUT", "absolute"):
+            world.dialplan.limit(channel, float(value or 0))
         case _:
             # Asterisk logs what it cannot set, and answers 204 all the same.
             pass
+
+
+def _write_party(world: World, channel: FakeChannel, item: str, value: str) -> None:
+    match item:
+        case "CALLERID num":
+            channel.caller = value
+        case "CALLERID name":
+            channel.caller_name = value
+        case "CONNECTEDLINE num":
+            channel.connected = value
+        case _:
+            channel.connected_name = value
+    if item.startswith("CALLERID"):
+        shown = {
+            "caller_presentation": 0,
+            "caller_presentation_txt": "Presentation Allowed, Not Screened",
+        }
+        world.emit("ChannelCallerId", channel, **shown)
+    else:
+        world.emit("ChannelConnectedLine", channel)

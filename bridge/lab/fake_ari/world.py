@@ -17,6 +17,7 @@ from bridge.lab.fake_ari.applications import Applications, Send
 from bridge.lab.fake_ari.bridging import Bridging
 from bridge.lab.fake_ari.calls import Calls
 from bridge.lab.fake_ari.dialling import Dialling
+from bridge.lab.fake_ari.dialplan import Dialplan
 from bridge.lab.fake_ari.objects import (
     OUTGOING,
     FakeBridge,
@@ -53,8 +54,6 @@ NORMAL = 16
 REJECTED = 21
 NETWORK_OUT_OF_ORDER = 38
 SOFT_HANGUP = 32
-RELEASE_CONTEXT = "callbridge-release"
-"""The hangup handler of the embedded Asterisk's dialplan: SoftHangup(its argument)."""
 
 
 class World:
@@ -68,14 +67,11 @@ class World:
         self.lingering: dict[str, FakeChannel] = {}
         """Channels that are still listed, and take no command."""
         self.phones = {str(number): Phone(str(number)) for number in range(1001, 1011)}
-        self.contexts = {"phones", "default", RELEASE_CONTEXT}
-        """What DIALPLAN_EXISTS() finds."""
-        self.incoming_application = "callbridge"
-        """The application that the dialplan's context ``phones`` leads to."""
         self.violations: list[str] = []
         """What was asked for that crashes Asterisk 22.10.1, or leaks what never ends."""
         self.bridging: Bridging = Bridging(self)
         self.dialling: Dialling = Dialling(self)
+        self.dialplan: Dialplan = Dialplan(self)
         self.sounds: Sounds = Sounds(self)
         self.calls: Calls = Calls(self)
         self._numbers = itertools.count()
@@ -101,6 +97,10 @@ class World:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, fire) if seconds > 0 else loop.call_soon(fire)
         self._timers.add(timer)
+
+    def now(self) -> float:
+        """Return the event loop's time in seconds."""
+        return asyncio.get_running_loop().time()
 
     def emit(
         self,
@@ -151,6 +151,7 @@ class World:
     def add(self, channel: FakeChannel) -> FakeChannel:
         """Let a new channel stand, and tell."""
         channel.linked = channel.linked or channel.id
+        channel.began = self.now()
         self.channels[channel.id] = channel
         self.emit("ChannelCreated", channel)
         return channel
@@ -213,7 +214,7 @@ class World:
         channel = self.stasis_channel(identity)
         self.bridging.leave(channel, unsubscribe=False)
         self.leave_stasis(channel)
-        if context and self.dialling.run_dialplan(channel, context, exten):
+        if context and self.dialplan.run(channel, context, exten):
             return
         self._over(channel, NORMAL if channel.has_dialplan else 0)
 
@@ -272,7 +273,7 @@ class World:
             self.emit("ChannelHangupRequest", channel, cause=NORMAL, soft=True)
         channel.app_name, channel.app_data = channel.rests_in
         self.calls.channel_gone(channel, bridge, cause)
-        self._run_handlers(channel)
+        self.dialplan.run_handlers(channel)
         self._close_media(channel)
         snoops = [c for c in self.channels.values() if c.target == channel.id]
         if snoops:
@@ -311,14 +312,6 @@ class World:
         """End a channel that has come to the end of its dialplan."""
         channel.going = True
         self.remove(channel, cause)
-
-    def _run_handlers(self, channel: FakeChannel) -> None:
-        while channel.handlers:
-            context, _, rest = channel.handlers.pop().partition(",")
-            _, _, argument = rest.partition("(")
-            other = self.named(argument.rstrip(")"))
-            if context == RELEASE_CONTEXT and other is not None and not other.going:
-                self.hang_up(other.id)
 
     def _close_media(self, channel: FakeChannel) -> None:
         if channel.media is not None:
