@@ -1,0 +1,159 @@
+"""A call of several parties, whose audio Asterisk hands over directly, and who hears whom."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+
+from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
+from bridge.lab.hearing import TONES, Pcm, gaps, levels, pcm_from_bytes
+from bridge.lab.phones import Tone
+from bridge.media.ears import AudioStream
+from bridge.sdk import ActiveCall
+from tests.audio.listening import words
+from tests.support.pbx import SENT_DBFS, DirectCall, Pbx, until_true
+
+RATE = 16000
+AGENT = "ai"
+HZ = {
+    "caller": TONES["caller"],
+    "callee": TONES["callee"],
+    "expert": TONES["consult"],
+    "friend": TONES["observer"],
+    AGENT: TONES["agent"],
+}
+"""What everybody says."""
+
+PRESENT_DBFS = SENT_DBFS - 3
+ABSENT_DBFS = SENT_DBFS - 60
+_SETTLED_FRAMES = 12
+"""After a command has returned, everything that was on its way has been heard by then."""
+_LOOK_FRAMES = 8
+_MUSIC_FRAMES = 50
+
+Pairs = set[tuple[str, str]]
+"""(listener, speaker)."""
+
+
+@dataclass
+class Conference:
+    """A connected call and its parties; the agent, when he is heard, says his tone without end."""
+
+    pbx: Pbx
+    call: ActiveCall
+    people: dict[str, DirectParty] = field(default_factory=dict)
+    _ear: AudioStream | None = None
+    _legs: set[str] = field(default_factory=set)
+    """Channels that were picked up: one that has just ended may still be listed."""
+
+    @classmethod
+    async def of(cls, direct: DirectCall, *, connect: bool = True) -> Self:
+        """Answer a call and, if wanted, connect the callee."""
+        await direct.call.answer()
+        conference = cls(direct.pbx, direct.call, {"caller": direct.caller})
+        if connect:
+            conference.people["callee"] = await direct.connect()
+        return conference
+
+    async def add(self, name: str) -> DirectParty:
+        """Let the agent add somebody, who answers at once."""
+        adding = asyncio.create_task(self.call.add(CALLEE_ENDPOINT, name=name))
+        try:
+            self.people[name] = await self.pick_up(name)
+            await adding
+        finally:
+            adding.cancel()
+        return self.people[name]
+
+    async def pick_up(self, name: str) -> DirectParty:
+        """Wait until somebody is rung, and answer."""
+        leg = await self.leg(name)
+        self._legs.add(leg)
+        voice = Tone(HZ[name], SENT_DBFS)
+        return await self.pbx.keep(DirectParty.answer(self.pbx.instance.info.ari, leg, tone=voice))
+
+    async def leg(self, name: str) -> str:
+        """Wait until somebody has a leg; return its channel's id."""
+        found: list[str] = []
+
+        async def look() -> bool:
+            found[:] = [
+                i
+                for i in await self.pbx.channels()
+                if f"{self.call.call_id}-leg.{name}-" in i and i not in self._legs
+            ]
+            return bool(found)
+
+        await until_true(look, f"{name} is rung")
+        return found[0]
+
+    async def speak(self) -> None:
+        """Let the agent say his tone for a minute, and nothing that was to be said before."""
+        self.call.clear_send_audio_buffer()
+        await self.call.send_audio(words(HZ[AGENT], 60.0))
+
+    async def heard(self) -> Pairs:
+        """Measure who hears whom, the agent among them; each voice is there or it is silence."""
+        self._ear = self._ear or self.call.audio_stream(max_seconds=0.2)
+        pairs = await self.heard_by_parties()
+        frames = [await anext(self._ear) for _ in range(10 + _LOOK_FRAMES)]
+        return pairs | _voices(AGENT, pcm_from_bytes(b"".join(frames[-_LOOK_FRAMES:])))
+
+    async def heard_by_parties(self) -> Pairs:
+        """Measure whom the parties hear."""
+        await asyncio.gather(*map(_settled, self.people.values()))
+        pairs: Pairs = set()
+        for name, party in self.people.items():
+            pairs |= _voices(name, party.pcm()[-_LOOK_FRAMES * RATE // 50 :])
+        return pairs
+
+    def clear(self) -> None:
+        """Forget what was heard up to now."""
+        for party in self.people.values():
+            party.clear()
+
+    async def missed(self, *names: str) -> dict[tuple[str, str], int]:
+        """Return how many frames each of ``names`` missed of each other since ``clear()``."""
+        parties = {name: self.people[name] for name in names}
+        await asyncio.gather(*map(_settled, parties.values()))
+        return {
+            (listener, speaker): len(lost)
+            for listener, party in parties.items()
+            for speaker in parties
+            if listener != speaker and (lost := gaps(party.pcm(), RATE, HZ[speaker]))
+        }
+
+    async def music(self) -> set[str]:
+        """Return who hears, besides our voices, something else: the music of a hold."""
+        self.clear()
+        await asyncio.gather(*(party.wait_frames(_MUSIC_FRAMES) for party in self.people.values()))
+        return {name for name, party in self.people.items() if _other_sound(party.pcm()) > -60}
+
+
+def _other_sound(pcm: Pcm) -> float:
+    """Return the level, in dBFS, of what is left of a sound without our voices."""
+    at = np.arange(len(pcm)) / RATE
+    basis = [f(2 * np.pi * hz * at) for hz in HZ.values() for f in (np.sin, np.cos)]
+    sound = pcm.astype(np.float64)
+    voices, *_ = np.linalg.lstsq(np.stack(basis, axis=1), sound, rcond=None)
+    rest = sound - np.stack(basis, axis=1) @ voices
+    return float(20 * np.log10(max(1.0, np.sqrt(2 * np.mean(rest**2))) / 32768))
+
+
+def _voices(listener: str, pcm: Pcm) -> Pairs:
+    found = levels(pcm, RATE, HZ)
+    unclear = {name: dbfs for name, dbfs in found.items() if ABSENT_DBFS <= dbfs <= PRESENT_DBFS}
+    assert not unclear, (listener, unclear)
+    return {(listener, speaker) for speaker, dbfs in found.items() if dbfs > PRESENT_DBFS}
+
+
+def everyone(*names: str) -> Pairs:
+    """Return all pairs of those who hear each other."""
+    return {(a, b) for a in names for b in names if a != b}
+
+
+async def _settled(party: DirectParty) -> None:
+    await party.wait_frames(len(party.frames) + _SETTLED_FRAMES)
