@@ -242,9 +242,7 @@ def _by_channel(call: LiveCall, selector: str) -> bool:
 
 
 def _by_endpoint(call: LiveCall, selector: str) -> bool:
-    wanted = selector.casefold()
-    names = (p.endpoint.casefold() for p in call.parties)
-    return any(wanted in {name, name.partition("/")[2], name.partition("@")[0]} for name in names)
+    return bool(call.at(selector))
 
 
 def _by_number(call: LiveCall, selector: str) -> bool:

@@ -34,6 +34,17 @@ class LiveParty:
     on_hold: bool
     """Another party's phone has put him on hold, or he is parked."""
 
+    def is_at(self, selector: str) -> bool:
+        """Tell whether an endpoint (``PJSIP/1002``) or an extension (``1002``) is his."""
+        endpoint = self.endpoint.casefold()
+        extension = endpoint.partition("/")[2]
+        return selector.casefold() in {endpoint, extension, endpoint.partition("@")[0]}
+
+    def is_meant_by(self, selector: str) -> bool:
+        """Tell whether an endpoint, an extension, a number or a channel is his."""
+        others = {self.number, self.channel_id, self.channel_name}
+        return self.is_at(selector) or selector in others
+
 
 @dataclass(frozen=True, slots=True)
 class LiveCall:
@@ -60,6 +71,14 @@ class LiveCall:
     def callee(self) -> LiveParty | None:
         """The one who was dialled."""
         return self.party(CALLEE)
+
+    def meant_by(self, selector: str) -> tuple[Participant, ...]:
+        """Return the roles of those whom an endpoint, extension, number or channel means."""
+        return tuple(party.role for party in self.parties if party.is_meant_by(selector))
+
+    def at(self, selector: str) -> tuple[Participant, ...]:
+        """Return the roles of those who are at an endpoint or extension."""
+        return tuple(party.role for party in self.parties if party.is_at(selector))
 
     @property
     def channels(self) -> dict[Participant, str]:

@@ -61,7 +61,7 @@ class Admission:
         call and joining it raise; nothing is left then.
         """
         call = (await self._watch()).find(target)
-        return await self._join(call, name, phone, hears_coaching=hears_coaching)
+        return await self._join(call, name, phone, target=target, hears_coaching=hears_coaching)
 
     async def let_in(self, access: Access) -> None:
         """Let somebody who dialled the access code observe, if he may and there is a call.
@@ -85,7 +85,7 @@ class Admission:
         try:
             directory = await self._watch()
             call = directory.find(access.extension) if access.extension else _newest(directory)
-            await self._join(call, name, present, hears_coaching=False)
+            await self._join(call, name, present, target=access.extension)
         except CallbridgeError as error:
             await turn_away(self._ari, access, str(error))
 
@@ -95,13 +95,18 @@ class Admission:
         name: Participant,
         phone: Rung | Present | None,
         *,
-        hears_coaching: bool,
+        target: str,
+        hears_coaching: bool = False,
     ) -> ObserverEngine:
         desk = None
         if phone is not None:
             seat, pulse = Seat(self._ari, phone), self._pulses.new()
             desk = Desk(seat, self._ari, self._supervision, self._keys, pulse)
         engine = self._supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
+        agents = call.at(target)
+        if len(agents) == 1:
+            # Chosen by his extension: it is he who is supervised. Not so a number that calls in.
+            engine.coaches = agents[0]
         joining = asyncio.ensure_future(engine.command(inputs.Join))
         try:
             await asyncio.shield(joining)

@@ -9,7 +9,7 @@ from bridge.ari import AriConnection
 from bridge.model.errors import CallbridgeError
 from bridge.model.keys import KeyAction, KeyMap
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
-from bridge.model.participants import CALLEE, Participant
+from bridge.model.participants import Participant
 from bridge.runtime.cues import Cue, Cues
 from bridge.runtime.keys import Keys
 from bridge.runtime.observer import ObserverEngine
@@ -44,7 +44,7 @@ class Commands(Protocol):
 class Desk:
     """Keys in, tones out. ``run()`` is the owner's task.
 
-    whispers_to: whom the keys for whisper and takeover mean: the agent.
+    The keys for whisper and takeover mean the agent whom the supervisor coaches.
     """
 
     def __init__(
@@ -54,14 +54,11 @@ class Desk:
         commands: Commands,
         keymap: KeyMap,
         pulse: Pulse,
-        *,
-        whispers_to: Participant = CALLEE,
     ) -> None:
         self.seat = seat
         seat.tie = self._tie
         self._pulse = pulse
         self._commands = commands
-        self._whispers_to = whispers_to
         self._engine: ObserverEngine | None = None
         self._digit = ""
         self._keys = Keys(keymap, self._act, on_refused=self._refused, owner="a supervisor")
@@ -97,7 +94,7 @@ class Desk:
             case KeyAction.SPY | KeyAction.BARGE:
                 await self._commands.change_mode(engine, _MODES[action], by=by)
             case KeyAction.WHISPER:
-                await self._commands.change_mode(engine, whisper(self._whispers_to), by=by)
+                await self._commands.change_mode(engine, whisper(engine.coaches), by=by)
             case KeyAction.NEXT:
                 self._commands.move_on(engine, by=by)
             case KeyAction.LEAVE:
@@ -105,7 +102,7 @@ class Desk:
                 await self._cues.played()
                 await engine.command(inputs.Leave)
             case KeyAction.TAKE_OVER:
-                await self._commands.take_over(engine, self._whispers_to, keep=True, by=by)
+                await self._commands.take_over(engine, engine.coaches, keep=True, by=by)
             case KeyAction.GIVE_BACK:
                 await self._commands.give_back(engine, by=by)
 

@@ -19,7 +19,7 @@ from bridge.model.errors import (
     ServerUnreachableError,
 )
 from bridge.model.ids import CallId
-from bridge.model.participants import Participant
+from bridge.model.participants import CALLEE, Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.executor import Executor
@@ -99,6 +99,8 @@ class ObserverEngine:
         self.executor = executor
         self.program = program
         self.hears_coaching = hears_coaching
+        self.coaches = CALLEE
+        """Whom he whispers to when nobody else is named: the agent he supervises."""
         self.state = Observer(name, seated=program is None)
         self.listeners: list[Callable[[ObserverEngine, Tell], None]] = []
         self.moves_ahead = 0

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
-from bridge.directory import LiveCall, LiveParty
+from bridge.directory import LiveCall
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
 from bridge.model.errors import BadArgumentError, CallClosedError, InvalidStateError
 from bridge.model.modes import BARGE, SPY, AudioMode, whisper
-from bridge.model.participants import AGENT, CALLEE, Participant
+from bridge.model.participants import AGENT, Participant
 from bridge.runtime import Controller
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.observer import ObserverEngine
@@ -106,11 +106,13 @@ class Observer:
         """Be heard by nobody. What a program sent before is heard first, unless ``cut``."""
         await self._controller.supervision.change_mode(self._engine, SPY, cut=cut, by=_BY)
 
-    async def whisper(self, to: str | Collection[str] = CALLEE, *, cut: bool = False) -> None:
+    async def whisper(self, to: str | Collection[str] | None = None, *, cut: bool = False) -> None:
         """Be heard by ``to`` alone: roles, extensions, numbers or channels of parties.
 
-        Raises BadArgumentError when nobody, or more than one, is meant by one of them.
+        By default by the one by whose extension the call was chosen (``client.observe("1002")``),
+        else by the callee. Raises BadArgumentError when one of them means nobody, or several.
         """
+        to = self._engine.coaches if to is None else to
         names = [to] if isinstance(to, str) else list(to)
         if not names:
             raise BadArgumentError("whisper to nobody: name a party, such as 'callee'")
@@ -122,13 +124,16 @@ class Observer:
         await self._controller.supervision.change_mode(self._engine, BARGE, cut=cut, by=_BY)
 
     async def take_over(self, replaced: str | None = None, *, keep: bool = True) -> None:
-        """Speak in the place of the agent: of ``replaced``, by default the callee, else the AI.
+        """Speak in the place of the agent: of ``replaced``.
+
+        By default of the one by whose extension the call was chosen, else of the callee, else of
+        the AI.
 
         keep: who is replaced stays and listens; else he is let go. Only for calls that callbridge
         placed: CapabilityError for others.
         """
-        there = self.parties
-        default = CALLEE if CALLEE in there else AGENT
+        coached = self._engine.coaches
+        default = coached if coached in self.parties else AGENT
         who = default if replaced is None else Participant(replaced)
         if who != AGENT:
             who = self._party(who)
@@ -233,7 +238,7 @@ class Observer:
         if meant in self.parties:
             return Participant(meant)
         call = self.call
-        found = [p.role for p in call.parties if _is_meant(p, meant)] if call is not None else []
+        found = call.meant_by(meant) if call is not None else ()
         if len(found) != 1:
             who = ", ".join(sorted(self.parties)) or "nobody"
             why = "is not on this call" if not found else f"may be {' or '.join(found)}"
@@ -244,8 +249,3 @@ class Observer:
         """Wait until what was posted before is done."""
         if self._engine.state.stage is Stage.PRESENT:
             await self._engine.command(lambda token: inputs.ChangeMode(token, SPY))
-
-
-def _is_meant(party: LiveParty, meant: str) -> bool:
-    extension = party.endpoint.partition("/")[2]
-    return meant in {extension, party.endpoint, party.number, party.channel_id, party.channel_name}
