@@ -19,7 +19,7 @@ from bridge.lab.asterisk import InstanceInfo
 from bridge.lab.demo.lost import Missing, missing
 from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
-from bridge.lab.hearing import TONES
+from bridge.lab.hearing import TONES, Pcm
 from bridge.lab.phones import Tone
 from bridge.lab.waiting import until
 from bridge.model.errors import InvalidStateError
@@ -34,6 +34,20 @@ SENT_DBFS: Final = -15.0
 APPLICATION: Final = "callbridge-bench"
 """Watches, and has the calls of others."""
 _DEADLINE_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """What the parties of a call have heard."""
+
+    caller: Pcm
+    callee: Pcm
+
+    def missing(self) -> Missing:
+        """Return what both have missed of each other."""
+        one = missing(self.caller, RATE, TONES["callee"])
+        other = missing(self.callee, RATE, TONES["caller"])
+        return Missing(one.lost + other.lost, one.held_up + other.held_up)
 
 
 @dataclass(frozen=True)
@@ -53,11 +67,9 @@ class Pair:
         self.caller.clear()
         self.callee.clear()
 
-    def missing(self) -> Missing:
-        """Return what both have missed of each other since ``clear``."""
-        one = missing(self.caller.pcm(), RATE, TONES["callee"])
-        other = missing(self.callee.pcm(), RATE, TONES["caller"])
-        return Missing(one.lost + other.lost, one.held_up + other.held_up)
+    def heard(self) -> Both:
+        """Return what both have heard since ``clear``."""
+        return Both(self.caller.pcm(), self.callee.pcm())
 
     async def hang_up(self) -> None:
         """End both parties."""
@@ -183,6 +195,10 @@ class Exchange:
         if isinstance(pair, Foreign):
             await self._watching.bridges.destroy(bridge_id=pair.bridge_id)
 
+    async def channels(self) -> int:
+        """Return how many channels Asterisk has."""
+        return len(await self._watching.channels.list())
+
     async def empty(self) -> None:
         """Wait until Asterisk has no channel. Raises TimeoutError."""
         async with asyncio.timeout(_DEADLINE_S):
@@ -229,8 +245,10 @@ class Exchange:
 async def found(client: Client, channel_id: str) -> None:
     """Wait until a channel's call is among the live ones. Raises TimeoutError."""
     async with asyncio.timeout(_DEADLINE_S):
-        while not any(channel_id in call.channels.values() for call in await client.live_calls()):
+        calls = await client.live_calls()
+        while not any(channel_id in call.channels.values() for call in calls):
             await asyncio.sleep(0.005)
+            calls = await client.live_calls()
 
 
 @asynccontextmanager

@@ -1,61 +1,149 @@
-"""Many calls at once, an agent spying on each: CPU, memory and lost frames."""
+"""Many calls at once, a program spying on each: CPU, memory and lost frames."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 from bridge.lab.asterisk import Instance
-from bridge.lab.bench.agent import PASSWORD_VARIABLE
-from bridge.lab.bench.calls import RATE, Exchange, open_exchange
+from bridge.lab.bench.calls import Exchange, Pair, open_exchange
 from bridge.lab.bench.figures import Chapter, Figure
-from bridge.lab.ears import DirectParty
-from bridge.lab.hearing import TONES, gaps
-from bridge.model.errors import LabError
+from bridge.lab.bench.program import Program, open_program
+from bridge.lab.bench.usage import Meter, Usage
+from bridge.lab.demo.lost import Missing
 
-CALLS = (1, 10, 20)
+CALLS = (1, 10, 30, 40, 60)
+OBSERVED = (30,)
 SECONDS = 5.0
-_SETTLE_S = 1.0
-_DEADLINE_S = 10.0
+_SETTLE_S: Final = 1.0
+OBSERVER: Final = "observer"
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process has used: CPU seconds since its start, and MiB that it has now."""
+class Load:
+    """What so many calls cost, as shares of one core, and what was lost."""
 
-    cpu_s: float
-    memory_mib: float
+    asterisk: float
+    program: float
+    parties: float
+    """The process in which the parties are."""
+    asterisk_mib: float
+    program_mib: float
+    missing: Missing
+    """By all parties, of each other."""
+    unheard: Missing
+    """By the spying program, of the parties."""
 
-    @classmethod
-    def of(cls, pid: int) -> Usage:
-        """Read it from /proc (proc(5): fields 14 and 15 of stat, VmRSS of status)."""
-        process = Path("/proc") / str(pid)
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-        ticks = int(fields[11]) + int(fields[12])
-        status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
-        memory = int(status["VmRSS"].split()[0]) / 1024
-        return cls(ticks / os.sysconf("SC_CLK_TCK"), memory)
+    def figures(self, calls: str) -> list[Figure]:
+        """Return rows of a table."""
+        return [
+            Figure.of(f"{calls}: {what}", unit, [value])
+            for what, unit, value in (
+                ("CPU of Asterisk", "%", self.asterisk),
+                ("CPU of the program", "%", self.program),
+                ("CPU of the parties", "%", self.parties),
+                ("memory of Asterisk", "MiB", self.asterisk_mib),
+                ("memory of the program", "MiB", self.program_mib),
+                ("frames lost by all parties", "", float(self.missing.lost)),
+                ("frames late at all parties", "", float(self.missing.held_up)),
+                ("frames lost by the program", "", float(self.unheard.lost)),
+                ("frames late at the program", "", float(self.unheard.held_up)),
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """An Asterisk, a program on it, and calls that go on."""
+
+    instance: Instance
+    exchange: Exchange
+    program: Program
+    pairs: list[Pair]
+
+    async def place(self) -> None:
+        """Add a call of the program's, on which it spies."""
+        caller = await self.exchange.call()
+        spied = asyncio.create_task(self.program.ask("next_call"), name="next call")
+        callee = await self.exchange.pick_up()
+        self.pairs.append(Pair(caller, callee))
+        await spied
+
+    async def place_foreign(self) -> None:
+        """Add a call of others, and let the program observe it."""
+        pair = await self.exchange.place_foreign()
+        self.pairs.append(pair)
+        await self.program.ask("observe", pair.caller.channel_id, OBSERVER)
+
+    async def measure(self, seconds: float) -> Load:
+        """Let the calls go on for a while, and look at what they cost."""
+        await asyncio.sleep(_SETTLE_S)
+        meter = self.meter()
+        await self.program.ask("keep")
+        for pair in self.pairs:
+            pair.clear()
+        meter.start()
+        await asyncio.sleep(seconds)
+        cpu = {name: used / seconds * 100 for name, used in meter.cpu_s().items()}
+        heard = [pair.heard() for pair in self.pairs]
+        missing = [await asyncio.to_thread(both.missing) for both in heard]
+        unheard = await self.unheard()
+        now = meter.now()
+        return Load(
+            **cpu,
+            asterisk_mib=now["asterisk"].memory_mib,
+            program_mib=now["program"].memory_mib,
+            missing=Missing(sum(m.lost for m in missing), sum(m.held_up for m in missing)),
+            unheard=unheard,
+        )
+
+    async def unheard(self) -> Missing:
+        """Return what the program has missed since it was told ``keep``."""
+        lost, late = map(int, (await self.program.ask("missing")).split())
+        return Missing(lost, late)
+
+    def meter(self) -> Meter:
+        """Begin to measure CPU."""
+        pids = {"asterisk": self.instance.pid, "program": self.program.pid, "parties": os.getpid()}
+        return Meter(pids)
+
+    async def end_all(self) -> None:
+        """End all calls; returns when Asterisk is empty."""
+        pairs = list(self.pairs)
+        self.pairs.clear()
+        await asyncio.gather(*(self.exchange.end(pair) for pair in pairs))
+        await self.exchange.empty()
+
+
+@asynccontextmanager
+async def open_bench(instance: Instance) -> AsyncIterator[Bench]:
+    """Connect, and start the program; at the end there is no call left."""
+    async with (
+        open_exchange(instance.info, with_client=False) as exchange,
+        open_program(instance.info) as program,
+    ):
+        bench = Bench(instance, exchange, program, [])
+        try:
+            yield bench
+        finally:
+            await bench.end_all()
 
 
 async def measure(instance: Instance) -> Chapter:
     """Place more and more calls to a program of its own process."""
-    figures: list[Figure] = []
-    async with (
-        open_exchange(instance.info, with_client=False) as exchange,
-        _program(instance) as program,
-    ):
-        idle = Usage.of(instance.pid).memory_mib, Usage.of(program.pid).memory_mib
-        figures += [
+    async with open_bench(instance) as bench:
+        idle = Usage.of(instance.pid).memory_mib, Usage.of(bench.program.pid).memory_mib
+        figures = [
             Figure.of("memory of Asterisk, no call", "MiB", [idle[0]]),
             Figure.of("memory of the program, no call", "MiB", [idle[1]]),
         ]
-        for count in CALLS:
-            figures += await _with_calls(count, instance, program, exchange)
+        figures += await _rows(bench, CALLS, foreign=False)
+        await bench.end_all()
+        figures += await _rows(bench, OBSERVED, foreign=True)
     return Chapter(
         "Load",
         f"Calls of two 16 kHz parties (WebSocket media), an agent spying on each, {SECONDS:g} s "
@@ -64,68 +152,11 @@ async def measure(instance: Instance) -> Chapter:
     )
 
 
-async def _with_calls(
-    count: int, instance: Instance, program: asyncio.subprocess.Process, exchange: Exchange
-) -> list[Figure]:
-    parties: list[DirectParty] = []
-    try:
-        for _ in range(count):
-            parties += [await exchange.call(), await exchange.pick_up()]
-            await _line(program)
-        await asyncio.sleep(_SETTLE_S)
-        for party in parties:
-            party.clear()
-        before = Usage.of(instance.pid), Usage.of(program.pid)
-        await asyncio.sleep(SECONDS)
-        after = Usage.of(instance.pid), Usage.of(program.pid)
-        heard = [party.pcm() for party in parties]
-    finally:
-        await asyncio.gather(*(party.hangup() for party in parties))
-    await exchange.empty()
-    others = (TONES["callee"], TONES["caller"]) * count
-    lost = sum(len(gaps(pcm, RATE, hz)) for pcm, hz in zip(heard, others, strict=True))
-    calls = f"{count} call{'s' * (count > 1)}"
-    asterisk, ours = (
-        (end.cpu_s - start.cpu_s) / SECONDS * 100 for start, end in zip(before, after, strict=True)
-    )
-    return [
-        Figure.of(f"{calls}: CPU of Asterisk", "%", [asterisk]),
-        Figure.of(f"{calls}: CPU of the program", "%", [ours]),
-        Figure.of(f"{calls}: memory of Asterisk", "MiB", [after[0].memory_mib]),
-        Figure.of(f"{calls}: memory of the program", "MiB", [after[1].memory_mib]),
-        Figure.of(f"{calls}: frames lost by all parties", "", [float(lost)]),
-    ]
-
-
-@asynccontextmanager
-async def _program(instance: Instance) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run the agent's process; it has ended when the block has."""
-    ari = instance.info.ari
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "bridge.lab.bench.agent",
-        ari.url,
-        ari.username,
-        env={**os.environ, PASSWORD_VARIABLE: ari.password},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        await _line(process)
-        yield process
-    finally:
-        await process.communicate(b"")
-
-
-async def _line(process: asyncio.subprocess.Process) -> str:
-    """Read the program's next line. Raises LabError when it has ended or says nothing."""
-    assert process.stdout is not None  # noqa: S101 - it was made with a pipe
-    try:
-        async with asyncio.timeout(_DEADLINE_S):
-            line = await process.stdout.readline()
-    except TimeoutError:
-        line = b""
-    if not line:
-        raise LabError("the program under load does not answer: its errors are above")
-    return line.decode().strip()
+async def _rows(bench: Bench, counts: Sequence[int], *, foreign: bool) -> list[Figure]:
+    figures: list[Figure] = []
+    for count in counts:
+        while len(bench.pairs) < count:
+            await (bench.place_foreign() if foreign else bench.place())
+        calls = f"{count} call{'s' * (count > 1)}{' of others' * foreign}"
+        figures += (await bench.measure(SECONDS)).figures(calls)
+    return figures

@@ -130,7 +130,7 @@ async def take(exchange: Exchange, kind: Kind, count: int) -> Taken:
             ]
             await asyncio.gather(*(_rounds(call, ROUNDS[count], taken, dice) for call in calls))
             taken.joined += [ms for call in calls for ms in call.joined_ms]
-            taken.missing += [call.pair.missing() for call in calls]
+            taken.missing += [call.pair.heard().missing() for call in calls]
     return taken
 
 

@@ -31,7 +31,7 @@ async def measure(info: InstanceInfo) -> Chapter:
             answered += [placed.answered_ms for placed in calls]
             connected += [placed.connected_ms for placed in calls]
             await asyncio.gather(*(_rounds(placed, heard, dice) for placed in calls))
-            lost += [float(placed.missing().lost) for placed in calls]
+            lost += [float(placed.heard().missing().lost) for placed in calls]
             for placed in calls:
                 await exchange.end(placed)
     everything = [ms for values in heard.values() for ms in values]
