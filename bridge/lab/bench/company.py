@@ -47,6 +47,8 @@ async def _rows(bench: Bench, *, phone: bool) -> list[Figure]:
                 joined += 1
             shares = await _shares(bench)
             asterisk, program = (shares[who] - alone[who] for who in ("asterisk", "program"))
+            channels = await bench.exchange.channels()
+            observers = f"{count} {kind}"
             figures += [
                 Figure.of(f"{observers}: CPU of Asterisk", "%", [asterisk]),
                 Figure.of(f"{observers}: CPU of the program", "%", [program]),
