@@ -22,6 +22,10 @@ _START_SECONDS = 0.1
 """By when a tone that was asked for is heard; 40 ms when Asterisk is not busy."""
 _PLAYED_SECONDS = 1.0
 
+_TAIL: Final = "!0/40"
+"""Silence after every cue: the last frame that was whispered is not heard until the next one comes,
+with the beginning of another cue (main/audiohook.c takes whole frames after resampling)."""
+
 _GAIN: Final = "-3"
 """Divides the amplitude by 3: Asterisk's tones are -13.1 dBFS (main/indications.c), which beside a
 voice is loud; so they are -22.7 dBFS. VOLUME() is func_volume's; without it they stay loud."""
@@ -107,7 +111,7 @@ class Cues:
             self._softened = channel_id
         playback_id = f"cue-{secrets.token_hex(8)}"
         await self._ari.channels.play_with_id(
-            channel_id=channel_id, playback_id=playback_id, media=f"tone:{cue.value}"
+            channel_id=channel_id, playback_id=playback_id, media=f"tone:{cue.value}|{_TAIL}"
         )
         # A timeout: played to its end, and nothing newer is wanted.
         with contextlib.suppress(TimeoutError):

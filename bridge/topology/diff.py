@@ -126,7 +126,9 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
     """Return the stages that lead from ``now`` to ``wanted``; ``()`` when nothing differs.
 
     Gates close first and open last; a new end of a line gets its gate before it joins a bridge;
-    legs are neither made nor hung up here, only muted and put into their bridge.
+    legs are neither made nor hung up here, only muted and put into their bridge. A snoop that is to
+    be in no bridge is left as it is made: sounds are played on it, and a command would wait for
+    their end, with everything behind it on the same socket.
     """
     stale = _stale_channels(now, wanted)
     fresh_snoops = [k for k in wanted.snoops if k not in now.snoops or k in stale]
@@ -158,7 +160,7 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
         [j for j in joins if j.channel in wanted.anchors],
         [j for j in joins if j.channel in wanted.legs],
         [*_creations(wanted, fresh_snoops, fresh_media)],
-        [CloseGate(k) for k in fresh_snoops + [m for m in fresh_media if not _opens(wanted, m)]],
+        [CloseGate(k) for k in fresh if _shuts_first(wanted, k)],
         [j for j in joins if j.channel not in wanted.legs and j.channel not in wanted.anchors],
         [
             *(OpenGate(k) for k in wanted.open_gates if _must_open(now, fresh, wanted, k)),
@@ -254,10 +256,17 @@ def _opens(topology: Topology, end: Key) -> bool:
 
 
 def _must_open(now: Topology, fresh: set[Key], wanted: Topology, end: Key) -> bool:
-    if end in fresh:
-        # A new media channel that is to be heard by was not closed; a new snoop always is.
-        return end in wanted.snoops
-    return not _opens(now, end)
+    return _shuts_first(wanted, end) if end in fresh else not _opens(now, end)
+
+
+def _shuts_first(wanted: Topology, end: Key) -> bool:
+    """Tell whether a new channel is shut before anything else is done with it.
+
+    A media channel that is to be heard by is not; a snoop in a bridge always is.
+    """
+    if end in wanted.media:
+        return not _opens(wanted, end)
+    return wanted.bridge_of(end) is not None or not _opens(wanted, end)
 
 
 def _with_gate(topology: Topology, key: Key, *, is_open: bool) -> Topology:
