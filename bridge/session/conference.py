@@ -205,18 +205,24 @@ def settled(session: Session, event: inputs.AudienceStands) -> Step:
 
 
 def roll_back(session: Session, message: str) -> Step:
-    """What was wanted does not stand: who was joining is let go, the rest as it last stood."""
+    """What was wanted does not stand: who was joining is let go, the rest as it last stood.
+
+    But to whom nobody commanded it, it has happened: whoever had taken over is not there any more.
+    """
     joining = [adding for adding in session.adding if adding.answered]
     gone = {adding.party for adding in joining}
+    facts = [change for change in session.changes if change.token is None]
+    stood = replace(session.stood, takeover=None) if facts else session.stood
     before = replace(
         session,
         parties=session.parties - gone,
         heard_by=session.heard_by - gone,
         adding=tuple(adding for adding in session.adding if not adding.answered),
-        standing=session.stood,
+        standing=stood,
+        stood=stood,
         changes=(),
     )
-    effects: list[Effect] = []
+    effects: list[Effect] = [Announce(c.notice, party=c.party, by=c.by) for c in facts]
     if session.phase in _ALONE_WITH_AGENT and before.parties:
         # There the agent is heard, unless somebody stands in for him; and cannot choose.
         mode = SPY if before.replaced == AGENT else BARGE

@@ -326,10 +326,11 @@ def voice_finished(session: Session, event: Input) -> Step:
 def detached(session: Session, event: Input) -> Step:
     """The agent is off the call; should a line of his be left, it is silent and reaped later."""
     del event
+    settled, effects = settle(session)
     reason = session.reason or EndReason.AGENT_LEFT
-    done = replace(session, phase=Phase.DETACHED, leaving=(), reason=reason, mode=SPY, told=True)
+    done = replace(settled, phase=Phase.DETACHED, leaving=(), reason=reason, mode=SPY, told=True)
     succeeded = tuple(Succeed(token) for token in session.leaving)
-    return done, (Announce(Notice.TERMINATED, reason=reason), *succeeded)
+    return done, (*effects, Announce(Notice.TERMINATED, reason=reason), *succeeded)
 
 
 def callee_gone_early(session: Session, event: inputs.PartyGone) -> Step:

@@ -19,7 +19,6 @@ from bridge.session.conference import left_alone, with_one, without
 from bridge.session.effects import (
     Announce,
     Converge,
-    Effect,
     HangUp,
     Notice,
     SetRoute,
@@ -85,14 +84,11 @@ def taker_gone(session: Session, event: inputs.TakerGone) -> Step:
     message = f"{event.by} left before it was done"
     refusals = refuse_changes(undone, ErrorCode.INVALID_STATE, message)
     session = replace(session, changes=rest)
-    free = replace(
-        session,
-        standing=replace(session.standing, takeover=None),
-        stood=replace(session.stood, takeover=None),
-    )
-    told = Announce(Notice.GIVEN_BACK, party=there.from_, by=there.by)
-    after, effects = _returned(free, there)
-    return after, (*refusals, told, *effects)
+    if there.kept and not (there.from_ == AGENT and session.phase is Phase.FINISHING):
+        after, effects = _give_back(session, None)
+    else:
+        after, effects = _nobody_stands_in(session, there)
+    return after, (*refusals, *effects)
 
 
 def change_mode_refused(session: Session, event: inputs.ChangeMode) -> Step:
@@ -171,7 +167,7 @@ def _drop_party(session: Session, event: inputs.TakeOver) -> Step:
     return taken, (*refusals, *effects)
 
 
-def _give_back(session: Session, token: Token) -> Step:
+def _give_back(session: Session, token: Token | None) -> Step:
     there = session.standing.takeover
     if there is None:
         return session, ()
@@ -190,20 +186,22 @@ def _mode_back(session: Session, there: Takeover) -> ObserverMode | None:
     return BARGE if len(session.parties) == 1 else there.mode
 
 
-def _returned(free: Session, there: Takeover) -> Step:
-    """Go on as if nobody had taken over, with whom is left. There is no way back from here."""
+def _nobody_stands_in(session: Session, there: Takeover) -> Step:
+    """Go on without the one who took over from somebody who is not there any more."""
+    free = replace(
+        session,
+        standing=replace(session.standing, takeover=None),
+        stood=replace(session.stood, takeover=None),
+    )
+    told = Announce(Notice.GIVEN_BACK, party=there.from_, by=there.by)
     if free.phase is Phase.FINISHING:
         free = replace(free, end_for_all=free.end_for_all or len(free.parties) == 1)
-        return free, (Converge(free.audience),)
-    effects: list[Effect] = []
-    if there.kept and (mode := _mode_back(free, there)) is not None:
-        heard_by = mode.heard_by(free.parties)
-        free = replace(free, mode=mode, heard_by=heard_by)
-        effects += [SetRoute(mode.route), Announce(Notice.MODE_CHANGED, mode=mode)]
+        return free, (told,)
     if left_alone(free):
-        return end(free, EndReason.NOBODY_LEFT, HangupCause.NORMAL)
-    after, more = with_one(free)
-    return after, (Converge(after.audience), *effects, *more)
+        ended, effects = end(free, EndReason.NOBODY_LEFT, HangupCause.NORMAL)
+    else:
+        ended, effects = with_one(free)
+    return ended, (told, *effects)
 
 
 def _standing(session: Session, takeover: Takeover | None, change: Change) -> Session:

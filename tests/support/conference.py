@@ -24,6 +24,7 @@ HZ = {
     "expert": TONES["consult"],
     "friend": TONES["observer"],
     AGENT: TONES["agent"],
+    "boss": TONES["supervisor"],
 }
 """What everybody says."""
 
