@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -22,6 +20,8 @@ from bridge.model.errors import (
     UsageError,
 )
 from bridge.sdk.events import CallEvent, ClientEvent
+from scripts.diagrams import __main__ as pages
+from scripts.diagrams import calls, observers
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md"])
@@ -113,19 +113,28 @@ def test_the_layers_are_those_that_are_checked() -> None:
     assert [layer.replace(".", "/") for layer in layers] == written
 
 
-@pytest.fixture
-def generator() -> ModuleType:
-    path = ROOT / "scripts" / "generate_diagram.py"
-    spec = importlib.util.spec_from_file_location("generate_diagram", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_states_of_a_call_are_drawn_as_they_are(generator: ModuleType) -> None:
+def test_the_states_of_a_call_are_drawn_as_they_are() -> None:
     drawn = text_of("docs/call-states.md")
-    assert drawn == generator.render(), "run scripts/generate-diagram"
+    assert drawn == calls.render(), "run scripts/generate-diagram"
     assert "connected_connected --> finishing_connected: close()<br/>disconnect()" in drawn
+
+
+def test_the_states_of_an_observer_are_drawn_as_they_are() -> None:
+    drawn = text_of("docs/observer-states.md")
+    assert drawn == observers.render(), "run scripts/generate-diagram"
+    assert "| the callee is replaced: a transfer | nobody | caller | callee, caller |" in drawn
+
+
+def test_a_page_that_differs_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    monkeypatch.setattr(pages, "PAGES", {"page.md": lambda: "as it is\n"})
+    monkeypatch.setattr(sys, "argv", ["generate-diagram", "--check"])
+    assert pages.main() == 1
+    assert "+as it is" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["generate-diagram"])
+    assert pages.main() == 0
+    monkeypatch.setattr(sys, "argv", ["generate-diagram", "--check"])
+    assert pages.main() == 0
+    assert capsys.readouterr().out == ""
