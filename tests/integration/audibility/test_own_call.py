@@ -112,6 +112,7 @@ async def test_a_strangers_channel_in_the_calls_own_bridge(pbx: Pbx) -> None:
         await client._connected().audibility_check.check()
         await stands(client, conference, TALK)
 
+        await ari.channels.hangup(channel_id=listener.id)
         await ari.bridges.add_channel(bridge_id=room, channel=somebody.id)
 
         async def met() -> bool:
