@@ -29,7 +29,7 @@ from bridge.model.errors import (
 )
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyMap
-from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.model.participants import AGENT, CALLER, Participant
 from bridge.model.states import CallState, HangupCause
 from bridge.runtime.admission import Admission
 from bridge.runtime.agent import AgentMedia
@@ -256,16 +256,16 @@ class Controller:
     def adopt(
         self,
         incoming: IncomingCall,
-        callee_channel: str,
-        bridge_id: str,
+        legs: Mapping[Participant, str],
+        bridges: Mapping[Key, tuple[str, frozenset[str]]],
         anchors: Mapping[Key, str],
     ) -> None:
         """Look after a call of an earlier run whose parties are still talking."""
         if incoming.call_id in self._engines or incoming.channel_id in self._by_caller:
             return
-        session = Session(phase=Phase.DETACHED, parties=frozenset({CALLER, CALLEE}))
+        session = Session(phase=Phase.DETACHED, parties=frozenset(legs))
         engine = self._engine(incoming, with_agent=False, session=session)
-        engine.executor.adopt(CALLEE, callee_channel, bridge_id, anchors)
+        engine.executor.adopt(legs, bridges, anchors)
         _log.info("call %s: taken over, its parties are talking", incoming.call_id)
 
     def _engine(

@@ -130,19 +130,27 @@ class Executor:
         self._stands = replace(self._stands, legs=legs)
 
     def adopt(
-        self, party: Participant, channel_id: str, bridge_id: str, anchors: Mapping[Key, str]
+        self,
+        legs: Mapping[Participant, str],
+        bridges: Mapping[Key, tuple[str, frozenset[str]]],
+        anchors: Mapping[Key, str],
     ) -> None:
-        """Note a second leg, and the bridge in which all legs and ``anchors`` (key: id) are."""
-        self.add_leg(party, channel_id)
-        self._bind(CALL_BRIDGE, bridge_id)
+        """Note what an earlier program left: ids of legs and of anchors, bridges and who is inside.
+
+        bridges: by their keys, the id and the ids of the members. Any leg may be muted.
+        """
+        for party, channel_id in legs.items():
+            self.add_leg(party, channel_id)
         for key, anchor_id in anchors.items():
             self._bind(key, anchor_id)
-        members = frozenset(self._stands.legs) | frozenset(anchors)
-        self._stands = replace(
-            self._stands,
-            bridges={**self._stands.bridges, CALL_BRIDGE: members},
-            anchors=frozenset(anchors),
-        )
+        for key, (bridge_id, _) in bridges.items():
+            self._bind(key, bridge_id)
+        inside = {
+            bridge: frozenset(self._keys[i] for i in members if i in self._keys)
+            for bridge, (_, members) in bridges.items()
+        }
+        self._stands = replace(self._stands, bridges=inside, anchors=frozenset(anchors))
+        self._unsure |= frozenset(self._stands.legs)
 
     def borrow_legs(self, legs: Mapping[Participant, str]) -> None:
         """Note which channels (ids) people have now whose legs are not ours to hang up.

@@ -10,16 +10,18 @@ from typing import Protocol
 
 from bridge.ari import AriConnection, events, models
 from bridge.model.errors import RequestFailedError
-from bridge.model.participants import CALLEE
+from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId, Names
 from bridge.runtime.supervision import Supervision
-from bridge.topology.objects import ANCHORS, CALL_BRIDGE, SEAT_BRIDGE, Key, leg_key
+from bridge.topology.objects import ANCHORS, CALL_BRIDGE, HOLD_PREFIX, SEAT_BRIDGE, Key
 
 _log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
+_LEG = "leg."
+_ENOUGH = 2
 
 
 class Owner(Protocol):
@@ -51,11 +53,14 @@ class Owner(Protocol):
     def adopt(
         self,
         incoming: IncomingCall,
-        callee_channel: str,
-        bridge_id: str,
+        legs: Mapping[Participant, str],
+        bridges: Mapping[Key, tuple[str, frozenset[str]]],
         anchors: Mapping[Key, str],
     ) -> None:
-        """Look after two parties who are talking. anchors: ids, by their keys."""
+        """Look after parties who are talking.
+
+        legs, anchors: ids of channels. bridges: ids, and those of their members.
+        """
 
 
 @dataclass(slots=True)
@@ -66,24 +71,43 @@ class Remains:
     """Keys of our bridges, by their ids."""
     channels: dict[str, Key] = field(default_factory=dict)
     """Keys of our channels, by their ids."""
-    members: frozenset[str] = frozenset()
-    """Ids of all channels in the call's own bridge."""
-    seated: frozenset[str] = frozenset()
-    """Ids of all channels in an observer's own bridge: his phone, which may have dialled in."""
+    inside: dict[Key, frozenset[str]] = field(default_factory=dict)
+    """Ids of all channels in the call's own bridge, in those of who is held, and in an observer's
+    own: his phone, which may have dialled in."""
 
     @property
-    def call_bridge(self) -> str | None:
-        """The id of the bridge in which the parties are."""
-        return next((i for i, key in self.bridges.items() if key == CALL_BRIDGE), None)
+    def members(self) -> frozenset[str]:
+        """Ids of all channels in the call's own bridge."""
+        return self.inside.get(CALL_BRIDGE, frozenset())
 
     @property
-    def talking(self) -> tuple[str, str] | None:
-        """The channels of caller and callee if both are in the call's bridge, else None."""
-        callee = next((i for i, key in self.channels.items() if key == leg_key(CALLEE)), None)
-        others = self.members - set(self.channels)
-        if callee is None or callee not in self.members or len(others) != 1:
-            return None
-        return next(iter(others)), callee
+    def rooms(self) -> Mapping[Key, tuple[str, frozenset[str]]]:
+        """Ids and members of the bridges that parties are in, by their keys."""
+        return {
+            key: (bridge, self.inside[key])
+            for bridge, key in self.bridges.items()
+            if key in self.inside and key != SEAT_BRIDGE
+        }
+
+    @property
+    def talking(self) -> Mapping[Participant, str]:
+        """The channels of the parties, if there are two or more in the call's bridge or held.
+
+        The caller is the one who is not of our making. Should he have gone, the first of the
+        others stands in his place: somebody has to be the one whose call it is.
+        """
+        people = frozenset[str]().union(*(members for _, members in self.rooms.values()))
+        strangers = people - set(self.channels)
+        legs = {
+            Participant(key.removeprefix(_LEG)): i
+            for i, key in sorted(self.channels.items(), key=lambda item: item[1])
+            if i in people and key.startswith(_LEG)
+        }
+        if len(strangers) > 1 or len(strangers) + len(legs) < _ENOUGH:
+            return {}
+        if not strangers:
+            return {CALLER: legs.pop(next(iter(legs))), **legs}
+        return {CALLER: next(iter(strangers)), **legs}
 
     @property
     def anchors(self) -> Mapping[Key, str]:
@@ -109,10 +133,8 @@ def sort_out(
         if name is not None and name.call not in known:
             found = remains[name.call]
             found.bridges[bridge.id] = name.key
-            if name.key == CALL_BRIDGE:
-                found.members = frozenset(bridge.channels)
-            elif name.key == SEAT_BRIDGE:
-                found.seated = frozenset(bridge.channels)
+            if name.key in {CALL_BRIDGE, SEAT_BRIDGE} or name.key.startswith(HOLD_PREFIX):
+                found.inside[name.key] = frozenset(bridge.channels)
     return remains
 
 
@@ -160,15 +182,19 @@ async def reconcile(owner: Owner) -> None:
 async def _settle_remains(
     owner: Owner, call_id: CallId, found: Remains, by_id: Mapping[str, models.Channel]
 ) -> None:
-    """Keep two parties who talk, with their bridge; remove all else."""
+    """Keep parties who talk, with their bridges; remove all else."""
     kept: set[str] = set()
-    bridge_id = found.call_bridge
-    if (pair := found.talking) is not None and bridge_id is not None and pair[0] in by_id:
-        caller, callee = pair
-        kept = {caller, callee, bridge_id, *found.anchors.values()}
-        owner.adopt(_incoming(by_id[caller], call_id), callee, bridge_id, found.anchors)
+    legs = found.talking
+    if legs and CALL_BRIDGE in found.rooms and legs[CALLER] in by_id:
+        kept = {
+            *legs.values(),
+            *found.anchors.values(),
+            *(room for room, _ in found.rooms.values()),
+        }
+        owner.adopt(_incoming(by_id[legs[CALLER]], call_id), legs, found.rooms, found.anchors)
     ari = owner.ari
-    for channel_id in {*found.channels, *found.members, *found.seated} - kept:
+    people = frozenset[str]().union(*found.inside.values())
+    for channel_id in {*found.channels, *people} - kept:
         _log.info("call %s: removing channel %s, left over", call_id, channel_id)
         await _removed(ari.channels.hangup(channel_id=channel_id))
     for object_id in set(found.bridges) - kept:

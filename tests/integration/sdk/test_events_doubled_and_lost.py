@@ -12,6 +12,7 @@ from bridge.ari.generated.events import AnyMessage
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.participants import CALLEE
 from tests.support.pbx import CALLEE_TONE, DirectCall, Pbx, Program, mode_of, state_of
 
 Deliver = Callable[[AnyMessage], None]
@@ -95,7 +96,7 @@ async def test_a_callee_who_went_and_one_who_came(direct: DirectCall) -> None:
     for _ in range(2):
         connecting = asyncio.create_task(call.connect())
         leg = await direct.pbx.callee_leg(call)
-        await until(lambda: call._engine._dialling._watch, "he is being rung")
+        await until(lambda: call._engine._diallings[CALLEE]._watch, "he is being rung")
         await call._engine._ari.channels.hangup(channel_id=leg, reason_code="17")
         outcome = (await asyncio.gather(connecting, return_exceptions=True))[0]
         assert getattr(outcome, "error_code", None) == "CALL_BUSY"

@@ -216,7 +216,7 @@ async def test_a_callee_who_answered_meanwhile(line: Line, state: str) -> None:
         await call.answer()
     connecting = asyncio.create_task(call.connect())
     leg = await line.pbx.callee_leg(call)
-    await until(lambda: call._engine._dialling._watch, "he is being rung")
+    await until(lambda: call._engine._diallings[CALLEE]._watch, "he is being rung")
     await line.proxy.refuse()
     await line.down()
     callee = await line.pbx.keep(

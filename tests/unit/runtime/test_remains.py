@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from bridge.ari import models
-from bridge.model.participants import AGENT, CALLEE, CALLER
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.runtime.names import CallId, Names
 from bridge.runtime.reconcile import Remains, missed, sort_out
-from bridge.topology.objects import ANCHORS, CALL_BRIDGE, Key, leg_key, media_key, snoop_key
+from bridge.topology.objects import (
+    ANCHORS,
+    CALL_BRIDGE,
+    Key,
+    hold_key,
+    leg_key,
+    media_key,
+    snoop_key,
+)
 
 NAMES = Names("callbridge")
 CALL = CallId("0123456789ab")
+EXPERT = Participant("expert")
 ONE, TWO = sorted(ANCHORS)
 
 
-def remains(members: set[str], channels: dict[str, Key]) -> Remains:
-    return Remains({"bridge": CALL_BRIDGE}, channels, frozenset(members))
+def remains(members: set[str], channels: dict[str, Key], held: str = "") -> Remains:
+    bridges, inside = {"bridge": CALL_BRIDGE}, {CALL_BRIDGE: frozenset(members)}
+    if held:
+        bridges["room"] = hold_key(Participant(held))
+        inside[bridges["room"]] = frozenset({held})
+    return Remains(bridges, channels, inside)
 
 
 THEIRS = {"callee": leg_key(CALLEE), "one": ONE, "two": TWO}
@@ -22,9 +35,9 @@ THEIRS = {"callee": leg_key(CALLEE), "one": ONE, "two": TWO}
 
 def test_two_who_talk_and_the_anchors_of_their_bridge() -> None:
     found = remains({"caller", "callee", "one", "two"}, THEIRS)
-    assert found.talking == ("caller", "callee")
+    assert found.talking == {CALLER: "caller", CALLEE: "callee"}
     assert found.anchors == {ONE: "one", TWO: "two"}
-    assert found.call_bridge == "bridge"
+    assert found.rooms == {CALL_BRIDGE: ("bridge", found.members)}
 
 
 def test_an_anchor_outside_the_bridge_is_of_no_use() -> None:
@@ -33,19 +46,41 @@ def test_an_anchor_outside_the_bridge_is_of_no_use() -> None:
 
 
 def test_nobody_talks_who_is_alone() -> None:
-    assert remains({"caller", "one", "two"}, THEIRS).talking is None
-    assert remains({"callee", "one", "two"}, THEIRS).talking is None
-    assert remains({"one", "two"}, {"one": ONE, "two": TWO}).talking is None
+    assert remains({"caller", "one", "two"}, THEIRS).talking == {}
+    assert remains({"callee", "one", "two"}, THEIRS).talking == {}
+    assert remains({"one", "two"}, {"one": ONE, "two": TWO}).talking == {}
 
 
 def test_a_third_in_the_bridge_is_not_understood() -> None:
-    assert remains({"caller", "callee", "stranger"}, THEIRS).talking is None
+    assert remains({"caller", "callee", "stranger"}, THEIRS).talking == {}
+
+
+def test_a_conference_one_of_whom_is_held() -> None:
+    three = {**THEIRS, "expert": leg_key(EXPERT)}
+    found = remains({"caller", "callee", "expert", "one", "two"}, three)
+    everybody = {CALLER: "caller", CALLEE: "callee", EXPERT: "expert"}
+    assert found.talking == everybody
+    for held in ("caller", "callee", "expert"):
+        inside = {"caller", "callee", "expert", "one", "two"} - {held}
+        found = remains(inside, three, held)
+        assert found.talking == everybody
+        assert set(found.rooms) == {CALL_BRIDGE, hold_key(Participant(held))}
+
+
+def test_one_who_still_rings_does_not_talk() -> None:
+    found = remains({"caller", "callee"}, {**THEIRS, "expert": leg_key(EXPERT)})
+    assert found.talking == {CALLER: "caller", CALLEE: "callee"}
+
+
+def test_when_the_caller_has_gone_another_stands_in_his_place() -> None:
+    found = remains({"callee", "expert"}, {**THEIRS, "expert": leg_key(EXPERT)})
+    assert found.talking == {CALLER: "callee", EXPERT: "expert"}
 
 
 def test_an_agent_has_no_part_in_talking() -> None:
     agents = {"snoop": snoop_key(AGENT, CALLER), "media": media_key(AGENT, CALLER)}
     found = remains({"caller", "callee"}, {**THEIRS, **agents})
-    assert found.talking == ("caller", "callee")
+    assert found.talking == {CALLER: "caller", CALLEE: "callee"}
     assert set(found.channels) == {"callee", "one", "two", "snoop", "media"}
 
 
