@@ -1,0 +1,58 @@
+"""Who hears whom while up to six observers come, speak, change and go: every listener and voice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.lab.phones import Codec
+from tests.audio.machine import measured, whole
+from tests.audio.matrix import Company, lost_frames, open_calls, wrong_cells
+from tests.support.pbx import Pbx
+from tests.support.script import Means, write
+from tests.support.stage import Stage
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.timeout(300)]
+
+OPERATIONS = 45
+MEANS = Means()
+SCRIPTS = {
+    1: (Codec.G722, {"fay": Codec.L16_16000}),
+    2: (Codec.PCMU, {"fay": Codec.G722}),
+    3: (Codec.L16_16000, {"ann": Codec.PCMU}),
+    4: (Codec.L16_8000, {"ann": Codec.PCMA, "ben": Codec.G722}),
+    5: (Codec.PCMA, {}),
+}
+"""By seed: the codec of the other call's callee, and of the observers who have SIP phones."""
+
+
+@pytest.mark.parametrize("seed", SCRIPTS)
+async def test_everybody_hears_whom_he_is_to_hear_and_nobody_else(
+    pbx: Pbx, tmp_path: Path, seed: int
+) -> None:
+    codec, softphones = SCRIPTS[seed]
+
+    async def measurement(pbx: Pbx) -> None:
+        stage, company = await open_calls(pbx, tmp_path, other_callee=codec, softphones=softphones)
+        try:
+            await play(stage, company, seed)
+        finally:
+            await company.fall_silent()
+        for phone, _ in company.softphones.values():
+            await phone.stop()
+        wrong = [cell for step in company.measured for cell in wrong_cells(step)]
+        assert wrong == []
+        lost = [entry for step in company.measured for entry in lost_frames(step)]
+        whole(not lost, lost)
+        await pbx.empty()
+
+    await measured(pbx, measurement)
+
+
+async def play(stage: Stage, company: Company, seed: int) -> None:
+    await company.listen((), stage.scene, stage.scene)
+    for step in write(seed, OPERATIONS, MEANS):
+        before = stage.scene
+        await stage.play(step)
+        await company.listen(step, before, stage.scene)

@@ -1,0 +1,185 @@
+"""Plays scripts by the SDK, on a real Asterisk or a fake one."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol, assert_never
+
+from bridge.lab.waiting import until
+from bridge.model.ids import CallId
+from bridge.sdk import ActiveCall, Client, Observer
+from tests.support.script import (
+    AI,
+    BARGE,
+    OTHER,
+    OTHER_CALLEE,
+    OTHER_CALLER,
+    OWN,
+    SPY,
+    Add,
+    Come,
+    Drop,
+    GiveBack,
+    Go,
+    Going,
+    HangUp,
+    Hold,
+    Mode,
+    Move,
+    Mute,
+    Op,
+    Scene,
+    Step,
+    TakeOver,
+    Turn,
+    after,
+)
+
+ROLES: Final = {OTHER_CALLER: "caller", OTHER_CALLEE: "callee"}
+"""Those whose names in a script are not their roles on their call."""
+
+
+class Cast(Protocol):
+    """The people with phones: what they do that no command of ours does."""
+
+    def endpoint(self, name: str) -> str:
+        """Return what is dialled to ring somebody."""
+
+    async def pick_up(self, name: str) -> None:
+        """Wait until somebody's phone rings, and answer it."""
+
+    async def hang_up(self, name: str) -> None:
+        """Hang somebody's phone up."""
+
+    async def came(self, name: str, observer: Observer, *, phone: bool) -> None:
+        """An observer has joined."""
+
+    async def gone(self, name: str) -> None:
+        """Somebody has gone."""
+
+
+class Stage:
+    """Two calls and their observers. ``scene`` is what the script says of the present."""
+
+    def __init__(self, client: Client, call: ActiveCall, other: CallId, cast: Cast) -> None:
+        self.scene = Scene()
+        self.observers: dict[str, Observer] = {}
+        self._client = client
+        self._call = call
+        self._ids = {OWN: call.call_id, OTHER: other}
+        self._cast = cast
+
+    async def play(self, step: Step) -> None:
+        """Do all of a step at the same moment; returns when every command is done."""
+        async with asyncio.TaskGroup() as group:
+            for op in step:
+                group.create_task(self._do(op), name=str(op))
+        self.scene = after(self.scene, step)
+
+    async def _do(self, op: Op) -> None:
+        match op:
+            case Come():
+                await self._come(op)
+            case Turn(name, mode, cut):
+                await turn(self._call if name == AI else self.observers[name], mode, cut=cut)
+            case Move(name, call):
+                await self.observers[name].move_to(self._ids[call])
+            case Go(name, how):
+                await self._go(name, how)
+            case TakeOver(name, replaced):
+                await self.observers[name].take_over(replaced, keep=True)
+            case GiveBack(name):
+                await self.observers[name].give_back()
+            case HangUp(call, party):
+                await self._hang_up(call, party)
+            case Mute() | Hold() | Add() | Drop():
+                await self._confer(op)
+            case _:
+                raise TypeError(f"{op} cannot be played")
+
+    async def _come(self, op: Come) -> None:
+        joining = asyncio.create_task(
+            self._client.observe(
+                self._ids[op.call],
+                op.name,
+                phone=self._cast.endpoint(op.name) if op.phone else None,
+                hear_coaching=op.coaching,
+            )
+        )
+        try:
+            if op.phone:
+                await self._cast.pick_up(op.name)
+            self.observers[op.name] = await joining
+        finally:
+            joining.cancel()
+        await self._cast.came(op.name, self.observers[op.name], phone=op.phone)
+
+    async def _go(self, name: str, how: Going) -> None:
+        observer = self.observers.pop(name)
+        if how is Going.HANGS_UP:
+            await self._cast.hang_up(name)
+            async with asyncio.timeout(5):
+                await observer.wait_left()
+        else:
+            await observer.leave(cut=how is Going.CUTS)
+        await self._cast.gone(name)
+
+    async def _confer(self, op: Mute | Hold | Add | Drop) -> None:
+        call = self._call
+        match op:
+            case Mute(party, on):
+                await (call.mute if on else call.unmute)(party)
+            case Hold(party, on):
+                await (call.hold if on else call.unhold)(party)
+            case Add(party):
+                adding = asyncio.create_task(call.add(self._cast.endpoint(party), name=party))
+                try:
+                    await self._cast.pick_up(party)
+                    await adding
+                finally:
+                    adding.cancel()
+            case Drop(party, by_himself):
+                if by_himself:
+                    await self._cast.hang_up(party)
+                    await until(
+                        lambda: all(p.name != party for p in call.parties), f"{party} has gone"
+                    )
+                    await self._cast.gone(party)
+                else:
+                    await call.remove(party)
+                    await self._cast.gone(party)
+            case _:
+                assert_never(op)
+
+    async def _hang_up(self, call: str, party: str) -> None:
+        here = [name for name, w in self.scene.observers.items() if w.call == call]
+        await self._cast.hang_up(party)
+        async with asyncio.timeout(5):
+            if call == OWN:
+                await self._call.wait_ended()
+            for name in here:
+                await self.observers.pop(name).wait_left()
+                await self._cast.gone(name)
+        for name in (*self.scene.on(call), *([AI] if call == OWN else [])):
+            await self._cast.gone(name)
+
+
+async def turn(who: ActiveCall | Observer, mode: Mode, *, cut: bool = False) -> None:
+    """Let the agent or an observer change his mode."""
+    if mode == SPY:
+        await who.spy(cut=cut)
+    elif mode == BARGE:
+        await who.barge(cut=cut)
+    else:
+        await who.whisper([ROLES.get(name, name) for name in mode.to], cut=cut)
+
+
+async def other_call(client: Client, own: ActiveCall) -> CallId:
+    """Wait until both calls are known, with two parties each; return the id of the other."""
+    while True:
+        live = await client.live_calls()
+        others = [call.call_id for call in live if call.call_id != own.call_id]
+        together = all([p.up for p in call.parties] == [True, True] for call in live)
+        if len(live) > len(others) > 0 and together:
+            return others[0]
+        await asyncio.sleep(0.005)
