@@ -91,7 +91,16 @@ class GalleryEngine:
         return wanted_of(self._members())
 
     def look(self) -> None:
-        """Something may have changed. Never blocks."""
+        """Something may have changed. Never blocks.
+
+        A program that has left gets no line any more, whatever is being laid just now.
+        """
+        there = {member.name: member.program for member in self._members()}
+        for name, program in list(self._programs.items()):
+            if there.get(name) is not program:
+                del self._programs[name]
+                for other in self._met.pop(name, set()):
+                    self.executor.line_lost(name, other)
         self._changed.set()
 
     def channel_gone(self, channel_id: str) -> None:
@@ -135,12 +144,9 @@ class GalleryEngine:
 
     def _introduce(self, members: Mapping[Participant, Member]) -> None:
         """Let each program know to whom it may have lines, and what is to go there."""
-        for name, program in list(self._programs.items()):
+        for name, program in self._programs.items():
             for gone in self._met.get(name, set()) - members.keys():
                 program.forget(gone)
-            if name not in members:
-                del self._programs[name]
-                self._met.pop(name, None)
         for name, member in members.items():
             if member.program is None:
                 continue
