@@ -11,7 +11,7 @@ import pytest
 from bridge.ari import AriConnection, events, new_id
 from bridge.lab.fake_ari import Answer
 from bridge.lab.waiting import until
-from tests.contract.conftest import Desk, cleared, refusal
+from tests.contract.conftest import Desk, cleared, fresh_name, refusal, watcher
 from tests.contract.sites import Site
 from tests.contract.stories import untangled
 
@@ -71,15 +71,12 @@ class Office:
 
 @pytest.fixture
 async def office(site: Site) -> AsyncIterator[Office]:
-    desks: list[Desk] = []
-    for watching in (False, True):
-        name = "callbridge-watch" if watching else "callbridge"
-        settings = replace(site.settings, application=name, subscribe_all=watching)
-        told: list[events.AnyMessage] = []
-        connection = AriConnection(settings, on_event=told.append)
-        await connection.open()
-        desks.append(Desk(connection, told))
-    made = Office(site, *desks)
+    told: list[events.AnyMessage] = []
+    connection = AriConnection(site.settings, on_event=told.append)
+    await connection.open()
+    watch = await watcher(replace(site.settings, application=fresh_name()))
+    made = Office(site, Desk(connection, told), watch)
+    desks = made.desk, made.watch
     try:
         yield made
         async with asyncio.timeout(5):

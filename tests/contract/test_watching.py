@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.ari import AriConnection, events, new_id
+from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
-from tests.contract.conftest import refusal
-from tests.contract.stories import untangled
+from tests.contract.conftest import fresh_name, refusal, watcher
+from tests.contract.stories import story, untangled
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Desk
@@ -151,6 +152,7 @@ async def test_what_applications_are_subscribed_to(desk: Desk, watch: Desk) -> N
     assert found[own].bridge_ids == ()
     assert found[other].channel_ids == ("__AST_CHANNEL_ALL_TOPIC",)
     assert found[other].bridge_ids == ("__AST_BRIDGE_ALL_TOPIC",)
+    assert found[other].endpoint_ids == found[other].device_names == ()
     for source in (f"bridge:{bridge}", "endpoint:PJSIP/1001"):
         await applications.subscribe(application_name=own, event_source=source)
     assert (await applications.get(application_name=own)).bridge_ids == (bridge,)
@@ -177,22 +179,38 @@ async def test_subscriptions_that_are_refused(desk: Desk) -> None:
     assert await refusal(not_there) == (422, "Event source was not subscribed to")
 
 
-async def test_a_watcher_that_leaves_is_forgotten(desk: Desk, watch: Desk) -> None:
-    settings = replace(watch.connection.settings, application="contract-passing")
-    third = AriConnection(settings, on_event=lambda _: None)
-    await third.open()
-    await third.applications.filter(
-        application_name="contract-passing",
+async def test_a_watcher_that_leaves_is_forgotten(desk: Desk) -> None:
+    third = await watcher(desk.connection.settings)
+    name = third.connection.settings.application
+    await third.connection.applications.filter(
+        application_name=name,
         filter={"allowed": [{"type": "ChannelCreated"}, {"type": "RESTResponse"}]},
     )
-    await third.close()
-    await forgotten(desk, "contract-passing")
-    again = AriConnection(settings, on_event=lambda _: None)
+    await third.connection.close()
+    await forgotten(desk, name)
+    again = AriConnection(third.connection.settings, on_event=lambda _: None)
     await again.open()
     # What it wanted to hear of is forgotten too: it has to say so again.
-    found = await again.applications.get(application_name="contract-passing")
-    assert found.events_allowed == ()
+    found = await again.applications.get(application_name=name)
+    assert (found.channel_ids, found.events_allowed) == ((), ())
     await again.close()
+
+
+async def test_subscribing_to_all_at_once(desk: Desk) -> None:
+    settings = replace(desk.connection.settings, application=fresh_name(), subscribe_all=True)
+    told: list[events.AnyMessage] = []
+    connection = AriConnection(settings, on_event=told.append)
+    await connection.open()
+    found = await connection.applications.get(application_name=settings.application)
+    assert found.channel_ids == ("__AST_CHANNEL_ALL_TOPIC",)
+    assert found.bridge_ids == ("__AST_BRIDGE_ALL_TOPIC",)
+    assert found.endpoint_ids == ("__AST_ENDPOINT_ALL_TOPIC",)
+    assert found.device_names == ("__AST_DEVICE_STATE_ALL_TOPIC",)
+    anchor = await desk.anchor()
+    await until(
+        lambda: untangled(story(told, anchor)) == untangled([*OUTGOING, *UP]), "all is told"
+    )
+    await connection.close()
 
 
 async def forgotten(desk: Desk, name: str) -> None:

@@ -1,19 +1,21 @@
 """The ARI applications of the fake server: who is told of what.
 
 An application hears of the channels and bridges it is subscribed to: by asking, by having made
-them, and by having them in it. One that subscribes to all hears of everything, but not of other
-applications' StasisStart and StasisEnd (measured on 22.10.1).
+them, and by having them in it. One that subscribes to all of them hears of everything, but not of
+other applications' StasisStart and StasisEnd (measured on 22.10.1).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bridge.lab.fake_ari.objects import Json, Refusal, now_text
 
 ASTERISK_ID = "00:00:5e:00:53:01"
+EVERYTHING = frozenset({"channel", "bridge", "endpoint", "deviceState"})
+"""What subscribeAll stands for."""
 Send = Callable[[str, Json], None]
 """Sends an event to an application's socket: the application's name and the event."""
 
@@ -23,8 +25,9 @@ class Application:
     """One application."""
 
     name: str
-    subscribes_all: bool = False
     connected: bool = False
+    everything: set[str] = field(default_factory=set)
+    """Of which kinds it is told all: ``channel``, ``bridge``, ``endpoint``, ``deviceState``."""
     channels: Counter[str] = field(default_factory=Counter)
     """How often it is subscribed to each channel."""
     bridges: Counter[str] = field(default_factory=Counter)
@@ -40,15 +43,15 @@ class Application:
     def json(self) -> Json:
         """Return what ARI tells of it."""
 
-        def ids(kind: str, own: Iterable[str]) -> list[str]:
-            return [f"__AST_{kind}_ALL_TOPIC"] if self.subscribes_all else list(own)
+        def ids(kind: str, topic: str, own: Iterable[str]) -> list[str]:
+            return [f"__AST_{topic}_ALL_TOPIC"] if kind in self.everything else list(own)
 
         return {
             "name": self.name,
-            "channel_ids": ids("CHANNEL", self.channels),
-            "bridge_ids": ids("BRIDGE", self.bridges),
-            "endpoint_ids": ids("ENDPOINT", sorted(self.endpoints)),
-            "device_names": ids("DEVICE_STATE", ()),
+            "channel_ids": ids("channel", "CHANNEL", self.channels),
+            "bridge_ids": ids("bridge", "BRIDGE", self.bridges),
+            "endpoint_ids": ids("endpoint", "ENDPOINT", sorted(self.endpoints)),
+            "device_names": ids("deviceState", "DEVICE_STATE", ()),
             "events_allowed": [{"type": kind} for kind in sorted(self.allowed)],
             "events_disallowed": [{"type": kind} for kind in sorted(self.disallowed)],
         }
@@ -65,7 +68,8 @@ class Applications:
         """Register an application, or the next socket of one."""
         application = self.known.setdefault(name, Application(name))
         application.connected = True
-        application.subscribes_all = application.subscribes_all or subscribe_all
+        if subscribe_all:
+            application.everything |= EVERYTHING
 
     def disconnect(self, name: str) -> None:
         """Note that an application's socket is gone; it is forgotten unless it owns something."""
@@ -73,7 +77,7 @@ class Applications:
         if application is None:
             return
         application.connected = False
-        application.subscribes_all = False
+        application.everything.clear()
         self._forget_idle(application)
 
     def is_active(self, name: str) -> bool:
@@ -125,13 +129,14 @@ class Applications:
             application.bridges.pop(identity, None)
             self._forget_idle(application)
 
-    def publish(self, event: Json, channels: Iterable[str] = (), bridge: str = "") -> None:
+    def publish(self, event: Json, channels: Sequence[str] = (), bridge: str = "") -> None:
         """Send an event to whoever is subscribed to one of these channels or to this bridge."""
         kind = str(event["type"])
         now = now_text()
         for application in self.known.values():
             subscribed = (
-                application.subscribes_all
+                ("channel" in application.everything and channels)
+                or ("bridge" in application.everything and bridge)
                 or any(application.channels[identity] > 0 for identity in channels)
                 or application.bridges[bridge] > 0
             )

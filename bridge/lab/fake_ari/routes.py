@@ -77,48 +77,59 @@ def _filter(world: World, _server: Server, request: Request) -> Json:
 
 @route("POST", "applications/{}/subscription")
 def _subscribe(world: World, _server: Server, request: Request) -> Json:
-    application, kind, identity = _source(world, request)
+    application, sources = _sources(world, request)
     existing = {
-        "channel": identity in world.channels,
-        "bridge": identity in world.bridges,
-        "endpoint": identity.removeprefix("PJSIP/") in world.phones,
+        "channel": set(world.channels),
+        "bridge": set(world.bridges),
+        "endpoint": {f"PJSIP/{number}" for number in world.phones},
     }
-    if not existing[kind]:
+    if any(identity and identity not in existing[kind] for kind, identity in sources):
         raise Refusal(422, "Event source does not exist")
-    if kind == "channel":
-        application.channels[identity] += 1
-    elif kind == "bridge":
-        application.bridges[identity] += 1
-    else:
-        application.endpoints.add(identity)
+    for kind, identity in sources:
+        if not identity:
+            application.everything.add(kind)
+        elif kind == "channel":
+            application.channels[identity] += 1
+        elif kind == "bridge":
+            application.bridges[identity] += 1
+        else:
+            application.endpoints.add(identity)
     return application.json()
 
 
 @route("DELETE", "applications/{}/subscription")
 def _unsubscribe(world: World, _server: Server, request: Request) -> Json:
-    application, kind, identity = _source(world, request)
-    sources = {
-        "channel": application.channels,
-        "bridge": application.bridges,
+    application, sources = _sources(world, request)
+    own = {
+        "channel": set(application.channels),
+        "bridge": set(application.bridges),
         "endpoint": application.endpoints,
-    }[kind]
-    if identity not in sources:
+    }
+    if any(
+        identity not in own[kind] if identity else kind not in application.everything
+        for kind, identity in sources
+    ):
         raise Refusal(422, "Event source was not subscribed to")
-    if kind == "channel":
-        world.applications.unfollow_channel(application.name, identity)
-    elif kind == "bridge":
-        world.applications.unfollow_bridge(application.name, identity)
-    else:
-        application.endpoints.discard(identity)
+    for kind, identity in sources:
+        if not identity:
+            application.everything.discard(kind)
+        elif kind == "channel":
+            world.applications.unfollow_channel(application.name, identity)
+        elif kind == "bridge":
+            world.applications.unfollow_bridge(application.name, identity)
+        else:
+            application.endpoints.discard(identity)
     return application.json()
 
 
-def _source(world: World, request: Request) -> tuple[Application, str, str]:
+def _sources(world: World, request: Request) -> tuple[Application, list[tuple[str, str]]]:
+    """Return the application and the event sources: kind and id, which is empty for all."""
     application = world.applications.get(request.path[0])
-    kind, _, identity = request.need("eventSource", "Missing parameter eventSource").partition(":")
-    if kind not in {"channel", "bridge", "endpoint"}:
+    given = request.need("eventSource", "Missing parameter eventSource").split(",")
+    sources = [(kind, identity) for kind, _, identity in (one.partition(":") for one in given)]
+    if any(kind not in {"channel", "bridge", "endpoint"} for kind, _ in sources):
         raise Refusal(400, "Invalid event source URI scheme")
-    return application, kind, identity
+    return application, sources
 
 
 # Endpoints and playbacks ------------------------------------------------------------------
