@@ -13,7 +13,7 @@ from bridge.lab.hearing import TONES, gaps, levels, pcm_from_bytes, tone
 from bridge.lab.phones import Tone
 from bridge.lab.waiting import until
 from bridge.model.errors import CallClosedError
-from bridge.sdk import ActiveCall, Client, Observer
+from bridge.sdk import Client, Observer
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, Pbx, Program, until_true
 
 RATE: Final = 16000
@@ -80,41 +80,21 @@ class Floor:
         leg = await self.pbx.callee_leg(call)
         callee = await self.pbx.keep(DirectParty.answer(info, leg, tone=CALLEE_TONE))
         await connecting
-        return Talk(self, call.call_id, caller, callee, call)
+        return Talk(self.pbx, call.call_id, caller, callee)
 
     async def foreign_call(self, number: str = DIRECT_CALLEE) -> Talk:
         """Two parties talk, on a call that no application places. number: what is dialled."""
-        info = self.pbx.instance.info.ari
-        before = set(await self.pbx.channels())
-        caller = await self.pbx.keep(DirectParty.call(info, number, tone=CALLER_TONE))
-        leg = await self.rung(lambda i: i not in before and i != caller.channel_id)
-        callee = await self.pbx.keep(DirectParty.answer(info, leg, tone=CALLEE_TONE))
-        call_ids: list[str] = []
+        talk = await plain_call(self.pbx, number)
+        parties = {party.channel_id for party in talk.parties.values()}
 
         async def known() -> bool:
             for call in await self.client.live_calls():
-                if {caller.channel_id, callee.channel_id} == set(call.channels.values()):
-                    call_ids[:] = [call.call_id]
-            return bool(call_ids)
+                if parties == set(call.channels.values()):
+                    talk.call_id = call.call_id
+            return bool(talk.call_id)
 
         await until_true(known, "the call is live")
-        return Talk(self, call_ids[0], caller, callee)
-
-    async def rung(self, meant: Callable[[str], bool]) -> str:
-        """Wait for a channel that can be answered by a media socket; return its id."""
-        found: list[str] = []
-
-        async def look() -> bool:
-            channels = await self.pbx.listed()
-            found[:] = [
-                c.id
-                for c in channels
-                if c.name.startswith("WebSocket/") and c.state != "Up" and meant(c.id)
-            ]
-            return bool(found)
-
-        await until_true(look, "somebody is rung")
-        return found[0]
+        return talk
 
     async def boss(
         self, talk: Talk, name: str = "boss", voice: Tone | None = BOSS_TONE, **options: Any
@@ -124,11 +104,15 @@ class Floor:
             self.client.observe(talk.call_id, name, phone=CALLEE_ENDPOINT, **options)
         )
         try:
-            leg = await self.rung(lambda i: f"leg.{name}" in i)
+            leg = await rung(self.pbx, lambda i: f"leg.{name}" in i)
             ear = await self.pbx.keep(
                 DirectParty.answer(self.pbx.instance.info.ari, leg, tone=voice)
             )
             return await joining, ear
+        except TimeoutError:
+            if joining.done():
+                joining.result()
+            raise
         finally:
             joining.cancel()
 
@@ -143,13 +127,12 @@ class Floor:
 
 @dataclass
 class Talk:
-    """Two who talk."""
+    """Two who talk. call_id: empty when nobody observes them yet."""
 
-    floor: Floor
+    pbx: Pbx
     call_id: str
     caller: DirectParty
     callee: DirectParty
-    call: ActiveCall | None = None
 
     @property
     def parties(self) -> dict[str, DirectParty]:
@@ -160,7 +143,7 @@ class Talk:
         """Return the id of the parties' bridge and its members."""
         found = [
             (b.id, frozenset(b.channels))
-            for b in await self.floor.pbx.listed_bridges()
+            for b in await self.pbx.listed_bridges()
             if self.caller.channel_id in b.channels
         ]
         assert len(found) == 1
@@ -192,6 +175,32 @@ async def opened(pbx: Pbx, **arguments: Any) -> AsyncIterator[Floor]:
     await program.client.live_calls()
     async with AsyncExitStack() as stack:
         yield Floor(pbx, program, stack)
+
+
+async def rung(pbx: Pbx, meant: Callable[[str], bool]) -> str:
+    """Wait for a channel that can be answered by a media socket; return its id."""
+    found: list[str] = []
+
+    async def look() -> bool:
+        found[:] = [
+            c.id
+            for c in await pbx.listed()
+            if c.name.startswith("WebSocket/") and c.state != "Up" and meant(c.id)
+        ]
+        return bool(found)
+
+    await until_true(look, "somebody is rung")
+    return found[0]
+
+
+async def plain_call(pbx: Pbx, number: str = DIRECT_CALLEE) -> Talk:
+    """Let one call another without any application. number: what is dialled."""
+    info = pbx.instance.info.ari
+    before = set(await pbx.channels())
+    caller = await pbx.keep(DirectParty.call(info, number, tone=CALLER_TONE))
+    leg = await rung(pbx, lambda i: i not in before and i != caller.channel_id)
+    callee = await pbx.keep(DirectParty.answer(info, leg, tone=CALLEE_TONE))
+    return Talk(pbx, "", caller, callee)
 
 
 Ear = DirectParty | ProgramEar

@@ -1,0 +1,308 @@
+"""The program is killed, or leaves, while observers speak: nobody hears them any more."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
+from bridge.lab.hearing import TONES, ToneMeter, pcm_from_bytes
+from bridge.lab.phones import CallState
+from bridge.runtime import pulse
+from bridge.runtime.names import key_of
+from tests.integration.supervision.floor import (
+    BOSS_TONE,
+    BOTH_HEAR,
+    PARTIES,
+    RATE,
+    Floor,
+    Talk,
+    hear,
+    opened,
+    plain_call,
+    rung,
+)
+from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, until_true
+
+pytestmark = pytest.mark.asterisk
+
+ROOT = Path(__file__).parents[3]
+SILENT_WITHIN_S = 1.0
+HEARERS = {"spy": frozenset[str](), "whisper": frozenset({"callee"}), "barge": PARTIES}
+
+
+class Child:
+    """A program in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def says(self, line: str) -> None:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(15):
+            heard = (await self.process.stdout.readline()).decode().strip()
+        assert heard == line
+
+    async def die(self) -> float:
+        """Kill it at once; return when, in seconds of the monotonic clock."""
+        killed_at = time.monotonic()
+        self.process.kill()
+        await self.process.wait()
+        return killed_at
+
+    async def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            assert await self.process.wait() == 0
+
+
+@asynccontextmanager
+async def child(pbx: Pbx, *arguments: str) -> AsyncIterator[Child]:
+    ari = pbx.instance.info.ari
+    environment = {
+        **os.environ,
+        "CALLBRIDGE_ARI_URL": ari.url,
+        "CALLBRIDGE_ARI_USERNAME": ari.username,
+        "CALLBRIDGE_ARI_PASSWORD": ari.password,
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.integration.supervision.program",
+        *arguments,
+        cwd=ROOT,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    made = Child(process)
+    try:
+        await made.says("up")
+        yield made
+    finally:
+        if process.returncode is None:
+            await made.die()
+
+
+@dataclass
+class Scene:
+    """Two parties, whom a program and somebody on a phone observe."""
+
+    child: Child
+    talk: Talk
+    boss: DirectParty
+
+
+async def own_call(pbx: Pbx) -> Talk:
+    """Let two talk, whom the program of the child connects."""
+    ari = pbx.instance.info.ari
+    caller = await pbx.keep(DirectParty.call(ari, "1002", tone=CALLER_TONE))
+    leg = await rung(pbx, lambda i: "leg.callee" in i)
+    callee = await pbx.keep(DirectParty.answer(ari, leg, tone=CALLEE_TONE))
+    return Talk(pbx, "", caller, callee)
+
+
+@asynccontextmanager
+async def scene(pbx: Pbx, whose: str, mode: str) -> AsyncIterator[Scene]:
+    talk = await plain_call(pbx) if whose == "foreign" else None
+    async with child(pbx, whose, mode, CALLEE_ENDPOINT) as program:
+        if talk is None:
+            talk = await own_call(pbx)
+        leg = await rung(pbx, lambda i: "leg.boss" in i)
+        boss = await pbx.keep(DirectParty.answer(pbx.instance.info.ari, leg, tone=BOSS_TONE))
+        await program.says("ready")
+        yield Scene(program, talk, boss)
+
+
+async def observed(talk: Talk, mode: str) -> None:
+    """Wait until those hear both observers who are to, and forget what was heard."""
+    voices = {"supervisor", "observer"}
+    expected = {
+        who: whom | (voices if who in HEARERS[mode] else set()) for who, whom in BOTH_HEAR.items()
+    }
+    await hear(talk.parties, expected)
+    for party in talk.parties.values():
+        party.clear()
+        await party.wait_frames(10)
+
+
+def last_heard(listener: DirectParty, voice: str) -> float:
+    """Return when a voice was heard last, 0 for never; seconds of the monotonic clock."""
+    meter = ToneMeter(RATE, TONES[voice], RATE // 50)
+    times = [at for at, frame in listener.frames if meter.dbfs(pcm_from_bytes(frame)) > -40]
+    return times[-1] if times else 0.0
+
+
+async def keys_left(pbx: Pbx) -> list[str]:
+    """Return the keys of all objects of ours that stand."""
+    ids = [*await pbx.channels(), *await pbx.bridges()]
+    return sorted(key for key in map(key_of, ids) if key is not None)
+
+
+async def stand(pbx: Pbx, keys: Collection[str]) -> None:
+    """Wait until exactly these objects of ours stand."""
+    found: list[str] = []
+
+    async def exactly() -> bool:
+        found[:] = await keys_left(pbx)
+        return found == sorted(keys)
+
+    try:
+        await until_true(exactly, "what is to stand")
+    except TimeoutError:
+        assert found == sorted(keys)
+
+
+@pytest.mark.parametrize("mode", list(HEARERS))
+@pytest.mark.parametrize("whose", ["own", "foreign"])
+async def test_it_is_killed(pbx: Pbx, whose: str, mode: str) -> None:
+    async with scene(pbx, whose, mode) as there:
+        talk = there.talk
+        await observed(talk, mode)
+        killed_at = await there.child.die()
+        await hear(talk.parties, BOTH_HEAR)
+        for who, party in talk.parties.items():
+            for voice in ("supervisor", "observer"):
+                until_s = last_heard(party, voice) - killed_at
+                assert (until_s > -0.1) is (who in HEARERS[mode])
+                assert until_s < SILENT_WITHIN_S
+        await talk.nothing_lost()
+        # He is told by silence; his phone is still there.
+        await hear({"boss": there.boss}, {"boss": set()})
+        assert not there.boss.closed
+        # Nobody controls anything any more: whoever hangs up leaves nothing that costs anything.
+        await there.boss.hangup()
+        await talk.over()
+        await no_channel(pbx)
+        assert {key.partition(".")[0] for key in await keys_left(pbx)} == {"bridge"}
+    async with opened(pbx):
+        await stand(pbx, [])
+
+
+async def no_channel(pbx: Pbx) -> None:
+    async def none() -> bool:
+        return not await pbx.channels()
+
+    await until_true(none, "no channel is left")
+
+
+@pytest.mark.parametrize("whose", ["own", "foreign"])
+async def test_the_next_program_hangs_him_up(pbx: Pbx, whose: str) -> None:
+    async with scene(pbx, whose, "barge") as there:
+        await observed(there.talk, "barge")
+        await there.child.die()
+    async with opened(pbx) as floor:
+        await there.boss.wait_closed()
+        parties = ["anchor.one", "anchor.two", "bridge.call", "leg.callee"]
+        await stand(pbx, parties if whose == "own" else [])
+        await hear(there.talk.parties, BOTH_HEAR)
+        await there.talk.nothing_lost()
+        await observed_anew(floor, there.talk)
+    # Of a call that nobody looked after at its end, an empty bridge is left.
+    async with opened(pbx):
+        await stand(pbx, [])
+
+
+async def test_whom_it_had_muted_for_a_takeover_is_heard_by_the_next_program(pbx: Pbx) -> None:
+    async with scene(pbx, "own", "takeover") as there:
+        taken_over = {"caller": {"supervisor"}, "callee": {"caller", "supervisor"}}
+        await hear(there.talk.parties, taken_over)
+        await there.child.die()
+        await hear(there.talk.parties, {"caller": set(), "callee": {"caller"}})
+    async with opened(pbx):
+        await there.boss.wait_closed()
+        await hear(there.talk.parties, BOTH_HEAR)
+        await there.talk.over()
+        await pbx.empty()
+
+
+async def observed_anew(floor: Floor, talk: Talk) -> None:
+    """The same may observe again, and speak, as if nothing had been."""
+    (call,) = await floor.client.live_calls()
+    talk.call_id = call.call_id
+    boss, ear = await floor.boss(talk)
+    await boss.barge()
+    expected = {who: whom | {"supervisor"} for who, whom in BOTH_HEAR.items()}
+    await hear({**talk.parties, "boss": ear}, {**expected, "boss": {"caller", "callee"}})
+    await boss.leave()
+    await hear(talk.parties, BOTH_HEAR)
+    await talk.over()
+
+
+@pytest.mark.phones
+async def test_the_next_program_hangs_up_who_dialled_in(pbx: Pbx) -> None:
+    phone = await pbx.phone("1005")
+    async with child(pbx, "own", "access") as program:
+        talk = await own_call(pbx)
+        await program.says("ready")
+        await phone.call("*55")
+        await program.says("joined")
+        await program.die()
+    async with opened(pbx) as floor:
+        await phone.wait_state(CallState.DISCONNECTED)
+        assert floor.program.calls.empty()
+        await hear(talk.parties, BOTH_HEAR)
+        await talk.over()
+        await pbx.empty()
+
+
+@pytest.mark.parametrize("mode", list(HEARERS))
+@pytest.mark.parametrize("whose", ["own", "foreign"])
+async def test_it_leaves_in_order(pbx: Pbx, whose: str, mode: str) -> None:
+    async with scene(pbx, whose, mode) as there:
+        await observed(there.talk, mode)
+        await there.child.terminate()
+        await there.boss.wait_closed()
+        await hear(there.talk.parties, BOTH_HEAR)
+        await there.talk.nothing_lost()
+        parties = ["anchor.one", "anchor.two", "bridge.call", "leg.callee"]
+        await stand(pbx, parties if whose == "own" else [])
+        await there.talk.over()
+    async with opened(pbx):
+        await stand(pbx, [])
+
+
+async def test_another_program_takes_its_name(pbx: Pbx) -> None:
+    async with scene(pbx, "foreign", "barge") as there:
+        await observed(there.talk, "barge")
+        async with opened(pbx):
+            await there.boss.wait_closed()
+            await hear(there.talk.parties, BOTH_HEAR)
+            await stand(pbx, [])
+            await there.talk.nothing_lost()
+            await there.talk.over()
+
+
+async def test_nobody_answers_for_a_phone_in_time(
+    pbx: Pbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the network is gone without a word: the phone's time runs out."""
+    monkeypatch.setattr(pulse, "LIMIT_SECONDS", 1)
+    async with opened(pbx) as floor:
+        talk = await floor.foreign_call()
+        boss, ear = await floor.boss(talk)
+        await boss.barge()
+        await ear.wait_closed()
+        assert await boss.wait_left() == "hung_up"
+        await hear(talk.parties, BOTH_HEAR)
+
+
+async def test_it_is_put_off_as_long_as_somebody_answers(
+    pbx: Pbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "LIMIT_SECONDS", 1)
+    monkeypatch.setattr(pulse, "RENEWAL_SECONDS", 0.3)
+    async with opened(pbx) as floor:
+        talk = await floor.foreign_call()
+        boss, ear = await floor.boss(talk)
+        await ear.wait_frames(len(ear.frames) + 150)
+        assert (boss.left, ear.closed) == (None, False)
+        await boss.leave()
