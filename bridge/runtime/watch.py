@@ -36,8 +36,8 @@ _MOST_PENDING: Final = 20_000
 _SETTLE_S: Final = 0.01
 """A transfer is many events in one breath: after the first, others are waited for so long."""
 _NOT_FOUND: Final = 404
-_NOT_SUBSCRIBED: Final = frozenset({400, 422})
-"""The second time, and on a server without res_stasis_device_state."""
+_EVERYTHING: Final = ("channel:", "bridge:")
+"""Event sources without an id mean all of their kind (res_stasis.c, app_subscribe)."""
 
 
 class Watch:
@@ -62,7 +62,7 @@ class Watch:
         backoff: Backoff | None = None,
     ) -> None:
         """settings: those of the application that has the calls. Raises ConfigurationError."""
-        watching = replace(settings, application=settings.application + SUFFIX, subscribe_all=True)
+        watching = replace(settings, application=settings.application + SUFFIX)
         self.directory = Directory(new_call_id)
         """To be read; it is changed through this class alone."""
         self._on_change = on_change
@@ -203,7 +203,12 @@ class Watch:
             application_name=self._ari.settings.application,
             filter={"allowed": [{"type": kind.__name__} for kind in NEEDED]},
         )
-        await self._leave_device_states()
+        # Not subscribeAll: that brings device states along, and a socket that closes while a device
+        # changes its state makes Asterisk wait for itself; its ARI answers nobody any more
+        # (res_stasis_device_state.c; Asterisk issue 2170).
+        await self._ari.applications.subscribe(
+            application_name=self._ari.settings.application, event_source=_EVERYTHING
+        )
         channels = [c for c in await self._ari.channels.list() if is_party(c.id)]
         bridges = [b for b in await self._ari.bridges.list() if is_parties(b.id)]
         bridged = {member for bridge in bridges for member in bridge.channels}
@@ -221,20 +226,6 @@ class Watch:
         changes = self.directory.step(snapshot, *facts)
         self._set_known(known=True)
         self._tell(changes)
-
-    async def _leave_device_states(self) -> None:
-        """Take back what subscribing to everything brings along. Raises ServerError.
-
-        A socket that closes while a device changes its state makes Asterisk wait for itself: its
-        ARI answers nobody any more (res_stasis_device_state.c; Asterisk issue 2170).
-        """
-        try:
-            await self._ari.applications.unsubscribe(
-                application_name=self._ari.settings.application, event_source="deviceState:"
-            )
-        except RequestFailedError as error:
-            if error.status not in _NOT_SUBSCRIBED:
-                raise
 
     async def _is_held(self, channel_id: str) -> bool:
         """Whether somebody on a channel was put on hold by the other side. Raises ServerError."""
