@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Final, Protocol, assert_never
 
 from bridge.lab.waiting import until
 from bridge.model.ids import CallId
-from bridge.sdk import ActiveCall, Client, Observer
+from bridge.sdk import ActiveCall, Client, Observer, events
 from tests.support.script import (
     AI,
     BARGE,
@@ -68,6 +69,8 @@ class Stage:
         self._call = call
         self._ids = {OWN: call.call_id, OTHER: other}
         self._cast = cast
+        self._given_back = asyncio.Event()
+        call.on(events.CALL_GIVEN_BACK, self._given_back.set)
 
     async def play(self, step: Step) -> None:
         """Do all of a step at the same moment; returns when every command is done."""
@@ -83,9 +86,9 @@ class Stage:
             case Turn(name, mode, cut):
                 await turn(self._call if name == AI else self.observers[name], mode, cut=cut)
             case Move(name, call):
-                await self.observers[name].move_to(self._ids[call])
+                await self._giving_back(name, self.observers[name].move_to(self._ids[call]))
             case Go(name, how):
-                await self._go(name, how)
+                await self._giving_back(name, self._go(name, how))
             case TakeOver(name, replaced):
                 await self.observers[name].take_over(replaced, keep=True)
             case GiveBack(name):
@@ -113,6 +116,15 @@ class Stage:
         finally:
             joining.cancel()
         await self._cast.came(op.name, self.observers[op.name], phone=op.phone)
+
+    async def _giving_back(self, name: str, leaving: Coroutine[None, None, None]) -> None:
+        """Let somebody leave the call; until it is given back, its end is what ends it."""
+        self._given_back.clear()
+        await leaving
+        taking = self.scene.taking
+        if taking is not None and taking.by == name:
+            async with asyncio.timeout(5):
+                await self._given_back.wait()
 
     async def _go(self, name: str, how: Going) -> None:
         observer = self.observers.pop(name)
