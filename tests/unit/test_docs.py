@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge import Client, EndReason
+from bridge import ActiveCall, Client, EndReason, Observer
+from bridge.model.audibility import Gallery, Observation
 from bridge.model.errors import (
     CallbridgeError,
     CallError,
@@ -19,12 +20,18 @@ from bridge.model.errors import (
     ServerError,
     UsageError,
 )
-from bridge.sdk.events import CallEvent, ClientEvent
+from bridge.model.keys import KeyAction, KeyMap
+from bridge.model.participants import PARTIES, participant
+from bridge.sdk.events import CallEvent, ClientEvent, ObserverEvent
+from bridge.session.observer.effects import LeftReason
+from bridge.topology.objects import leg_key
+from bridge.topology.planner import plan
 from scripts.diagrams import __main__ as pages
 from scripts.diagrams import calls, observers
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md"])
+WORKS = "docs/how-it-works.md"
 FAMILIES: dict[str, type[CallbridgeError]] = {
     "UsageError": UsageError,
     "CallError": CallError,
@@ -98,12 +105,61 @@ def test_every_argument_of_the_client_is_explained() -> None:
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == arguments
 
 
-def test_every_event_and_every_reason_is_explained() -> None:
-    readme, sdk = text_of("README.md"), text_of("docs/sdk.md")
-    events = {*ClientEvent, *CallEvent}
-    rows = "".join(line for line in readme.splitlines() if re.match(r"\| `(INCOMING|CALL)_", line))
-    assert {name for name in events if f"`{name}`" not in rows} == set()
+def cells_of(path: str, head: str) -> list[list[str]]:
+    """Return the rows of the first table of a page whose head begins so; its head is left out."""
+    text = text_of(path)
+    lines = text[text.index(f"\n| {head}") + 1 :].split("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/sdk.md"])
+def test_every_event_is_explained(path: str) -> None:
+    named = [name for row in cells_of(path, "Event ") for name in re.findall(r"`(\w+)`", row[0])]
+    assert sorted(named) == sorted({*ClientEvent, *CallEvent, *ObserverEvent})
+
+
+def test_every_reason_is_explained() -> None:
+    sdk = text_of("docs/sdk.md")
     assert {reason.name for reason in EndReason if f"`{reason.name}`" not in sdk} == set()
+    rows = cells_of("docs/sdk.md", "`LeftReason`")
+    assert [row[0].strip("`") for row in rows] == [reason.name for reason in LeftReason]
+
+
+@pytest.mark.parametrize("kind", [Client, ActiveCall, Observer])
+def test_everything_that_a_program_can_do_is_explained(kind: type) -> None:
+    text = text_of("docs/sdk.md")
+    public = [name for name in vars(kind) if not name.startswith("_")]
+    assert [name for name in public if not re.search(rf"[`.]{name}\b", text)] == []
+
+
+def test_the_keys_are_those_of_the_default() -> None:
+    rows = cells_of("docs/sdk.md", "Key ")
+    written = {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows}
+    settable = written.pop("settable")
+    keys = KeyMap().actions
+    assert {key: names[0] for key, names in written.items()} == dict(keys)
+    assert set(settable) == set(KeyAction) - set(keys.values())
+
+
+@pytest.mark.parametrize("seated", [False, True])
+def test_the_objects_of_an_observer_are_counted(*, seated: bool) -> None:
+    topology = plan(Observation(participant("boss"), PARTIES, seated=seated))
+    counted = {row[0]: row[2 if seated else 1] for row in cells_of(WORKS, "What stands for an")}
+    parties = 2
+    assert int(counted["channels"]) == len(topology.channels) - parties
+    assert int(counted["bridges"]) == len(topology.bridges)
+    on_parties = [s for s in topology.snoops.values() if s.target in map(leg_key, PARTIES)]
+    assert int(counted["ends: snoops on the parties"]) == len(on_parties)
+
+
+def test_the_objects_of_a_gallery_are_counted() -> None:
+    def lines_of(people: int) -> int:
+        names = frozenset(participant(f"boss{n}") for n in range(people))
+        return len(plan(Gallery(seated=names)).bridges)
+
+    assert lines_of(2) == 1
+    assert lines_of(6) == 15
+    assert "2 channels and 1 bridge; six have fifteen" in text_of(WORKS)
 
 
 def test_the_layers_are_those_that_are_checked() -> None:

@@ -13,7 +13,7 @@ import typer.main
 from bridge.cli.main import app
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, whisper
-from bridge.model.participants import CALLEE
+from bridge.model.participants import CALLEE, CALLER, participant
 from bridge.model.states import CallState
 from bridge.runtime.release import CONTEXT
 from bridge.session import Session, inputs, step
@@ -32,7 +32,10 @@ from bridge.session.inputs import Command, Input, Token
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
 TOKEN = Token(1)
+THIRD = participant("party_1003")
 COMMANDS: dict[str, tuple[Command, ...]] = {
     "`answer()`": (inputs.Answer(TOKEN),),
     "`connect()`": (inputs.Connect(TOKEN, "PJSIP/1002", 60),),
@@ -41,6 +44,16 @@ COMMANDS: dict[str, tuple[Command, ...]] = {
     ),
     "`close()`": (inputs.Close(TOKEN),),
     "`disconnect()`": (inputs.Disconnect(TOKEN),),
+    "`add()`": (inputs.AddParty(TOKEN, THIRD, "PJSIP/1003", 30),),
+    "`mute()`, `hold()`": (
+        inputs.MuteParty(TOKEN, CALLER, on=True),
+        inputs.HoldParty(TOKEN, CALLER, on=True),
+    ),
+}
+DONE_IN_A_STATE = {
+    "`spy()`, `whisper()`, `barge()`": "→ the mode",
+    "`add()`": "one more",
+    "`mute()`, `hold()`": "done",
 }
 
 
@@ -68,13 +81,14 @@ def command_line() -> dict[str, set[str]]:
     return found
 
 
-def test_the_program_is_the_example() -> None:
-    programs = [block for block in fenced("python") if block.startswith("# examples/whisper.py\n")]
-    assert programs == [(ROOT / "examples" / "whisper.py").read_text(encoding="utf-8")]
+def test_the_programs_are_the_examples() -> None:
+    programs = [block for block in fenced("python") if block.startswith("# examples/")]
+    assert sorted(programs) == [path.read_text(encoding="utf-8") for path in EXAMPLES]
 
 
-def test_the_program_has_some_thirty_lines() -> None:
-    lines = (ROOT / "examples" / "whisper.py").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_a_program_has_some_thirty_lines(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert sum(bool(line.strip()) for line in lines) <= 35
 
 
@@ -147,15 +161,25 @@ def test_modules_that_are_named_are_those_of_the_laboratory() -> None:
     assert {name for name in named if f"load = {name}.so" not in ours} == set()
 
 
-def test_the_hangup_handler_is_that_of_the_laboratory() -> None:
+def context(name: str, text: str) -> list[str]:
+    """Return the lines of a context of extensions.conf, without comments."""
+    section = text.split(f"[{name}]\n")[1].split("\n[", maxsplit=1)[0]
+    return [line for line in section.splitlines() if line and not line.startswith(";")]
+
+
+def test_the_hangup_handlers_are_those_of_the_laboratory() -> None:
     template = (ROOT / "asterisk-conf" / "extensions.conf.j2").read_text(encoding="utf-8")
-    handler = (
-        f"[{CONTEXT}]\n"
-        "exten => s,1,SoftHangup(${ARG1})\n same => n,Return()\n"
-        "exten => all,1,SoftHangup(${ARG1},a)\n same => n,Return()\n"
-    )
-    assert handler in template
-    assert any(handler in block for block in fenced("ini"))
+    (dialplan,) = (block for block in fenced("ini") if f"[{CONTEXT}]" in block)
+    handlers = context(CONTEXT, template)
+    assert len(handlers) > 10
+    assert context(CONTEXT, dialplan) == handlers
+
+
+def test_the_access_code_is_that_of_the_laboratory() -> None:
+    template = (ROOT / "asterisk-conf" / "extensions.conf.j2").read_text(encoding="utf-8")
+    code = "exten => _*55!,1,Stasis(callbridge,observe,${EXTEN:3})"
+    assert code in template.replace("{{ application }}", "callbridge")
+    assert code in README
 
 
 # --- commands and states ------------------------------------------------------------------------
@@ -168,6 +192,8 @@ def succeeds(effect: Effect) -> tuple[Input, ...]:
             return (inputs.CallerAnswered(),)
         case Converge():
             return (inputs.AudienceStands(),)
+        case Dial(party=party) if party != CALLEE:
+            return (inputs.PartyAnswered(party),)
         case Dial():
             return (inputs.CalleeAnswered(),)
         case TurnVoice(token):
@@ -206,14 +232,14 @@ def session_in(state: CallState) -> Session:
     return session
 
 
-def in_words(session: Session, command: Command) -> str:
+def in_words(session: Session, command: Command, done: str) -> str:
     after, refusal = carried_out(session, command)
     if refusal is not None:
         assert after == session
         return f"`{refusal.code}`"
     if after.state is not session.state:
         return f"→ {after.state}"
-    return "nothing to do" if after.state is CallState.DISCONNECTED else "→ the mode"
+    return "nothing to do" if after.state is CallState.DISCONNECTED else done
 
 
 def test_the_table_of_commands_is_what_the_machine_does() -> None:
@@ -225,5 +251,5 @@ def test_the_table_of_commands_is_what_the_machine_does() -> None:
     for name, commands in COMMANDS.items():
         for state, cell in zip(states, written[name], strict=True):
             for command in commands:
-                session = session_in(state)
-                assert in_words(session, command) == cell, (name, state, command)
+                session, done = session_in(state), DONE_IN_A_STATE.get(name, "")
+                assert in_words(session, command, done) == cell, (name, state, command)
