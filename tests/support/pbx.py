@@ -157,6 +157,10 @@ class Pbx:
         """Return the ids of all bridges."""
         return [bridge.id for bridge in await self._observer.bridges.list()]
 
+    async def hang_up(self, channel_id: str) -> None:
+        """Hang up any channel."""
+        await self._observer.channels.hangup(channel_id=channel_id)
+
     async def listed(self) -> list[models.Channel]:
         """Return all channels."""
         return await self._observer.channels.list()

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from bridge.lab.hearing import TONES, ToneMeter, pcm_from_bytes
 from bridge.lab.phones import CallState
 from bridge.runtime import pulse
 from bridge.runtime.names import key_of
+from tests.audio.machine import measured, whole
 from tests.integration.supervision.floor import (
     BOSS_TONE,
     BOTH_HEAR,
@@ -164,6 +166,10 @@ async def stand(pbx: Pbx, keys: Collection[str]) -> None:
 @pytest.mark.parametrize("mode", list(HEARERS))
 @pytest.mark.parametrize("whose", ["own", "foreign"])
 async def test_it_is_killed(pbx: Pbx, whose: str, mode: str) -> None:
+    await measured(pbx, partial(killed, whose=whose, mode=mode))
+
+
+async def killed(pbx: Pbx, whose: str, mode: str) -> None:
     async with scene(pbx, whose, mode) as there:
         talk = there.talk
         await observed(talk, mode)
@@ -174,7 +180,8 @@ async def test_it_is_killed(pbx: Pbx, whose: str, mode: str) -> None:
                 until_s = last_heard(party, voice) - killed_at
                 assert (until_s > -0.1) is (who in HEARERS[mode])
                 assert until_s < SILENT_WITHIN_S
-        await talk.nothing_lost()
+        lost = await talk.lost()
+        whole(not any(lost.values()), lost)
         # He is told by silence; his phone is still there.
         await hear({"boss": there.boss}, {"boss": set()})
         assert not there.boss.closed
