@@ -355,9 +355,11 @@ class CallEngine:
         if not self._ari.state.is_up:
             # Events are needed to make anything; when they come again, EventsMissed does too.
             return []
-        if not self._tied:
+        facts = await self._converge(audience, mending=True)
+        if not self._tied or self._bond.spared:
+            # Lines may be others than before.
             await self._tie_parties()
-        return await self._converge(audience, mending=True)
+        return facts
 
     def _mend_later(self) -> None:
         """Look again after a while that grows with every failure."""
@@ -392,9 +394,11 @@ class CallEngine:
             channel_id = self.executor.channel_of(party)
             name = await self._name_of(party, channel_id) if channel_id else None
             if channel_id and name:
-                counted, armed = party in self._bond.counted, party in self._bond.armed
-                legs.append(Leg(channel_id, name, counted, armed))
-        self._tied = await self._ties.make(legs, self.executor.anchor_names)
+                bond = self._bond
+                means = party in bond.counted, party in bond.armed, party in bond.spared
+                legs.append(Leg(channel_id, name, *means))
+        lines = self.executor.lines_of(AGENT)
+        self._tied = await self._ties.make(legs, self.executor.anchor_names, lines)
 
     async def _name_of(self, party: Participant, channel_id: str) -> str | None:
         """Return Asterisk's name of a leg; None if it cannot be had."""

@@ -118,6 +118,11 @@ class Executor:
         """Return the id of an object that stands, None when it does not."""
         return self._ids[key] if key in {*self._stands.channels, *self._stands.bridges} else None
 
+    def lines_of(self, program: Participant) -> tuple[str, ...]:
+        """Return the ids of a program's media channels."""
+        media = self._stands.media.items()
+        return tuple(self._ids[key] for key, channel in media if channel.owner == program)
+
     def party_of(self, channel_id: str) -> Participant | None:
         """Return whose leg a channel is; None when it is nobody's, or its end was told."""
         return self._parties.get(channel_id)

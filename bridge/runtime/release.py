@@ -2,17 +2,18 @@
 
 Each leg gets a hangup handler. When a leg ends and fewer than two that are counted are left, it
 hangs up the others and the anchors of their bridge. It is needed when no controller runs: one that
-runs does it by itself, and says meanwhile whose end may not be the end for all (``Bond``). Without
-a controller, what is left of a call is an empty bridge, for the next one to remove. It is a piece
-of dialplan, ``callbridge-release``, and counts by func_groupcount; where the server does not have
-them, callers left alone are found by the next controller. See docs/adr/0005.
+runs does it by itself, and says meanwhile whose end may not be the end for all (``Bond``). That it
+runs is seen by the agent's lines, which end with it. Without a controller, what is left of a call
+is an empty bridge, for the next one to remove. It is a piece of dialplan, ``callbridge-release``,
+and counts by func_groupcount; where the server does not have them, callers left alone are found by
+the next controller. See docs/adr/0005.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.ari import AriConnection
@@ -25,8 +26,15 @@ CONTEXT = "callbridge-release"
 _EXTENSION = "leg"
 GROUP = "callbridge"
 """Category of the group of a call's counted legs."""
+LINES = "callbridge-agent"
+"""Category of the group of the agent's lines."""
 OTHERS = "CALLBRIDGE_OTHERS"
 """Channel variable: Asterisk's names of what ends with the leg, joined by ``&``."""
+SPARED = "CALLBRIDGE_SPARED"
+"""Channel variable: 1 when nothing ends with the leg as long as the agent has lines, else 0."""
+
+_IN_GROUP = f"GROUP({GROUP})"
+_IN_LINES = f"GROUP({LINES})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class Leg:
     """Asterisk's name, such as ``PJSIP/1001-00000001``."""
     counted: bool
     armed: bool
+    spared: bool
 
 
 class Release:
@@ -96,11 +105,13 @@ class Ties:
     def __init__(self, release: Release, call: CallId) -> None:
         self._release = release
         self._call = call
-        self._stand: dict[str, tuple[bool, str]] = {}
-        """Per channel that has the handler: whether it is counted, and what ends with it."""
+        self._stand: dict[str, dict[str, str]] = {}
+        """What was set, per channel that was tied."""
 
-    async def make(self, legs: Sequence[Leg], anchors: Collection[str]) -> bool:
-        """Let the legs be tied as they say. anchors: Asterisk's names.
+    async def make(
+        self, legs: Sequence[Leg], anchors: Collection[str], lines: Collection[str]
+    ) -> bool:
+        """Let the legs be tied as they say. anchors: Asterisk's names; lines: ids of the agent's.
 
         What fails is logged: the call does not depend on it. False: it may be tried again.
         """
@@ -108,7 +119,11 @@ class Ties:
             return True
         try:
             if await self._release.possible(legs[0].channel_id):
-                await asyncio.gather(*(self._tie(leg, legs, anchors) for leg in legs))
+                spared = any(leg.spared for leg in legs)
+                await asyncio.gather(
+                    *(self._tie(leg, legs, anchors) for leg in legs),
+                    *(self._set(line, {_IN_LINES: self._call}) for line in lines if spared),
+                )
         except ServerError as error:
             _log.warning("call %s: legs not tied together: %s", self._call, error)
             return False
@@ -116,18 +131,20 @@ class Ties:
 
     async def _tie(self, leg: Leg, legs: Sequence[Leg], anchors: Collection[str]) -> None:
         others = [other.name for other in legs if other is not leg]
-        wanted = leg.counted, "&".join([*others, *anchors]) if leg.armed else ""
-        stands = self._stand.get(leg.channel_id)
-        if wanted == (stands or (False, "")):
+        ends = "&".join([*others, *anchors]) if leg.armed or leg.spared else ""
+        stood = self._stand.get(leg.channel_id, {})
+        if not (ends or leg.counted or stood):
             return
-        counted, ends = wanted
-        work = [self._release.write(leg.channel_id, OTHERS, ends)]
-        if counted is not (stands or wanted)[0] or stands is None:
-            group = self._call if counted else ""
-            work.append(self._release.write(leg.channel_id, f"GROUP({GROUP})", group))
-        if stands is None:
-            handler = f"{CONTEXT},{_EXTENSION},1({self._call})"
-            push = "CHANNEL(hangup_handler_push)"
-            work.append(self._release.write(leg.channel_id, push, handler))
-        await asyncio.gather(*work)
-        self._stand[leg.channel_id] = wanted
+        wanted = {
+            OTHERS: ends,
+            SPARED: str(int(leg.spared)),
+            _IN_GROUP: self._call if leg.counted else "",
+            "CHANNEL(hangup_handler_push)": f"{CONTEXT},{_EXTENSION},1({self._call})",
+        }
+        await self._set(leg.channel_id, wanted)
+
+    async def _set(self, channel_id: str, wanted: Mapping[str, str]) -> None:
+        stood = self._stand.get(channel_id, {})
+        changes = {name: value for name, value in wanted.items() if stood.get(name) != value}
+        await asyncio.gather(*(self._release.write(channel_id, *item) for item in changes.items()))
+        self._stand[channel_id] = {**stood, **changes}

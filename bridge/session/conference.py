@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.model.errors import ErrorCode
-from bridge.model.modes import BARGE, SPY
+from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import HangupCause
 from bridge.session import inputs
@@ -124,7 +124,7 @@ def party_answered(session: Session, event: inputs.PartyAnswered) -> Step:
     joining = replace(
         session,
         parties=session.parties | party,
-        heard_by=session.heard_by | session.mode.heard_by(party),
+        heard_by=session.heard_by | _gates_of(session).heard_by(party),
         adding=tuple(
             replace(a, answered=a.answered or a.party == event.party) for a in session.adding
         ),
@@ -311,6 +311,13 @@ def with_one(session: Session) -> Step:
     now = replace(free, phase=Phase.ANSWERED, mode=BARGE, heard_by=session.parties)
     told = () if session.mode == BARGE else (Announce(Notice.MODE_CHANGED, mode=BARGE),)
     return now, (*refusals, SetRoute(BARGE.route), *told)
+
+
+def _gates_of(session: Session) -> ObserverMode:
+    """Return the mode whose gates are wanted now, though it may not be in effect yet."""
+    changed = [change.mode for change in session.changes if change.mode is not None]
+    turned = [turning.mode for turning in session.turnings if turning.settled]
+    return [session.mode, *turned, *changed][-1]
 
 
 def _route(session: Session) -> frozenset[Participant]:

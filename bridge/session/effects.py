@@ -113,6 +113,8 @@ class Bond:
     """As long as two of them are there, nobody is released."""
     armed: frozenset[Participant] = frozenset()
     """Parties whose end, with fewer than two left, is the end for all."""
+    spared: frozenset[Participant] = frozenset()
+    """Parties whose end is that only when the agent's lines are gone, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,16 +200,20 @@ class Session:
     def bond(self) -> Bond:
         """How the parties' fates shall be tied in Asterisk, for the time when no program runs.
 
-        Whose end may be the end of the call while a program runs must not be decided there: with
-        somebody standing in for a party, that of everybody but the caller; with the agent heard,
-        that of somebody who was added.
+        Whose end need not be that of the call while a program runs must not decide it there: with
+        somebody standing in for a party, everybody but the caller; with the agent heard, whoever
+        was added. As long as the agent has lines, the program runs.
         """
         if self.phase not in _BOUND or len(self.parties) < len(BOTH):
             return Bond()
-        if self.replaced is not None and self.replaced != AGENT:
-            return Bond(self.talking, self.parties & ALONE)
-        spoken_to = self.heard_by or self.replaced
-        return Bond(self.talking, self.parties & BOTH if spoken_to else self.parties)
+        if self.replaced not in {None, AGENT}:
+            armed = self.parties & ALONE
+        elif self.heard_by or self.replaced:
+            armed = self.parties & BOTH
+        else:
+            armed = self.parties
+        spared = self.parties - armed if self.agent_present else frozenset()
+        return Bond(self.talking, armed, spared)
 
 
 AFTER_CONNECT: Final = BARGE

@@ -2,7 +2,8 @@
 
 ``python -m tests.support.program STATE [probe]``, with ARI's address in the environment. It prints
 a line for what it has reached: ``up``, then ``PENDING``, ``ANSWERED``, ``RINGING`` or
-``CONNECTED`` for the call, ``left`` at its end.
+``CONNECTED`` for the call, ``left`` at its end. Further states, of three who talk: ``CONFERENCE``;
+``HOLDING``, one held and one muted; ``TAKEN OVER``, one replaced by an observer who speaks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from bridge.lab.hearing import TONES, tone
 
 RATE = 16000
 SPEECH = tone(TONES["agent"], -15.0, 60.0, RATE).astype("<i2").tobytes()
+
+OTHER_SPEECH = tone(TONES["supervisor"], -15.0, 60.0, RATE).astype("<i2").tobytes()
 
 
 def say(text: str) -> None:
@@ -37,12 +40,31 @@ async def bring(call: ActiveCall, state: str) -> None:
         await call.connect()
 
 
+async def gather(client: Client, call: ActiveCall, state: str) -> None:
+    """Let three talk, and do something to them."""
+    await call.answer()
+    await call.connect()
+    await call.add(CALLEE_ENDPOINT, name="expert")
+    await call.send_audio(SPEECH)
+    if state == "HOLDING":
+        await call.hold("expert")
+        await call.mute("callee")
+    elif state == "TAKEN OVER":
+        boss = await client.observe(call, "boss")
+        await boss.take_over("callee")
+        await boss.send_audio(OTHER_SPEECH)
+    say(state)
+
+
 async def main(state: str, *, probe: bool) -> None:
     """Take calls until somebody ends us."""
     async with Client(sample_rate=RATE, route=lambda _call: CALLEE_ENDPOINT, probe=probe) as client:
 
         async def incoming(call: ActiveCall) -> None:
-            await bring(call, state)
+            if state in {"CONFERENCE", "HOLDING", "TAKEN OVER"}:
+                await gather(client, call, state)
+            else:
+                await bring(call, state)
 
         client.on(events.INCOMING_CALL, incoming)
         say("up")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from bridge.model.errors import ErrorCode
-from bridge.model.modes import SPY, AudioMode
+from bridge.model.modes import BARGE, SPY
 from bridge.model.participants import Participant
 from bridge.session.effects import FinishVoice, Refuse, SetRoute, Succeed, TurnVoice
 from bridge.session.inputs import (
@@ -106,7 +106,9 @@ def people_changed(observer: Observer, event: inputs.PeopleChanged) -> Step:
     now = replace(observer, people=people, heard_by=observer.heard_by & stay)
     if any(mode.targets - stay for mode in observer.modes):
         return _lose_target(now)
-    barges = any(mode.mode is AudioMode.BARGE for mode in observer.modes)
+    settled = [turning.mode for turning in observer.turnings if turning.settled]
+    coming = [turning.mode for turning in observer.turnings if not turning.settled]
+    barges = BARGE in ([observer.mode, *settled][-1], *coming)
     if barges and observer.heard_by == observer.parties:
         # What he says is for everybody, whoever that is.
         now = replace(now, heard_by=now.parties)
