@@ -1,6 +1,15 @@
-"""The demonstration: a real call, and who heard whom in every step of it, measured."""
+"""The demonstration: real calls, and who heard whom in every step of them, measured."""
 
-from bridge.lab.demo.result import DemoResult
-from bridge.lab.demo.run import DemoSettings, run_demo, run_demos
+from bridge.lab.demo.result import DemoResult, SecondAct
+from bridge.lab.demo.run import run_demo, run_demos
+from bridge.lab.demo.second_act import run_second_act
+from bridge.lab.demo.settings import DemoSettings
 
-__all__ = ["DemoResult", "DemoSettings", "run_demo", "run_demos"]
+__all__ = [
+    "DemoResult",
+    "DemoSettings",
+    "SecondAct",
+    "run_demo",
+    "run_demos",
+    "run_second_act",
+]

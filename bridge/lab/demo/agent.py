@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Self
 
 import numpy as np
 
+from bridge.lab.demo.ears import FrameEar
+from bridge.lab.demo.scene import Scene
 from bridge.lab.hearing import Pcm, pcm_from_bytes, tone
 from bridge.model.errors import CallClosedError
-from bridge.sdk import ActiveCall
+from bridge.model.participants import AGENT
+from bridge.sdk import ActiveCall, Observer
 
 FRAME_SECONDS = 0.020
 AHEAD_FRAMES = 3
@@ -22,7 +26,7 @@ class ToneAgent:
     loop is not taken for a fault of the line.
     """
 
-    def __init__(self, call: ActiveCall, *, hz: float, dbfs: float, rate: int) -> None:
+    def __init__(self, call: ActiveCall | Observer, *, hz: float, dbfs: float, rate: int) -> None:
         self._call = call
         self._hz, self._dbfs, self._rate = hz, dbfs, rate
         self._samples = 0
@@ -32,6 +36,13 @@ class ToneAgent:
             asyncio.create_task(self._speak(), name="agent speaks"),
             asyncio.create_task(self._listen(), name="agent listens"),
         ]
+
+    @classmethod
+    def on(cls, scene: Scene, call: ActiveCall | Observer) -> Self:
+        """Begin on a call of ``scene``, with an ear there."""
+        agent = cls(call, hz=scene.tones[AGENT], dbfs=scene.sent_dbfs, rate=scene.rate)
+        scene.embody(AGENT, FrameEar(lambda: agent.frames, scene.rate))
+        return agent
 
     @property
     def frames(self) -> list[tuple[float, bytes]]:

@@ -13,7 +13,8 @@ from bridge.lab.hearing import Pcm, ToneMeter, first_heard, pcm_from_bytes
 from bridge.lab.phones import Phone, RecordPosition
 
 FRAME_SECONDS = 0.020
-SETTLED_SECONDS = 0.5
+LATEST_SECONDS = 1.0
+"""A voice that a phone does not hear by then has nothing to do with the step."""
 
 Frames = Sequence[tuple[float, bytes]]
 """(arrival in seconds of the monotonic clock, 20 ms of PCM)."""
@@ -98,7 +99,7 @@ class PhoneEar:
         start = round(self.place(since) * self.rate)
         window = round(FRAME_SECONDS * self.rate)
         hop = window // 4
-        pcm = self.audio()[start : start + round(SETTLED_SECONDS * self.rate)]
+        pcm = self.audio()[start : start + round(LATEST_SECONDS * self.rate)]
         for index, level in enumerate(ToneMeter(self.rate, hz, window).track(pcm, hop)):
             if level >= threshold_dbfs:
                 return index * hop / self.rate * 1000

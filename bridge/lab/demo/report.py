@@ -8,11 +8,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from bridge.lab.demo.result import DemoResult, StepResult
-from bridge.lab.demo.story import ALL
+from bridge.lab.demo.result import DemoResult, Refused, StepResult
+from bridge.lab.demo.supervised_story import SUPERVISOR
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 
-NAMES = {CALLER: "caller", CALLEE: "callee", AGENT: "AI"}
+NAMES = {CALLER: "caller", CALLEE: "callee", SUPERVISOR: "supervisor", AGENT: "AI"}
+
+_ROOMY = 3
+SECOND_ACT = "\nSecond act: supervision of a call that callbridge did not place"
 
 
 def show(result: DemoResult, console: Console) -> None:
@@ -21,31 +24,51 @@ def show(result: DemoResult, console: Console) -> None:
         f"Asterisk {result.asterisk}, phones with {result.codec}; "
         f"everybody says a tone of his own at {result.sent_dbfs:.0f} dBFS"
     )
-    for number, step in enumerate(result.steps, 1):
-        console.print(_step(number, step))
+    second = () if result.second_act is None else result.second_act.steps
+    for number, step in enumerate((*result.steps, *second), 1):
+        if number == len(result.steps) + 1:
+            console.print(SECOND_ACT)
+        console.print(
+            _step(number, step) if isinstance(step, StepResult) else _left_out(number, step)
+        )
     console.print(_verdict(result))
 
 
+def _title(number: int, name: str) -> Text:
+    return Text.assemble((f"\n{number}. {name}", "bold"))
+
+
+def _left_out(number: int, refused: Refused) -> Group:
+    why = Text(f"   cannot be had: {refused.why}", style="yellow")
+    return Group(_title(number, refused.step.name), why)
+
+
 def _step(number: int, result: StepResult) -> Group:
-    title = Text.assemble((f"\n{number}. {result.step.name}", "bold"))
+    speakers = result.step.speakers
+    # With more columns than these the units do not fit into 80 columns of text.
+    roomy = len(speakers) <= _ROOMY
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("who hears whom")
-    for speaker in ALL:
-        table.add_column(f"{NAMES[speaker]}'s voice", justify="right")
+    table.add_column("who hears whom", no_wrap=True)
+    for speaker in speakers:
+        title = f"{NAMES[speaker]}'s voice" if roomy else NAMES[speaker]
+        table.add_column(title, justify="right", no_wrap=True)
     for listener in result.step.listeners:
-        cells = (_cell(result, listener, speaker) for speaker in ALL)
+        cells = (_cell(result, listener, speaker, roomy=roomy) for speaker in speakers)
         table.add_row(f"{NAMES[listener]} hears", *cells)
-    return Group(title, table, Text(_timing(result), style="dim"))
+    notes = (f"   {note}" for note in result.notes)
+    below = Text("\n".join((_timing(result), *notes)), style="dim")
+    return Group(_title(number, result.step.name), table, below)
 
 
-def _cell(result: StepResult, listener: Participant, speaker: Participant) -> Text:
+def _cell(result: StepResult, listener: Participant, speaker: Participant, *, roomy: bool) -> Text:
     level = result.phones.hears[listener][speaker]
     expected = result.expected(listener, speaker)
     holds = result.limits.holds(level, expected=expected)
     word = "yes" if expected else "no"
     mark = "✓" if holds else "✗"
     style = ("green" if expected else "dim") if holds else "bold red"
-    return Text(f"{level:6.1f} dB  {word:>3} {mark}", style=style)
+    unit = " dB" if roomy else ""
+    return Text(f"{level:6.1f}{unit}  {word:>3} {mark}", style=style)
 
 
 def _timing(result: StepResult) -> str:
@@ -54,7 +77,7 @@ def _timing(result: StepResult) -> str:
     if direct.heard_after_ms is not None:
         parts.append(f"heard after {direct.heard_after_ms:.0f} ms")
         if phones.heard_after_ms is not None:
-            parts.append(f"behind a phone's jitter buffer after {phones.heard_after_ms:.0f} ms")
+            parts.append(result.step.phone_timing.format(ms=phones.heard_after_ms))
     parts.append(f"frames lost: {_each(direct.lost_frames)}")
     if any(direct.held_up_frames.values()):
         parts.append(f"late by 20 ms: {_each(direct.held_up_frames)}")
@@ -70,9 +93,13 @@ def _verdict(result: DemoResult) -> Text:
         return Text(
             "\nEvery voice was heard by whom it was meant for, and by nobody else.", "green"
         )
+    second = result.second_act
+    steps = result.steps if second is None else (*result.steps, *second.measured)
     lines = [
         f"  {step.step.name}: {listener} hears {speaker} at {level:.1f} dBFS ({call})"
-        for step in result.steps
+        for step in steps
         for call, listener, speaker, level in step.wrong
     ]
+    left = () if second is None else second.left
+    lines += [f"  left in Asterisk: {name}" for name in left]
     return Text("\nNot as it must be:\n" + "\n".join(lines), "bold red")

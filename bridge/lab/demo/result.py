@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from bridge.lab.demo.story import ALL, Step
+from bridge.lab.demo.story import Told
 from bridge.model.participants import Participant
 
 PRESENT_WITHIN_DB = 3.0
@@ -38,8 +38,8 @@ class Measured:
     hears: Mapping[Participant, Levels]
     """Per listener."""
     heard_after_ms: float | None
-    """From the command to the first frame with the agent's voice, at the last of those who newly
-    hear him; None where nobody does."""
+    """From the command to the first frame with the new voice (the agent's, a supervisor's), at the
+    last of those who newly hear it; None where nobody does."""
     lost_frames: Mapping[Participant, int]
     """Per listener: frames of 20 ms of the parties' voices that he lost, since the last step."""
     held_up_frames: Mapping[Participant, int]
@@ -54,12 +54,14 @@ class Measured:
 class StepResult:
     """A step on the call of the phones and, beside it, on one that is heard without them."""
 
-    step: Step
+    step: Told
     silent: frozenset[Participant]
     """Parties that send nothing at all."""
     limits: Limits
     phones: Measured
     direct: Measured
+    notes: tuple[str, ...] = ()
+    """What else there is to say of the step."""
 
     def expected(self, listener: Participant, speaker: Participant) -> bool:
         """Tell whether ``listener`` must hear ``speaker``."""
@@ -102,7 +104,9 @@ class StepResult:
             "mode": self.step.mode,
             "hears": _rounded(self.phones.hears),
             "expected": {
-                listener: {speaker: self.expected(listener, speaker) for speaker in ALL}
+                listener: {
+                    speaker: self.expected(listener, speaker) for speaker in self.step.speakers
+                }
                 for listener in self.phones.hears
             },
             "ok": self.ok,
@@ -118,6 +122,48 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A step that this Asterisk cannot do with these phones, and that was therefore left out."""
+
+    step: Told
+    why: str
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``--json`` writes of this step."""
+        return {"name": self.step.name, "mode": self.step.mode, "cannot_be_had": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class SecondAct:
+    """Supervision of calls that no application placed."""
+
+    live_call: str
+    """The phones' call as the directory of live calls tells it."""
+    steps: tuple[StepResult | Refused, ...]
+    left: tuple[str, ...] = ()
+    """Channels and bridges that are left in Asterisk and should not be."""
+
+    @property
+    def ok(self) -> bool:
+        """Every cell of every step that was had is as it must be, and nothing is left."""
+        return not self.left and all(step.ok for step in self.measured)
+
+    @property
+    def measured(self) -> tuple[StepResult, ...]:
+        """The steps that were had."""
+        return tuple(step for step in self.steps if isinstance(step, StepResult))
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``--json`` writes."""
+        return {
+            "live_call": self.live_call,
+            "ok": self.ok,
+            "steps": [step.as_json() for step in self.steps],
+            "left": list(self.left),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class DemoResult:
     """The whole demonstration."""
 
@@ -126,38 +172,48 @@ class DemoResult:
     tones: Mapping[Participant, float]
     sent_dbfs: float
     steps: tuple[StepResult, ...]
+    """Of the first act."""
+    second_act: SecondAct | None = None
+    """None when only the first was given."""
 
     @property
     def ok(self) -> bool:
         """Every cell of every step is as it must be."""
-        return all(step.ok for step in self.steps)
+        return all(step.ok for step in self.steps) and (
+            self.second_act is None or self.second_act.ok
+        )
 
     def as_json(self) -> dict[str, object]:
         """Return what ``--json`` writes."""
+        second = {} if self.second_act is None else {"second_act": self.second_act.as_json()}
         return {
             "asterisk": self.asterisk,
             "codec": self.codec,
             "sent_dbfs": self.sent_dbfs,
             "ok": self.ok,
             "steps": [step.as_json() for step in self.steps],
+            **second,
         }
 
-    def timeline(self) -> dict[str, object]:
-        """Return where in ``caller.wav``, ``callee.wav`` and ``ai.wav`` every step is heard."""
-        return {
-            "tones": dict(self.tones),
-            "sent_dbfs": self.sent_dbfs,
-            "steps": [
-                {
-                    "name": step.step.name,
-                    "listeners": {
-                        listener: [round(start, 3), round(end, 3)]
-                        for listener, (start, end) in step.phones.windows.items()
-                    },
-                }
-                for step in self.steps
-            ],
-        }
+
+def timeline(
+    tones: Mapping[Participant, float], sent_dbfs: float, steps: Sequence[StepResult]
+) -> dict[str, object]:
+    """Return where in the phones' and the AI's recordings every step is heard."""
+    return {
+        "tones": dict(tones),
+        "sent_dbfs": sent_dbfs,
+        "steps": [
+            {
+                "name": step.step.name,
+                "listeners": {
+                    listener: [round(start, 3), round(end, 3)]
+                    for listener, (start, end) in step.phones.windows.items()
+                },
+            }
+            for step in steps
+        ],
+    }
 
 
 def _rounded(hears: Mapping[Participant, Levels]) -> dict[str, dict[str, float]]:

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import soundfile
 
 from bridge.ari import AriConnection, AriSettings
 from bridge.lab.asterisk import Instance, InstanceInfo
 from bridge.lab.demo.ears import FrameEar, PhoneEar
-from bridge.lab.demo.result import (
-    ABSENT_BELOW_DB,
-    ABSENT_BELOW_G711_DB,
-    DemoResult,
-    Limits,
-    StepResult,
-)
+from bridge.lab.demo.handset import handset
+from bridge.lab.demo.recordings import keep
+from bridge.lab.demo.result import DemoResult, StepResult
 from bridge.lab.demo.ringing import rung_channel
+from bridge.lab.demo.scene import Scene
+from bridge.lab.demo.second_act import run_second_act
+from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
 from bridge.lab.demo.stage import Stage
-from bridge.lab.demo.story import STEPS, Step
+from bridge.lab.demo.story import Step
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
-from bridge.lab.phones import Codec, Phone, PhoneSettings, Tone, start_phone
+from bridge.lab.phones import Phone, Tone
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall, Client, events
-
-SENT_DBFS = -15.0
-RATE = 16000
-Tell = Callable[[str], None]
-Tones = Mapping[Participant, float]
-"""Hz of every voice of one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +70,19 @@ CASTS = (
 """Casts that can play at once on one Asterisk."""
 
 
-@dataclass(frozen=True, slots=True)
-class DemoSettings:
-    """How the story is told."""
-
-    codec: Codec = Codec.L16_16000
-    """Of the phones."""
-    silent: frozenset[Participant] = frozenset()
-    """Parties whose phones send no RTP at all."""
-    keep: Path | None = None
-    """Where the recordings and the timeline are left."""
-    steps: tuple[Step, ...] = STEPS
-    """The story."""
-
-    @property
-    def limits(self) -> Limits:
-        """What counts as heard behind this codec."""
-        narrow = self.codec in {Codec.PCMA, Codec.PCMU}
-        return Limits(SENT_DBFS, ABSENT_BELOW_G711_DB if narrow else ABSENT_BELOW_DB)
-
-
 async def run_demo(instance: Instance, settings: DemoSettings, tell: Tell) -> DemoResult:
-    """Tell the story on ``instance`` and return what was heard.
+    """Give both acts on ``instance`` and return what was heard.
 
-    Raises LabError, ServerError or CallError when it could not be told to its end.
+    Raises LabError, ServerError or CallError when they could not be given to their end.
     """
     [result] = await run_demos(instance, [settings], tell)
-    return result
+    return replace(result, second_act=await run_second_act(instance, settings, tell))
 
 
 async def run_demos(
     instance: Instance, stories: Sequence[DemoSettings], tell: Tell
 ) -> list[DemoResult]:
-    """Tell several stories at once; raises as ``run_demo`` does.
+    """Tell several stories of the first act at once; raises as ``run_demo`` does.
 
     Raises BadArgumentError for more than there are CASTS.
     """
@@ -195,7 +164,10 @@ class Theatre:
             tell(step.name)
             since = [await stage.perform(step) for stage in self._stages]
             await asyncio.gather(
-                *(stage.settle(step, at) for stage, at in zip(self._stages, since, strict=True))
+                *(
+                    stage.scene.settle(step, at)
+                    for stage, at in zip(self._stages, since, strict=True)
+                )
             )
         await asyncio.gather(*(stage.aclose() for stage in self._stages))
 
@@ -204,7 +176,7 @@ class Theatre:
 
         Raises OSError where the recordings cannot be kept.
         """
-        phones, direct = self._stages
+        phones, direct = (stage.scene for stage in self._stages)
         everywhere = frozenset().union(*(theatre.tones for theatre in theatres))
         steps = tuple(
             StepResult(
@@ -224,33 +196,39 @@ class Theatre:
             steps=steps,
         )
         if self._settings.keep is not None:
-            _keep(self._settings.keep, self._recordings, phones, result)
+            keep(self._settings.keep, self._recordings, phones, result.steps)
         return result
 
     async def _phone_stage(self, stack: AsyncExitStack, desk: Desk, tell: Tell) -> Stage:
         tell("starting two softphones")
         cast = self._cast
-        caller, callee = await asyncio.gather(
+        (caller, caller_ear), (_, callee_ear) = await asyncio.gather(
             *(
-                stack.enter_async_context(self._phone(who, number))
+                stack.enter_async_context(self._handset(who, number))
                 for who, number in ((CALLER, cast.caller), (CALLEE, cast.callee))
             )
         )
-        for who, phone in ((CALLER, caller), (CALLEE, callee)):
-            if who in self._settings.silent:
-                await phone.mute(on=True)
         tell(f"{cast.caller} calls {cast.callee}")
         await caller.call(cast.callee)
-        return Stage(
-            await desk.next_call(cast.caller),
+        scene = Scene(
             tones=cast.tones,
             sent_dbfs=SENT_DBFS,
             rate=RATE,
-            ears={
-                CALLER: PhoneEar(caller, self._recordings / "caller.wav", RATE),
-                CALLEE: PhoneEar(callee, self._recordings / "callee.wav", RATE),
-            },
+            ears={CALLER: caller_ear, CALLEE: callee_ear},
             silent=self._settings.silent,
+        )
+        return Stage(await desk.next_call(cast.caller), scene)
+
+    def _handset(
+        self, who: Participant, number: str
+    ) -> AbstractAsyncContextManager[tuple[Phone, PhoneEar]]:
+        return handset(
+            self._info,
+            number,
+            self._settings.codec,
+            hz=self._cast.tones[who],
+            record=self._recordings / f"{who}.wav",
+            silent=who in self._settings.silent,
         )
 
     async def _direct_stage(self, stack: AsyncExitStack, desk: Desk, tell: Tell) -> Stage:
@@ -281,8 +259,7 @@ class Theatre:
             callee.append(await DirectParty.answer(ari, channel_id, tone=tone))
             stack.push_async_callback(callee[0].hangup)
 
-        return Stage(
-            call,
+        scene = Scene(
             tones=cast.direct_tones,
             sent_dbfs=SENT_DBFS,
             rate=RATE,
@@ -290,30 +267,8 @@ class Theatre:
                 CALLER: FrameEar(lambda: caller.frames, RATE),
                 CALLEE: FrameEar(lambda: callee[0].frames if callee else [], RATE),
             },
-            meanwhile=pick_up,
         )
-
-    @asynccontextmanager
-    async def _phone(self, who: Participant, number: str) -> AsyncIterator[Phone]:
-        info, settings = self._info, self._settings
-        password = next(a.password for a in info.accounts if a.number == number)
-        phone = await start_phone(
-            PhoneSettings(
-                number=number,
-                password=password,
-                host=info.sip.host,
-                port=info.sip.port,
-                codec=settings.codec,
-                source=Tone(self._cast.tones[who], SENT_DBFS),
-                silence_suppression=who in settings.silent,
-                record=self._recordings / f"{who}.wav",
-                sample_rate_hz=RATE,
-            )
-        )
-        try:
-            yield phone
-        finally:
-            await phone.stop()
+        return Stage(call, scene, meanwhile=pick_up)
 
 
 async def callee_channel(observer: AriConnection, call: ActiveCall) -> str:
@@ -322,13 +277,3 @@ async def callee_channel(observer: AriConnection, call: ActiveCall) -> str:
         observer,
         lambda name: call.call_id in name and name.rpartition("-")[0].endswith(CALLEE),
     )
-
-
-def _keep(folder: Path, recordings: Path, phones: Stage, result: DemoResult) -> None:
-    """Leave what was heard, and where in it the steps are. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for who in (CALLER, CALLEE):
-        shutil.copyfile(recordings / f"{who}.wav", folder / f"{who}.wav")
-    soundfile.write(folder / "ai.wav", phones.ears[AGENT].audio(), RATE, subtype="PCM_16")
-    text = json.dumps(result.timeline(), indent=2) + "\n"
-    (folder / "timeline.json").write_text(text, encoding="utf-8")

@@ -1,69 +1,33 @@
-"""One call of the demonstration: its agent, its ears, and what is done and measured on it."""
+"""One call of the demonstration's first act: its agent, its ears, and what is done on it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 
 from bridge.lab.demo.agent import ToneAgent
-from bridge.lab.demo.ears import Ear, FrameEar
-from bridge.lab.demo.lost import Missing, missing
-from bridge.lab.demo.result import Measured
-from bridge.lab.demo.steady import steady_levels
-from bridge.lab.demo.story import ALL, Step
-from bridge.lab.hearing import Pcm
-from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.lab.demo.scene import Scene
+from bridge.lab.demo.story import Step
 from bridge.sdk import ActiveCall
-
-SETTLE_SECONDS = 0.5
-WINDOW_SECONDS = 1.0
-MARGIN_SECONDS = 0.05
-"""Kept from the next command: what a phone hears lags by its jitter buffer, never leads."""
-
-THRESHOLD_BELOW_DB = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Performed:
-    """A step that was done, and when. Seconds of the monotonic clock."""
-
-    step: Step
-    since: float
-    """From when on the new voice is counted: the command, or the end of an answer or connect,
-    whose length is the people's."""
-    window: tuple[float, float]
-    """What is measured: everything has settled."""
 
 
 class Stage:
-    """A call with ears at its parties."""
+    """A call whose parties have ears in ``scene``, and its agent, who gets one when it answers.
+
+    meanwhile: done beside a step, such as a callee's picking up.
+    """
 
     def __init__(
         self,
         call: ActiveCall,
+        scene: Scene,
         *,
-        tones: Mapping[Participant, float],
-        sent_dbfs: float,
-        rate: int,
-        ears: Mapping[Participant, Ear],
-        silent: frozenset[Participant] = frozenset(),
         meanwhile: Callable[[Step], Awaitable[None]] | None = None,
     ) -> None:
         self.call = call
-        self.tones = tones
-        self._sent_dbfs = sent_dbfs
-        self._rate = rate
-        self._ears = dict(ears)
-        self._silent = silent
+        self.scene = scene
         self._meanwhile = meanwhile
         self._agent: ToneAgent | None = None
-        self._performed: list[Performed] = []
-
-    @property
-    def ears(self) -> Mapping[Participant, Ear]:
-        """All ears, the agent's among them once the call was answered."""
-        return self._ears
 
     async def perform(self, step: Step) -> float:
         """Do what the step says; return since when its voice counts."""
@@ -76,98 +40,16 @@ class Stage:
             await beside
         ended = loop.time()
         if self._agent is None:
-            agent = self._agent = ToneAgent(
-                self.call, hz=self.tones[AGENT], dbfs=self._sent_dbfs, rate=self._rate
-            )
-            self._ears[AGENT] = FrameEar(lambda: agent.frames, self._rate)
+            self._agent = ToneAgent.on(self.scene, self.call)
         else:
             self._agent.speak_now()
         return ended if step.mode in {"answered", "barge"} else began
-
-    async def settle(self, step: Step, since: float) -> None:
-        """Let the step last, and note where it is in everybody's ears."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(SETTLE_SECONDS)
-        start = loop.time()
-        await asyncio.sleep(WINDOW_SECONDS)
-        await asyncio.gather(*(ear.note() for ear in self._ears.values()))
-        end = start + WINDOW_SECONDS - MARGIN_SECONDS
-        self._performed.append(Performed(step, since, (start, end)))
 
     async def aclose(self) -> None:
         """Let the agent fall silent."""
         if self._agent is not None:
             await self._agent.aclose()
 
-    def measure(self, index: int, everywhere: frozenset[float]) -> Measured:
-        """Return what was heard in the step. everywhere: tones of all calls of the time, Hz."""
-        now = self._performed[index]
-        windows = {who: self._window(who, now) for who in now.step.listeners}
-        hears, strange = {}, {}
-        for who in now.step.listeners:
-            pcm, rate = self._cut(who, windows[who]), self._ears[who].rate
-            present = self._present(who, now.step)
-            own = {str(speaker): self.tones[speaker] for speaker in ALL}
-            heard = steady_levels(pcm, rate, own, present)
-            hears[who] = {speaker: heard[speaker] for speaker in ALL}
-            foreign = {str(hz): hz for hz in everywhere - set(self.tones.values())}
-            strange[who] = max(steady_levels(pcm, rate, foreign, present).values())
-        missed = {who: self._missing(who, index) for who in now.step.listeners}
-        return Measured(
-            hears=hears,
-            heard_after_ms=self._heard_after(index),
-            lost_frames={who: frames.lost for who, frames in missed.items()},
-            held_up_frames={who: frames.held_up for who, frames in missed.items()},
-            windows=windows,
-            other_calls=strange,
-        )
-
-    def _present(self, who: Participant, step: Step) -> list[float]:
-        """Return the tones, in Hz, that a listener is to hear all through the step."""
-        speakers = (speaker for listener, speaker in step.matrix if listener == who)
-        return [self.tones[speaker] for speaker in speakers if speaker not in self._silent]
-
     async def _beside(self, step: Step) -> None:
         if self._meanwhile is not None:
             await self._meanwhile(step)
-
-    def _window(self, who: Participant, performed: Performed) -> tuple[float, float]:
-        start, end = performed.window
-        return self._ears[who].place(start), self._ears[who].place(end)
-
-    def _cut(self, who: Participant, window: tuple[float, float]) -> Pcm:
-        ear = self._ears[who]
-        start, end = (round(seconds * ear.rate) for seconds in window)
-        return ear.audio()[start:end]
-
-    def _heard_after(self, index: int) -> float | None:
-        """Return when the last of those who newly hear the agent did, in ms."""
-        now = self._performed[index]
-        before = self._performed[index - 1].step.heard_by if index else None
-        newly = (now.step.heard_by or frozenset()) - (before or frozenset())
-        threshold = self._sent_dbfs - THRESHOLD_BELOW_DB
-        after = [
-            self._ears[who].heard_after(self.tones[AGENT], now.since, threshold) for who in newly
-        ]
-        heard = [ms for ms in after if ms is not None]
-        return round(max(heard), 1) if heard and len(heard) == len(after) else None
-
-    def _missing(self, who: Participant, index: int) -> Missing:
-        """Count frames of the parties' voices missed since the end of the last step's window.
-
-        A voice that was not heard before begins with this step's window.
-        """
-        now = self._performed[index]
-        lost = held_up = 0
-        for speaker in (CALLER, CALLEE):
-            cell = (who, speaker)
-            if cell not in now.step.matrix or speaker in self._silent:
-                continue
-            start, end = self._window(who, now)
-            if index and cell in self._performed[index - 1].step.matrix:
-                _, start = self._window(who, self._performed[index - 1])
-            pcm = self._cut(who, (start, end))
-            frames = missing(pcm, self._ears[who].rate, self.tones[speaker])
-            lost += frames.lost
-            held_up += frames.held_up
-        return Missing(lost, held_up)

@@ -1,9 +1,10 @@
-"""The story that is told: its steps, and who is to hear whom in each."""
+"""The story that is told of one agent: its steps, and who is to hear whom in each."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from bridge.model.audibility import Audience, Matrix
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
@@ -11,7 +12,45 @@ from bridge.sdk import ActiveCall
 
 ALL = (CALLER, CALLEE, AGENT)
 
+BEHIND_A_PHONE: Final = "behind a phone's jitter buffer after {ms:.0f} ms"
+
 Command = Callable[[ActiveCall], Awaitable[None]]
+
+
+class Told(Protocol):
+    """What a step of any story says about everybody's ears."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    @property
+    def mode(self) -> str:
+        """What ``--json`` calls it."""
+
+    @property
+    def speakers(self) -> tuple[Participant, ...]:
+        """Everybody who has a tone, there or not."""
+
+    @property
+    def listeners(self) -> tuple[Participant, ...]:
+        """Whose ears are measured."""
+
+    @property
+    def matrix(self) -> Matrix:
+        """Who is to hear whom."""
+
+    @property
+    def counted(self) -> tuple[Participant, ...]:
+        """Those of the listeners who must lose no frame of the parties."""
+
+    @property
+    def voice(self) -> Participant:
+        """Whose voice it is that somebody newly hears, if anybody does."""
+
+    @property
+    def phone_timing(self) -> str:
+        """How it is said after how many ``ms`` a phone heard it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +77,26 @@ class Step:
         """Who is to hear whom."""
         agent = () if self.heard_by is None else ((AGENT, self.heard_by),)
         return Audience(self.parties, agent).matrix
+
+    @property
+    def speakers(self) -> tuple[Participant, ...]:
+        """See Told."""
+        return ALL
+
+    @property
+    def counted(self) -> tuple[Participant, ...]:
+        """See Told."""
+        return self.listeners
+
+    @property
+    def voice(self) -> Participant:
+        """See Told."""
+        return AGENT
+
+    @property
+    def phone_timing(self) -> str:
+        """See Told."""
+        return BEHIND_A_PHONE
 
 
 _ALONE = frozenset({CALLER})
