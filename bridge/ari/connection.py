@@ -18,7 +18,7 @@ from bridge.ari.generated.events import AnyMessage, RESTResponse
 from bridge.ari.generated.resources import Resources
 from bridge.ari.http import HttpTransport
 from bridge.ari.probe import ServerInfo, probe_capabilities, probe_info
-from bridge.ari.resource import Query, query_pairs
+from bridge.ari.resource import Query, query_pairs, segment
 from bridge.ari.settings import AriSettings
 from bridge.ari.state import LinkState, LinkStatus
 from bridge.ari.wire import (
@@ -29,11 +29,14 @@ from bridge.ari.wire import (
     encode_body,
     read_answer,
 )
-from bridge.model.errors import InvalidStateError, ServerError
+from bridge.model.errors import InvalidStateError, RequestFailedError, ServerError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
+_REGISTRATION_LOOKS_S = (0.1, 0.4, 1.5)
+"""Pauses before each look whether the application is still registered after its socket opened."""
+_NOT_FOUND = 404
 PROBE_S = 1.5
 """How long a server may take to answer the first request on its WebSocket."""
 FIRST_ERROR = 400
@@ -215,7 +218,7 @@ class AriConnection(Resources):
 
     async def _supervise(self, socket: EventsSocket) -> None:
         """Read one socket after the other until the application is replaced or we are closed."""
-        reason = await socket.run()
+        reason = await self._run(socket)
         while not socket.replaced:
             log.warning("events of Asterisk are lost until it is reached again: %s", reason)
             self._report(LinkState(LinkStatus.DOWN, reason))
@@ -225,7 +228,7 @@ class AriConnection(Resources):
             self._report(LinkState(LinkStatus.UP, reconnected=True, restarted=restarted))
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._probe_transport(socket))
-                reason = await socket.run()
+                reason = await self._run(socket)
         self._report(
             LinkState(
                 LinkStatus.REPLACED,
@@ -234,6 +237,34 @@ class AriConnection(Resources):
             )
         )
         await socket.close()
+
+    async def _run(self, socket: EventsSocket) -> str:
+        """Read a socket to its end; return why it ended."""
+        looking = asyncio.create_task(self._stay_registered(socket), name="ari registration")
+        try:
+            return await socket.run()
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def _stay_registered(self, socket: EventsSocket) -> None:
+        """Close a socket whose application Asterisk has forgotten, so that another is opened.
+
+        The end of an application's last socket, cleared away late, can take with it what the next
+        one has just registered: no event comes then, and nothing says so (measured on 22.10.1, in
+        2 of some 2,000 sockets that were opened at once after another was closed).
+        """
+        for pause in _REGISTRATION_LOOKS_S:
+            await asyncio.sleep(pause)
+            try:
+                await self._get(f"applications/{segment(self.settings.application)}")
+            except RequestFailedError as error:
+                if error.status == _NOT_FOUND:
+                    log.warning("Asterisk has forgotten %s: again", self.settings.application)
+                    await socket.close()
+                return
+            except ServerError as error:
+                log.debug("not known whether the application is registered: %s", error)
 
     async def _reconnect(self) -> EventsSocket:
         failures = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -198,7 +199,8 @@ async def open_observer(instance: Instance) -> AriConnection:
     """Connect to an instance beside the program under test."""
     ari = instance.info.ari
     observer = AriConnection(
-        AriSettings(ari.url, ari.username, ari.password, "callbridge-test"),
+        # A name of its own: see AriConnection._stay_registered.
+        AriSettings(ari.url, ari.username, ari.password, f"test-{secrets.token_hex(6)}"),
         on_event=lambda _event: None,
     )
     await observer.open()

@@ -44,6 +44,15 @@ async def test_a_cut_link_comes_back_and_says_that_events_were_lost(line: Line) 
     assert line.events[-1].channel_ids() == (channel.id,)
 
 
+async def test_an_application_that_asterisk_has_forgotten_is_registered_again(line: Line) -> None:
+    line.fake.world.applications.known.clear()
+    again = await line.status(LinkStatus.UP, 2)
+    assert again.reconnected
+    channel = line.fake.incoming_call()
+    await until(lambda: line.events, "an event on the new socket")
+    assert line.events[-1].channel_ids() == (channel.id,)
+
+
 async def test_rest_over_websocket_is_probed_again_on_the_new_socket(line: Line) -> None:
     await line.connection.channels.list()
     line.fake.rest_over_websocket = False
