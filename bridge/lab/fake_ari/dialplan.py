@@ -23,7 +23,9 @@ BY_SOCKET: Final = "9000"
 RELEASE: Final = "callbridge-release"
 HANDLER: Final = re.compile(rf"{RELEASE},(?P<exten>\w+),1\((?P<argument>.*)\)")
 OTHERS: Final = "CALLBRIDGE_OTHERS"
+SPARED: Final = "CALLBRIDGE_SPARED"
 CATEGORY: Final = "callbridge"
+LINES_CATEGORY: Final = "callbridge-agent"
 NORMAL = 16
 
 
@@ -83,7 +85,9 @@ class Dialplan:
                             self._soft_hangup(name)
                 case "leg":
                     channel.groups.pop(CATEGORY, None)
-                    if self.group_count(argument, CATEGORY) <= 1:
+                    spared = channel.variables.get(SPARED) == "1"
+                    alive = self.group_count(argument, LINES_CATEGORY) > 0
+                    if self.group_count(argument, CATEGORY) <= 1 and not (spared and alive):
                         for name in filter(None, channel.variables.get(OTHERS, "").split("&")):
                             self._soft_hangup(name)
                 case _:
