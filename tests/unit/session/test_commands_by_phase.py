@@ -9,12 +9,14 @@ import pytest
 
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.session import Phase, Session, inputs, step
 from bridge.session.effects import Refuse
 from bridge.session.inputs import Command, Token
 from bridge.session.state import ALONE, BOTH
 
 TOKEN = Token(7)
+EXPERT, BOSS = Participant("expert"), Participant("boss")
 
 COMMANDS: dict[str, Callable[[], Command]] = {
     "answer": lambda: inputs.Answer(TOKEN),
@@ -22,6 +24,13 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "mode": lambda: inputs.ChangeMode(TOKEN, BARGE),
     "close": lambda: inputs.Close(TOKEN),
     "disconnect": lambda: inputs.Disconnect(TOKEN),
+    "add": lambda: inputs.AddParty(TOKEN, EXPERT, "PJSIP/1003", 30),
+    "remove": lambda: inputs.RemoveParty(TOKEN, CALLEE),
+    "mute": lambda: inputs.MuteParty(TOKEN, CALLER, on=True),
+    "hold": lambda: inputs.HoldParty(TOKEN, CALLER, on=True),
+    "take over": lambda: inputs.TakeOver(TOKEN, BOSS, AGENT),
+    "take over from the callee": lambda: inputs.TakeOver(TOKEN, BOSS, CALLEE, keep=False),
+    "give back": lambda: inputs.GiveBack(TOKEN),
 }
 
 Verdict: TypeAlias = ErrorCode | None
@@ -29,20 +38,21 @@ Verdict: TypeAlias = ErrorCode | None
 STATE = ErrorCode.INVALID_STATE
 BUSY = ErrorCode.COMMAND_IN_PROGRESS
 OVER = ErrorCode.CALL_CLOSED
+WRONG = ErrorCode.BAD_ARGUMENT
 
-# answer, connect, mode, close, disconnect
-TABLE: dict[Phase, tuple[Verdict, Verdict, Verdict, Verdict, Verdict]] = {
-    Phase.PENDING: (None, None, STATE, None, None),
-    Phase.ANSWERING: (BUSY, BUSY, STATE, None, None),
-    Phase.ANSWERED: (STATE, None, STATE, None, None),
-    Phase.RINGING: (BUSY, BUSY, STATE, None, None),
-    Phase.JOINING: (BUSY, BUSY, BUSY, None, None),
-    Phase.CONNECTED: (STATE, STATE, None, None, None),
-    Phase.FINISHING: (OVER, OVER, OVER, None, None),
-    Phase.LEAVING: (OVER, OVER, OVER, None, None),
-    Phase.DETACHED: (OVER, OVER, OVER, None, None),
-    Phase.ENDING: (OVER, OVER, OVER, None, None),
-    Phase.DISCONNECTED: (OVER, OVER, OVER, None, None),
+# answer, connect, mode, close, disconnect, add, remove, mute, hold, take over, of callee, give back
+TABLE: dict[Phase, tuple[Verdict, ...]] = {
+    Phase.PENDING: (None, None, STATE, None, None, *7 * (STATE,)),
+    Phase.ANSWERING: (BUSY, BUSY, STATE, None, None, *6 * (BUSY,), BUSY),
+    Phase.ANSWERED: (STATE, None, STATE, None, None, None, WRONG, None, None, None, WRONG, STATE),
+    Phase.RINGING: (BUSY, BUSY, STATE, None, None, BUSY, BUSY, None, None, BUSY, BUSY, BUSY),
+    Phase.JOINING: (BUSY, BUSY, BUSY, None, None, *7 * (BUSY,)),
+    Phase.CONNECTED: (STATE, STATE, *9 * (None,), STATE),
+    Phase.FINISHING: (OVER, OVER, OVER, None, None, OVER, OVER, OVER, OVER, *3 * (BUSY,)),
+    Phase.LEAVING: (OVER, OVER, OVER, None, None, OVER, OVER, OVER, OVER, *3 * (BUSY,)),
+    Phase.DETACHED: (OVER, OVER, OVER, None, None, *4 * (OVER,), STATE, None, STATE),
+    Phase.ENDING: (OVER, OVER, OVER, None, None, *7 * (OVER,)),
+    Phase.DISCONNECTED: (OVER, OVER, OVER, None, None, *7 * (OVER,)),
 }
 """By hand: which error a command is refused with; None for one that is taken."""
 
@@ -55,13 +65,14 @@ CELLS = [
 
 def session_in(phase: Phase) -> Session:
     connected = phase in {Phase.CONNECTED, Phase.FINISHING, Phase.LEAVING, Phase.DETACHED}
-    alone = phase is Phase.ANSWERED
+    alone = phase in {Phase.ANSWERED, Phase.RINGING}
     parties = BOTH if connected else ALONE if alone else frozenset()
-    return Session(phase=phase, parties=parties, heard_by=parties)
+    return Session(phase=phase, before_ringing=Phase.ANSWERED, parties=parties, heard_by=parties)
 
 
 def test_the_table_is_whole() -> None:
     assert set(TABLE) == set(Phase)
+    assert {len(row) for row in TABLE.values()} == {len(COMMANDS)}
 
 
 @pytest.mark.parametrize(("phase", "command", "verdict"), CELLS)

@@ -1,0 +1,301 @@
+"""Parties beside caller and callee, and who stands in for whom: what follows from what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.model.errors import ErrorCode
+from bridge.model.modes import BARGE, SPY, ObserverMode, whisper
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.model.states import CallState, EndReason, HangupCause
+from bridge.session import Phase, Session, inputs, step
+from bridge.session.effects import (
+    Announce,
+    Bond,
+    Converge,
+    Effect,
+    HangUp,
+    Notice,
+    Refuse,
+    SetRoute,
+    Succeed,
+    TearDown,
+    Tie,
+)
+from bridge.session.inputs import Input, Token
+from bridge.session.state import ALONE, BOTH
+
+ONE, TWO = Token(1), Token(2)
+EXPERT, BOSS = Participant("expert"), Participant("boss")
+THREE = BOTH | {EXPERT}
+ANSWERED = Session(phase=Phase.ANSWERED, parties=ALONE, heard_by=ALONE, mode=BARGE)
+BARGING = Session(phase=Phase.CONNECTED, parties=BOTH, heard_by=BOTH, mode=BARGE)
+CONFERENCE = replace(BARGING, parties=THREE, heard_by=THREE)
+SILENT = replace(CONFERENCE, heard_by=frozenset(), mode=SPY)
+DETACHED = Session(phase=Phase.DETACHED, parties=THREE)
+STANDS, FAILS = inputs.AudienceStands(), inputs.AudienceFailed("refused")
+
+
+def feed(session: Session, *events: Input) -> tuple[Session, list[Effect]]:
+    effects: list[Effect] = []
+    for event in events:
+        session, out = step(session, event)
+        effects += out
+    return session, effects
+
+
+def add(token: Token = ONE) -> inputs.AddParty:
+    return inputs.AddParty(token, EXPERT, "PJSIP/1003", 30)
+
+
+def refusals(effects: list[Effect]) -> list[tuple[Token, ErrorCode]]:
+    return [(e.token, e.code) for e in effects if isinstance(e, Refuse)]
+
+
+def notices(effects: list[Effect]) -> list[Notice]:
+    return [e.notice for e in effects if isinstance(e, Announce)]
+
+
+# --- adding and removing ------------------------------------------------------------------------
+
+
+def test_one_who_is_added_joins_when_his_line_stands() -> None:
+    session, effects = feed(BARGING, add(), inputs.PartyAnswered(EXPERT))
+    assert session.parties == session.heard_by == THREE
+    assert Succeed(ONE) not in effects
+    session, effects = feed(session, STANDS)
+    assert effects[-1] == Succeed(ONE)
+    assert notices(effects) == [Notice.PARTY_JOINED]
+    # What is said in barge is said to all, whoever that is.
+    assert not any(isinstance(effect, SetRoute) for effect in effects)
+
+
+@pytest.mark.parametrize(
+    ("mode", "heard_by"),
+    [(SPY, set()), (whisper(CALLEE), {CALLEE}), (whisper(CALLEE, EXPERT), {CALLEE, EXPERT})],
+)
+def test_whom_the_agent_does_not_mean_does_not_hear_him(
+    mode: ObserverMode, heard_by: set[Participant]
+) -> None:
+    before = replace(BARGING, mode=mode, heard_by=mode.heard_by(BOTH))
+    session, _ = feed(before, add(), inputs.PartyAnswered(EXPERT), STANDS)
+    assert session.heard_by == heard_by
+
+
+def test_one_whose_line_cannot_be_made_is_let_go() -> None:
+    session, effects = feed(ANSWERED, add(), inputs.PartyAnswered(EXPERT), FAILS)
+    assert session == ANSWERED
+    assert HangUp(EXPERT, HangupCause.TEMPORARY_FAILURE) in effects
+    assert refusals(effects) == [(ONE, ErrorCode.REQUEST_FAILED)]
+    assert effects[-1] == Converge(ANSWERED.audience)
+
+
+def test_of_two_who_are_added_one_fails() -> None:
+    other = inputs.AddParty(TWO, Participant("friend"), "PJSIP/1004", 30)
+    busy = inputs.PartyFailed(EXPERT, ErrorCode.CALL_BUSY, "busy", 17)
+    session, effects = feed(
+        BARGING, add(), other, inputs.PartyAnswered(Participant("friend")), busy, STANDS
+    )
+    assert session.parties == BOTH | {"friend"}
+    assert refusals(effects) == [(ONE, ErrorCode.CALL_BUSY)]
+    assert Succeed(TWO) in effects
+
+
+def test_with_one_party_it_is_answered_and_with_two_connected() -> None:
+    session, effects = feed(ANSWERED, add(), inputs.PartyAnswered(EXPERT), STANDS)
+    assert session.state is CallState.CONNECTED
+    assert notices(effects) == [Notice.CONNECTED, Notice.PARTY_JOINED]
+    session, effects = feed(session, inputs.RemoveParty(TWO, EXPERT))
+    assert session == ANSWERED
+    assert effects[-1] == Succeed(TWO)
+    assert HangUp(EXPERT, HangupCause.NORMAL) in effects
+
+
+def test_the_last_one_is_not_left_in_silence() -> None:
+    before = replace(BARGING, mode=whisper(CALLEE), heard_by=frozenset({CALLEE}))
+    session, effects = feed(before, inputs.RemoveParty(ONE, CALLEE))
+    assert session == before
+    assert refusals(effects) == [(ONE, ErrorCode.INVALID_STATE)]
+    # The one who hears the agent may stay with him.
+    session, effects = feed(before, inputs.RemoveParty(ONE, CALLER))
+    assert (session.phase, session.mode) == (Phase.ANSWERED, BARGE)
+    assert session.parties == {CALLEE}
+    assert notices(effects) == [Notice.PARTY_LEFT, Notice.MODE_CHANGED]
+
+
+@pytest.mark.parametrize(
+    ("session", "gone", "reason"),
+    [
+        (BARGING, CALLEE, EndReason.CALLEE_HUNG_UP),
+        (
+            replace(CONFERENCE, parties=frozenset({CALLER, EXPERT})),
+            CALLER,
+            EndReason.CALLER_HUNG_UP,
+        ),
+        (replace(SILENT, parties=frozenset({CALLER, EXPERT})), EXPERT, EndReason.PARTY_HUNG_UP),
+        (replace(CONFERENCE, parties=frozenset({CALLER, EXPERT})), EXPERT, None),
+        (CONFERENCE, CALLER, None),
+        (DETACHED, CALLER, None),
+        (replace(DETACHED, parties=frozenset({CALLER, EXPERT})), EXPERT, EndReason.PARTY_HUNG_UP),
+    ],
+)
+def test_when_a_call_is_over(session: Session, gone: Participant, reason: EndReason | None) -> None:
+    before = replace(session, heard_by=session.heard_by & session.parties)
+    after, effects = feed(before, inputs.PartyGone(gone, 16))
+    assert after.reason is reason
+    assert any(isinstance(e, TearDown) for e in effects) is (reason is not None)
+    assert (Notice.PARTY_LEFT in notices(effects)) is (reason is None)
+
+
+# --- muting and holding -------------------------------------------------------------------------
+
+
+def test_what_cannot_be_done_is_as_it_was() -> None:
+    muted, _ = feed(CONFERENCE, inputs.MuteParty(ONE, CALLEE, on=True), STANDS)
+    assert muted.audience.muted == {CALLEE}
+    session, effects = feed(
+        replace(muted, mode=SPY, heard_by=frozenset()),
+        inputs.HoldParty(ONE, EXPERT, on=True),
+        inputs.MuteParty(TWO, CALLEE, on=False),
+        FAILS,
+    )
+    assert session.audience.muted == {CALLEE}
+    assert session.audience.held == frozenset()
+    assert refusals(effects) == [
+        (ONE, ErrorCode.REQUEST_FAILED),
+        (TWO, ErrorCode.REQUEST_FAILED),
+    ]
+    assert Converge(session.audience) in effects
+
+
+def test_nobody_is_muted_or_held_when_the_agent_has_left() -> None:
+    session, _ = feed(
+        CONFERENCE,
+        inputs.MuteParty(ONE, CALLEE, on=True),
+        inputs.HoldParty(TWO, EXPERT, on=True),
+        STANDS,
+        inputs.Close(ONE),
+        inputs.VoiceFinished(),
+    )
+    assert session.phase is Phase.LEAVING
+    assert (session.audience.muted, session.audience.held) == (frozenset(), frozenset())
+
+
+# --- takeover -----------------------------------------------------------------------------------
+
+
+def taken(session: Session, from_: Participant, *, keep: bool = True) -> Session:
+    return feed(session, inputs.TakeOver(ONE, BOSS, from_, keep), STANDS)[0]
+
+
+def test_a_failed_takeover_changes_nothing() -> None:
+    for from_ in (CALLEE, AGENT):
+        session, effects = feed(CONFERENCE, inputs.TakeOver(ONE, BOSS, from_), FAILS)
+        assert session.taken_over_by is None
+        assert session.audience.muted == frozenset()
+        assert refusals(effects) == [(ONE, ErrorCode.REQUEST_FAILED)]
+    # With the caller alone the agent could not speak again by himself.
+    session, effects = feed(ANSWERED, inputs.TakeOver(ONE, BOSS, AGENT), FAILS)
+    assert session == ANSWERED
+    assert SetRoute(BARGE.route) in effects
+
+
+def test_a_failed_give_back_leaves_it_taken() -> None:
+    for before in (taken(CONFERENCE, CALLEE), taken(CONFERENCE, AGENT), taken(ANSWERED, AGENT)):
+        session, effects = feed(before, inputs.GiveBack(ONE), FAILS)
+        assert session.taken_over_by == BOSS
+        assert session.audience.muted == before.audience.muted
+        assert refusals(effects) == [(ONE, ErrorCode.REQUEST_FAILED)]
+        if before.replaced == AGENT:
+            assert session.heard_by == frozenset()
+
+
+def test_whoever_goes_has_gone_though_asterisk_fails() -> None:
+    for before, heard_by in (
+        (taken(CONFERENCE, CALLEE), frozenset[Participant]()),
+        (taken(ANSWERED, AGENT), ALONE),
+    ):
+        session, effects = feed(before, inputs.TakerGone(BOSS), FAILS)
+        assert session.taken_over_by is None
+        assert session.audience.muted == frozenset()
+        assert session.heard_by == heard_by
+        assert notices(effects).count(Notice.GIVEN_BACK) == 1
+
+
+def test_the_mode_that_is_given_back_is_the_one_he_had() -> None:
+    for mode in (SPY, BARGE, whisper(CALLEE)):
+        before = replace(CONFERENCE, mode=mode, heard_by=mode.heard_by(THREE))
+        silent = taken(before, AGENT)
+        assert (silent.mode, silent.heard_by) == (SPY, frozenset())
+        session, effects = feed(silent, inputs.GiveBack(TWO), STANDS)
+        assert session == before
+        assert (SetRoute(mode.route) in effects) is (mode != SPY)
+
+
+def test_a_mode_change_under_way_is_what_is_given_back() -> None:
+    session, effects = feed(
+        CONFERENCE, inputs.ChangeMode(ONE, whisper(CALLEE)), inputs.TakeOver(TWO, BOSS, AGENT)
+    )
+    assert refusals(effects) == [(ONE, ErrorCode.INVALID_STATE)]
+    session, effects = feed(session, inputs.VoiceReached(ONE), inputs.VoiceSettled(ONE))
+    assert effects == []
+    session, _ = feed(session, STANDS, inputs.GiveBack(TWO), STANDS)
+    assert session.mode == whisper(CALLEE)
+
+
+def test_nobody_stands_in_and_nobody_was_kept() -> None:
+    left = taken(BARGING, CALLEE, keep=False)
+    assert (left.parties, left.taken_over_by) == (ALONE, BOSS)
+    session, _ = feed(left, inputs.TakerGone(BOSS))
+    assert (session.phase, session.mode) == (Phase.ANSWERED, BARGE)
+    silent = replace(left, mode=SPY, heard_by=frozenset())
+    session, effects = feed(silent, inputs.TakerGone(BOSS))
+    assert session.reason is EndReason.NOBODY_LEFT
+    assert TearDown(HangupCause.NORMAL) in effects
+    session, effects = feed(left, inputs.TakerGone(Participant("other")))
+    assert (session, effects) == (left, [])
+
+
+def test_the_agent_leaves_while_somebody_stands_in() -> None:
+    session, effects = feed(
+        taken(ANSWERED, AGENT), inputs.Close(TWO), inputs.VoiceFinished(), STANDS
+    )
+    assert (session.phase, session.parties, session.taken_over_by) == (Phase.DETACHED, ALONE, BOSS)
+    assert Announce(Notice.TERMINATED, reason=EndReason.AGENT_LEFT) in effects
+    session, _ = feed(session, inputs.GiveBack(ONE))
+    assert session.taken_over_by == BOSS
+    session, _ = feed(session, inputs.TakerGone(BOSS))
+    assert session.phase is Phase.ENDING
+
+
+# --- fates --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("session", "bond"),
+    [
+        (ANSWERED, Bond()),
+        (BARGING, Bond(BOTH, BOTH)),
+        (replace(BARGING, mode=SPY, heard_by=frozenset()), Bond(BOTH, BOTH)),
+        (CONFERENCE, Bond(THREE, BOTH, frozenset({EXPERT}))),
+        (SILENT, Bond(THREE, THREE)),
+        (DETACHED, Bond(THREE, THREE)),
+        (taken(BARGING, CALLEE), Bond(ALONE, ALONE, frozenset({CALLEE}))),
+        (taken(BARGING, CALLEE, keep=False), Bond()),
+        (taken(DETACHED, CALLEE), Bond(ALONE | {EXPERT}, ALONE)),
+        (taken(CONFERENCE, AGENT), Bond(THREE, BOTH, frozenset({EXPERT}))),
+    ],
+)
+def test_who_is_released_with_whom(session: Session, bond: Bond) -> None:
+    assert session.bond == bond
+
+
+def test_ties_are_loosened_before_anybody_is_let_go() -> None:
+    for event in (inputs.RemoveParty(ONE, CALLEE), inputs.TakeOver(ONE, BOSS, CALLEE, keep=False)):
+        _, effects = feed(BARGING, event)
+        assert effects[0] == Tie(Bond())
+        assert isinstance(effects[1], HangUp)
+    _, effects = feed(BARGING, inputs.PartyGone(CALLER, 16))
+    assert not any(isinstance(effect, Tie) for effect in effects)
