@@ -48,6 +48,8 @@ from bridge.topology.planner import plan
 _log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
+_AGAIN_SECONDS = 0.05
+"""Asterisk still lists what is just being hung up, such as the snoops of a leg that is going."""
 _REMOVAL_ATTEMPTS = 3
 _REMOVAL_PAUSE_SECONDS = 0.2
 
@@ -243,6 +245,7 @@ class Executor:
             unknown = [f for f in failures if isinstance(f, _UNKNOWN_OUTCOME)]
             if unknown or attempt == _ATTEMPTS:
                 raise (unknown or failures)[0]
+            await asyncio.sleep(_AGAIN_SECONDS * attempt)
 
     async def observe(self) -> None:
         """Learn from Asterisk what stands. A gate whose state is not known counts as open."""
