@@ -1,4 +1,4 @@
-"""``callbridge demo``: a real call, measured."""
+"""``callbridge demo``: real calls, measured."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ def demo(
         typer.Option(metavar="PARTY", help="caller or callee: its phone sends no RTP at all."),
     ] = None,
 ) -> None:
-    """Bring up Asterisk and phones, place a call, and measure who hears whom in every mode.
+    """Bring up Asterisk and phones, place calls, and measure who hears whom in every mode.
 
+    First an AI on a call of its own, then an AI and a supervisor on a call that no program placed.
     Always on an Asterisk of its own, whatever CALLBRIDGE_ARI_URL says: it needs phones' accounts.
     """
     require_lab()

@@ -89,11 +89,13 @@ def _each(counts: Mapping[Participant, int]) -> str:
 
 
 def _verdict(result: DemoResult) -> Text:
-    if result.ok:
-        return Text(
-            "\nEvery voice was heard by whom it was meant for, and by nobody else.", "green"
-        )
     second = result.second_act
+    if result.ok:
+        refused = 0 if second is None else len(second.steps) - len(second.measured)
+        but = f" Steps that could not be had: {refused}." if refused else ""
+        return Text(
+            f"\nEvery voice was heard by whom it was meant for, and by nobody else.{but}", "green"
+        )
     steps = result.steps if second is None else (*result.steps, *second.measured)
     lines = [
         f"  {step.step.name}: {listener} hears {speaker} at {level:.1f} dBFS ({call})"

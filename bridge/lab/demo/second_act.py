@@ -30,7 +30,7 @@ from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone
 from bridge.lab.waiting import POLL_S
 from bridge.model.errors import CapabilityError
-from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, PARTIES, Participant
 from bridge.sdk import Client
 
 NUMBERS: Final = {CALLER: "1001", CALLEE: "1002", SUPERVISOR: "1003"}
@@ -53,6 +53,7 @@ KEPT_IN: Final = "second-act"
 NOBODY: Final[frozenset[Participant]] = frozenset()
 
 _CLEARED_WITHIN_S: Final = 3.0
+_CHANNEL: Final = "channel "
 
 
 async def run_second_act(
@@ -199,37 +200,52 @@ class _Act:
                 self._live_call = str(phones.live)
                 self._notes[step.name] = f"client.live_calls(): {self._live_call}"
             elif not modes:
-                self._notes[step.name] = await self._as_before(look, alone)
+                self._notes[step.name] = await self._as_before(look, alone, phones)
             await asyncio.gather(
                 *(scene.settle(moment, at) for scene, at in zip(self._scenes, since, strict=True))
             )
 
-    async def _as_before(self, look: AriConnection, alone: frozenset[str]) -> str:
-        """Return what is left of the observers, in words. alone: what stood before they came."""
-        left = await _left(look, alone)
-        self._left |= left
+    async def _as_before(
+        self, look: AriConnection, alone: frozenset[str], phones: PhonesCall
+    ) -> str:
+        """Return what is left of the observers, in words. alone: what stood before they came.
+
+        Snoops of the phones may be, while neither phone sends anything: one that was hung up waits
+        for a frame of its target's, or for its end (main/audiohook.c, ast_audiohook_detach).
+        """
+        still = self._settings.silent >= PARTIES
+        targets = phones.live.channels.values() if still else ()
+        waiting = tuple(f"{_CHANNEL}Snoop/{target}-" for target in targets)
+        left = await _left(look, alone, waiting)
         if left:
+            self._left |= left
             return f"left in Asterisk: {', '.join(sorted(left))}"
-        channels = sum(name.startswith("channel ") for name in alone)
-        return (
+        channels = sum(name.startswith(_CHANNEL) for name in alone)
+        note = (
             f"in Asterisk, as before the observers came: {channels} channels, "
             f"{len(alone) - channels} bridges"
         )
+        return f"{note}; snoops of the phones end with the next frame" if still else note
 
 
 async def _standing(look: AriConnection) -> frozenset[str]:
     """Return the names of all channels and bridges."""
     channels, bridges = await asyncio.gather(look.channels.list(), look.bridges.list())
-    return frozenset(
-        {*(f"channel {channel.name}" for channel in channels), *(f"bridge {b.id}" for b in bridges)}
-    )
+    names = {f"{_CHANNEL}{channel.name}" for channel in channels}
+    return frozenset(names | {f"bridge {bridge.id}" for bridge in bridges})
 
 
-async def _left(look: AriConnection, before: frozenset[str]) -> frozenset[str]:
-    """Wait until nothing stands but what did ``before``; return what does nevertheless."""
+async def _left(
+    look: AriConnection, before: frozenset[str], spared: tuple[str, ...] = ()
+) -> frozenset[str]:
+    """Wait until nothing stands but what did ``before``; return what does nevertheless.
+
+    spared: how names begin that may stay.
+    """
     end = time.monotonic() + _CLEARED_WITHIN_S
     while True:
-        left = await _standing(look) - before
+        new = await _standing(look) - before
+        left = frozenset(name for name in new if not name.startswith(spared))
         if not left or time.monotonic() > end:
             return left
         await asyncio.sleep(POLL_S)

@@ -29,6 +29,8 @@ DIRECT_NUMBER: Final = "9000"
 """Dialled for a plain Dial() to a direct party."""
 
 _DEADLINE_S: Final = 5.0
+_LISTENS_FRAMES: Final = 10
+"""How long an AI only listens before it whispers: 0.2 s."""
 
 
 class SupervisedCall(ABC):
@@ -58,14 +60,15 @@ class SupervisedCall(ABC):
         """See Supervised."""
         # "ai" is the name of the agent on a call that a program has taken.
         self._ai = await self._client.observe(self.live.call_id, "coach")
-        self._agent = ToneAgent.on(self.scene, self._ai)
+        agent = self._agent = ToneAgent.on(self.scene, self._ai)
+        await until(lambda: len(agent.frames) >= _LISTENS_FRAMES, "the AI hears the call")
         began = time.monotonic()
         try:
             await self._ai.whisper(CALLER)
         except CapabilityError:
             await self.dismiss_ai()
             raise
-        self._agent.speak_now()
+        agent.speak_now()
         return began
 
     async def leave(self) -> float:
@@ -207,8 +210,8 @@ class DirectCall(SupervisedCall):
         return began
 
     async def _connect(self) -> Callable[[LiveCall], bool]:
-        # What a caller says while the callee is dialled is forwarded to him, which ends the dialling
-        # of a channel that has no socket yet.
+        # What a caller says is forwarded to whom Dial() rings; a channel that has no socket yet
+        # cannot take it, and is given up.
         caller = await self._came(CALLER, DirectParty.call(self._info, DIRECT_NUMBER, tone=None))
         leg = await rung(self._ari, lambda c: c.name.startswith("WebSocket/") and c.state != "Up")
         callee = await self._came(
