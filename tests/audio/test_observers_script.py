@@ -10,8 +10,8 @@ from bridge.lab.phones import Codec
 from tests.audio.machine import measured, whole
 from tests.audio.matrix import Company, lost_frames, open_calls, wrong_cells
 from tests.support.pbx import Pbx
-from tests.support.script import Means, write
 from tests.support.stage import Stage
+from tests.support.writing import Means, write
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.timeout(300)]
 
