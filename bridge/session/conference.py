@@ -9,6 +9,7 @@ it is CONNECTED.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from bridge.model.errors import ErrorCode
@@ -144,9 +145,11 @@ def party_failed(session: Session, event: inputs.PartyFailed) -> Step:
     )
     # Mostly his leg is gone by itself; one that we gave up is not.
     hang_up = HangUp(event.party, HangupCause.NO_ANSWER)
-    again = (Converge(left.audience),) if adding.answered else ()
     refuse = Refuse(adding.token, event.code, event.message, event.cause)
-    return left, (hang_up, *again, refuse)
+    if not adding.answered:
+        return left, (hang_up, refuse)
+    after, effects = _as_few_as_are_left(left, event.party)
+    return after, (hang_up, refuse, *effects)
 
 
 def party_gone(session: Session, event: inputs.PartyGone) -> Step:
@@ -228,18 +231,27 @@ def roll_back(session: Session, message: str) -> Step:
         mode = SPY if before.replaced == AGENT else BARGE
         if mode != before.mode or mode.heard_by(before.parties) != before.heard_by:
             before = replace(before, mode=mode, heard_by=mode.heard_by(before.parties))
-            effects.append(SetRoute(mode.route))
+            effects.append(SetRoute(mode.route(before.parties)))
     for adding in joining:
         effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
         effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
-    return before, (*effects, *refuse_changes(session.changes, ErrorCode.REQUEST_FAILED, message))
+    effects += refuse_changes(session.changes, ErrorCode.REQUEST_FAILED, message)
+    if not joining:
+        return before, tuple(effects)
+    after, more = _as_few_as_are_left(before, joining[0].party)
+    return after, (*effects, *more)
 
 
 def rolled_back(session: Session, event: inputs.AudienceFailed) -> Step:
     """Back to what stood before, where the agent's part is not in question."""
     before, effects = roll_back(session, event.message)
-    again = (Converge(before.audience),) if before.audience != session.audience else ()
-    return before, (*effects, *again)
+    return before, (*effects, *as_it_was(session, before, effects))
+
+
+def as_it_was(session: Session, before: Session, effects: Collection[Effect]) -> tuple[Effect, ...]:
+    """Return what makes a call stand again as it did, unless that is among the effects."""
+    told = before.phase is Phase.ENDING or any(isinstance(e, Converge) for e in effects)
+    return () if told or before.audience == session.audience else (Converge(before.audience),)
 
 
 # --- shared -------------------------------------------------------------------------------------
@@ -291,6 +303,14 @@ def _spoken_with(session: Session) -> bool:
     return len(session.parties) == 1 and session.parties <= spoken
 
 
+def _as_few_as_are_left(session: Session, gone: Participant) -> Step:
+    """Go on without one who was just joining, though others may have left meanwhile."""
+    if not (_enough(session) or _spoken_with(session)):
+        return over(session, gone)
+    after, effects = with_one(session)
+    return after, (Converge(after.audience), *effects)
+
+
 def _go_on(session: Session, gone: Participant) -> Step:
     """Go on without somebody; one party who is left with the agent hears him."""
     told = Announce(Notice.PARTY_LEFT, party=gone)
@@ -310,7 +330,7 @@ def with_one(session: Session) -> Step:
     )
     now = replace(free, phase=Phase.ANSWERED, mode=BARGE, heard_by=session.parties)
     told = () if session.mode == BARGE else (Announce(Notice.MODE_CHANGED, mode=BARGE),)
-    return now, (*refusals, SetRoute(BARGE.route), *told)
+    return now, (*refusals, SetRoute(BARGE.route(now.parties)), *told)
 
 
 def _gates_of(session: Session) -> ObserverMode:
@@ -322,4 +342,5 @@ def _gates_of(session: Session) -> ObserverMode:
 
 def _route(session: Session) -> frozenset[Participant]:
     """Return whom the agent speaks to once all mode changes under way are done."""
-    return (session.turnings[-1].mode if session.turnings else session.mode).route
+    mode = session.turnings[-1].mode if session.turnings else session.mode
+    return mode.route(session.parties)

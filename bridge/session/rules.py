@@ -13,7 +13,7 @@ from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
-from bridge.session.conference import roll_back, settle
+from bridge.session.conference import as_it_was, roll_back, settle
 from bridge.session.effects import (
     Announce,
     AnswerCaller,
@@ -79,7 +79,7 @@ def change_mode(session: Session, event: inputs.ChangeMode) -> Step:
         message = f"whisper to {', '.join(sorted(unknown))}: not on the call; there are: {there}"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
     turnings = (*session.turnings, Turning(event.token, event.mode))
-    turn = TurnVoice(event.token, event.mode.route, event.cut)
+    turn = TurnVoice(event.token, event.mode.route(session.parties), event.cut)
     return replace(session, turnings=turnings), (turn,)
 
 
@@ -137,7 +137,7 @@ def caller_answered(session: Session, event: Input) -> Step:
     """Give the caller a bridge and the agent a line to him."""
     del event
     ready = replace(session, parties=ALONE, heard_by=ALONE)
-    return ready, (SetRoute(BARGE.route), Converge(ready.audience))
+    return ready, (SetRoute(BARGE.route(ready.parties)), Converge(ready.audience))
 
 
 def answered(session: Session, event: Input) -> Step:
@@ -186,7 +186,7 @@ def connected(session: Session, event: Input) -> Step:
     settled, more = settle(replace(session, phase=Phase.CONNECTED, mode=mode))
     done, effects = succeed_awaiting(settled)
     told = Announce(Notice.CONNECTED, mode=mode)
-    return done, (SetRoute(mode.route), told, *effects, *more)
+    return done, (SetRoute(mode.route(BOTH)), told, *effects, *more)
 
 
 def callee_failed(session: Session, event: inputs.CalleeFailed) -> Step:
@@ -273,7 +273,9 @@ def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
 def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:
     """What stands in Asterisk is not what was wanted: from now on nobody is to hear the agent."""
     before, undone = roll_back(session, event.message)
-    again = (Converge(before.audience),) if before.audience != session.audience else ()
+    if before.phase is not session.phase:
+        return before, undone
+    again = as_it_was(session, before, undone)
     silent, effects = _silence_all(before, event)
     return silent, (*undone, *(() if effects else again), *effects)
 
