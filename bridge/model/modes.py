@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.model.participants import CALLEE, COACHING, EVERYBODY, Participant
+from bridge.model.participants import CALLEE, COACHING, OVERHEARD, Participant
 
 
 class AudioMode(StrEnum):
@@ -45,16 +45,18 @@ class ObserverMode:
             case AudioMode.BARGE:
                 return parties
 
-    @property
-    def route(self) -> frozenset[Participant]:
-        """For whom an observer's words are: chosen parties, or a group of listeners."""
+    def route(self, parties: frozenset[Participant]) -> frozenset[Participant]:
+        """For whom an observer's words are: those of ``parties`` who hear him, and a group.
+
+        The group is of other observers. Who joins later is not among those they were said to.
+        """
         match self.mode:
             case AudioMode.SPY:
                 return frozenset()
             case AudioMode.WHISPER:
                 return self.targets | {COACHING}
             case AudioMode.BARGE:
-                return frozenset({EVERYBODY})
+                return parties | {OVERHEARD}
 
 
 SPY = ObserverMode(AudioMode.SPY)

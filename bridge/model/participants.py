@@ -15,8 +15,8 @@ AGENT: Final = Participant("ai")
 
 PARTIES: Final = frozenset({CALLER, CALLEE})
 
-EVERYBODY: Final = Participant("@all")
-"""All to whom an observer has a line: every party, and every other observer."""
+OVERHEARD: Final = Participant("@all")
+"""All of the other observers: they hear what is said to every party."""
 COACHING: Final = Participant("@coaching")
 """Those of the other observers who asked to hear what is whispered, too."""
 

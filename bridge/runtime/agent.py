@@ -10,7 +10,7 @@ from bridge.media.ears import Ears
 from bridge.media.pcm import AudioFormat
 from bridge.media.socket import MediaSocket
 from bridge.media.voice import Voice
-from bridge.model.participants import COACHING, EVERYBODY, Participant
+from bridge.model.participants import COACHING, OVERHEARD, Participant
 
 Connect = Callable[[str], Awaitable[aiohttp.ClientWebSocketResponse]]
 """Opens the media WebSocket of a connection id."""
@@ -50,7 +50,7 @@ class AgentMedia:
 
         on_lost: called when that line breaks.
         """
-        self._groups[observer] = frozenset({EVERYBODY, *([COACHING] if hears_coaching else [])})
+        self._groups[observer] = frozenset({OVERHEARD, *([COACHING] if hears_coaching else [])})
         self._others[observer] = on_lost
 
     def forget(self, observer: Participant) -> None:
@@ -74,7 +74,7 @@ class AgentMedia:
         await socket.open()
         self._sockets[party] = socket
         self.ears.join(party)
-        self.voice.add_line(party, socket, self._groups.get(party, frozenset({EVERYBODY})))
+        self.voice.add_line(party, socket, self._groups.get(party, frozenset()))
 
     async def close(self, party: Participant) -> None:
         """Disconnect the line to ``party``, if there is one; streams end with the agent only."""

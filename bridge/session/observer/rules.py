@@ -110,9 +110,12 @@ def people_changed(observer: Observer, event: inputs.PeopleChanged) -> Step:
     coming = [turning.mode for turning in observer.turnings if not turning.settled]
     barges = BARGE in ([observer.mode, *settled][-1], *coming)
     if barges and observer.heard_by == observer.parties:
-        # What he says is for everybody, whoever that is.
         now = replace(now, heard_by=now.parties)
-    return now, (_arranged(now),)
+    latest = observer.modes[-1]
+    # What a program says from now on is for whoever has come, too.
+    is_wider = latest == BARGE and now.parties != observer.parties
+    route = (SetRoute(latest.route(now.parties)),) if is_wider and not now.seated else ()
+    return now, (*route, _arranged(now))
 
 
 def moved(observer: Observer, event: ObserverInput) -> Step:
@@ -145,7 +148,7 @@ def change_mode(observer: Observer, event: inputs.ChangeMode) -> Step:
         return now, (_arranged(now),)
     turning = Turning(event.token, event.mode)
     now = replace(observer, turnings=(*observer.turnings, turning))
-    return now, (TurnVoice(event.token, event.mode.route, event.cut),)
+    return now, (TurnVoice(event.token, event.mode.route(observer.parties), event.cut),)
 
 
 def voice_reached(observer: Observer, event: VoiceReached) -> Step:

@@ -68,8 +68,8 @@ def test_one_who_is_added_joins_when_his_line_stands() -> None:
     session, effects = feed(session, STANDS)
     assert effects[-1] == Succeed(ONE)
     assert notices(effects) == [Notice.PARTY_JOINED]
-    # What is said in barge is said to all, whoever that is.
-    assert not any(isinstance(effect, SetRoute) for effect in effects)
+    # What was said before is not for him, what is said from now on is.
+    assert SetRoute(BARGE.route(THREE)) in effects
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_failed_takeover_changes_nothing() -> None:
     # With the caller alone the agent could not speak again by himself.
     session, effects = feed(ANSWERED, inputs.TakeOver(ONE, BOSS, AGENT), FAILS)
     assert session == ANSWERED
-    assert SetRoute(BARGE.route) in effects
+    assert SetRoute(BARGE.route(ANSWERED.parties)) in effects
 
 
 def test_a_failed_give_back_leaves_it_taken() -> None:
@@ -231,7 +231,7 @@ def test_the_mode_that_is_given_back_is_the_one_he_had() -> None:
         assert (silent.mode, silent.heard_by) == (SPY, frozenset())
         session, effects = feed(silent, inputs.GiveBack(TWO), STANDS)
         assert session == before
-        assert (SetRoute(mode.route) in effects) is (mode != SPY)
+        assert (SetRoute(mode.route(THREE)) in effects) is (mode != SPY)
 
 
 def test_a_mode_change_under_way_is_what_is_given_back() -> None:
