@@ -209,7 +209,7 @@ async def plain_call(pbx: Pbx, number: str = DIRECT_CALLEE) -> Talk:
     """Let one call another without any application. number: what is dialled."""
     info = pbx.instance.info.ari
     before = set(await pbx.channels())
-    # What a caller says meanwhile, Dial() forwards, which ends a media channel that is not connected.
+    # What a caller says meanwhile, Dial() forwards, and a media channel not connected yet ends.
     caller = await pbx.keep(DirectParty.call(info, number, tone=None))
     leg = await rung(pbx, lambda i: i not in before and i != caller.channel_id)
     callee = await pbx.keep(DirectParty.answer(info, leg, tone=CALLEE_TONE))
