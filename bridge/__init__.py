@@ -5,17 +5,26 @@
     from bridge import ActiveCall, Client, errors, events
 """
 
+from bridge.directory import LiveCall, LiveParty
 from bridge.model import errors
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
+from bridge.runtime.audibility import AudibilityReport
+from bridge.runtime.audit import AuditRecord
 from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.session.observer.effects import LeftReason
 
 __all__ = [
     "ActiveCall",
+    "AudibilityReport",
     "AudioMode",
+    "AuditRecord",
     "CallState",
     "Client",
     "EndReason",
+    "LeftReason",
+    "LiveCall",
+    "LiveParty",
     "Observer",
     "errors",
     "events",

@@ -44,6 +44,8 @@ class Admission:
         self._access = access
         self._keys = keys
         self._pulses = pulses
+        self.listeners: list[Callable[[ObserverEngine], None]] = []
+        """Told of everybody who has come by the access code; must not block."""
         self._coming: set[str] = set()
         """Channels whose access code is being looked at."""
 
@@ -85,9 +87,12 @@ class Admission:
         try:
             directory = await self._watch()
             call = directory.find(access.extension) if access.extension else _newest(directory)
-            await self._join(call, name, present, target=access.extension)
+            engine = await self._join(call, name, present, target=access.extension)
         except CallbridgeError as error:
             await turn_away(self._ari, access, str(error))
+            return
+        for listener in self.listeners:
+            listener(engine)
 
     async def _join(
         self,

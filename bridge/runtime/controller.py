@@ -18,7 +18,7 @@ from bridge.ari import (
     events,
 )
 from bridge.ari.generated.events import AnyMessage
-from bridge.directory import Directory
+from bridge.directory import Change, Directory
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import (
     CallbridgeError,
@@ -129,6 +129,8 @@ class Controller:
         self.audibility_check = AudibilityCheck(
             self, self.audit, every_seconds=settings.audibility_seconds
         )
+        self.live_listeners: list[Callable[[Change], None]] = []
+        """Told of every change of a live call, once ``watch()`` was called; must not block."""
         self._watch: Watch | None = None
         self._opening_watch = asyncio.Lock()
 
@@ -162,13 +164,18 @@ class Controller:
         """Keep a directory of all live calls from now on; return it. Raises ServerError."""
         async with self._opening_watch:
             if self._watch is None:
-                watch = Watch(self.settings.ari, on_change=self.supervision.changed)
+                watch = Watch(self.settings.ari, on_change=self._changed)
                 await watch.open()
                 self._watch = watch
                 self._spawn(self.audibility_check.run(), "audibility")
                 for engine in self.engines:
                     self._show(engine)
             return self._watch.directory
+
+    def _changed(self, change: Change) -> None:
+        self.supervision.changed(change)
+        for listener in self.live_listeners:
+            listener(change)
 
     async def audibility(self, target: str) -> AudibilityReport:
         """Return who is to hear whom on a live call, and who does, by what Asterisk lists.

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from bridge.ari import Capabilities
-from bridge.directory import LiveCall
+from bridge.directory import CallBegan, CallEnded, Change, LiveCall
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.keys import KeyMap
 from bridge.model.participants import participant
@@ -21,6 +21,7 @@ from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller, ControllerSettings
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import Audit
+from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.seat import Access, AccessPolicy, Rung
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall, Route
@@ -234,12 +235,17 @@ class Client:
         controller.audibility_check.listeners.append(
             partial(self._handlers.emit, events.AUDIBILITY_DIFFERS)
         )
+        controller.live_listeners.append(self._live_change)
+        controller.admission.listeners.append(self._dialled_in)
         # Calls that waited for us are handed over while it opens.
         self._controller = controller
         try:
             await controller.open()
+            if any(map(self._handlers.has, (events.LIVE_CALL_BEGAN, events.LIVE_CALL_ENDED))):
+                await controller.watch()
         except BaseException:
             self._controller = None
+            await controller.close()
             await self._handlers.close(HANDLER_SECONDS)
             raise
 
@@ -303,6 +309,19 @@ class Client:
         else:
             _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
             self._unheard.append(call)
+
+    def _live_change(self, change: Change) -> None:
+        match change:
+            case CallBegan(call):
+                self._handlers.emit(events.LIVE_CALL_BEGAN, call)
+            case CallEnded(call):
+                self._handlers.emit(events.LIVE_CALL_ENDED, call)
+            case _:
+                pass
+
+    def _dialled_in(self, engine: ObserverEngine) -> None:
+        observer = Observer(engine, self._connected(), self._handlers)
+        self._handlers.emit(events.OBSERVER_DIALLED_IN, observer)
 
     def _hand_over(self, call: ActiveCall) -> None:
         """Give a call to whoever listens; a handler that fails does not leave a caller behind."""

@@ -11,6 +11,13 @@ class ClientEvent(StrEnum):
 
     INCOMING_CALL = "INCOMING_CALL"
     """Somebody calls: the handler gets the call, which is PENDING, and has a task of its own."""
+    LIVE_CALL_BEGAN = "LIVE_CALL_BEGAN"
+    """People talk, whoever placed the call: the handler gets the LiveCall. Those first that were
+    there already. Whoever listens to it before ``connect()`` has the PBX watched."""
+    LIVE_CALL_ENDED = "LIVE_CALL_ENDED"
+    """A live call is over, or has become part of another: the handler gets it as it was last."""
+    OBSERVER_DIALLED_IN = "OBSERVER_DIALLED_IN"
+    """Somebody observes by the access code: the handler gets the Observer."""
     AUDIBILITY_DIFFERS = "AUDIBILITY_DIFFERS"
     """On an observed call somebody hears, or does not hear, whom he should: the handler gets the
     report. It is being repaired."""
@@ -61,6 +68,9 @@ OBSERVER_MODE_CHANGED: Final = ObserverEvent.OBSERVER_MODE_CHANGED
 OBSERVER_LEFT: Final = ObserverEvent.OBSERVER_LEFT
 
 INCOMING_CALL: Final = ClientEvent.INCOMING_CALL
+LIVE_CALL_BEGAN: Final = ClientEvent.LIVE_CALL_BEGAN
+LIVE_CALL_ENDED: Final = ClientEvent.LIVE_CALL_ENDED
+OBSERVER_DIALLED_IN: Final = ClientEvent.OBSERVER_DIALLED_IN
 AUDIBILITY_DIFFERS: Final = ClientEvent.AUDIBILITY_DIFFERS
 AUDIT: Final = ClientEvent.AUDIT
 CALL_ANSWERED: Final = CallEvent.CALL_ANSWERED

@@ -162,11 +162,11 @@ class Pbx:
         """Hang up any channel."""
         await self._observer.channels.hangup(channel_id=channel_id)
 
-    async def listed(self) -> list[models.Channel]:
+    async def listed(self) -> tuple[models.Channel, ...]:
         """Return all channels."""
         return await self._observer.channels.list()
 
-    async def listed_bridges(self) -> list[models.Bridge]:
+    async def listed_bridges(self) -> tuple[models.Bridge, ...]:
         """Return all bridges."""
         return await self._observer.bridges.list()
 
