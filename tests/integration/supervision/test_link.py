@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from bridge.lab.ears import CALLEE_ENDPOINT
+from bridge.lab.phones import CallState
 from bridge.lab.proxy import BreakableProxy
 from bridge.lab.waiting import until
 from bridge.runtime.names import key_of
@@ -51,6 +52,7 @@ async def line(pbx: Pbx) -> AsyncIterator[Line]:
             ari.password,
             sample_rate=16000,
             route=lambda _call: CALLEE_ENDPOINT,
+            supervisors=["1005"],
         )
         quick = replace(client._settings.ari, heartbeat_s=0.4, request_timeout_s=0.5)
         client._settings = replace(client._settings, ari=quick, probe=False)
@@ -166,6 +168,27 @@ async def test_somebody_dials_the_access_code_while_it_is_down(line: Line) -> No
     await line.proxy.resume()
     await line.up()
     await talk.over()
+
+
+async def test_somebody_dialled_the_access_code_and_no_event_told_it(line: Line) -> None:
+    """A link that is silent still counts as there: Asterisk gives him to the application."""
+    talk = await line.floor.foreign_call()
+    phone = await line.floor.pbx.phone("1005")
+    line.proxy.stall()
+    await phone.call("*55")
+
+    async def waits() -> bool:
+        channels = await line.floor.pbx.listed()
+        return any(c.name.startswith("PJSIP/1005") and c.dialplan.app_name for c in channels)
+
+    await until_true(waits, "he is in the application")
+    await line.down()
+    await line.proxy.resume()
+    await phone.wait_state(CallState.CONFIRMED)
+    await until(lambda: line.floor.client.audit.records, "he has joined")
+    assert line.floor.program.calls.empty()
+    await talk.over()
+    await phone.wait_state(CallState.DISCONNECTED)
 
 
 async def test_the_pulse_alone_breaks(line: Line) -> None:
