@@ -191,16 +191,20 @@ class Measured:
     before: Scene
     scene: Scene
     heard: tuple[Heard, ...]
+    silent: frozenset[str]
+    """Who says nothing."""
 
 
 @dataclass
 class Company:
     """Everybody who speaks and hears: a Cast on a real Asterisk, and the ears of all.
 
-    softphones: of those whose phone is a SIP phone that has been started.
+    softphones: of those whose phone is a SIP phone that has been started. silent: who of the others
+    with a phone sends no audio at all.
     """
 
     pbx: Pbx
+    silent: frozenset[str] = frozenset()
     softphones: dict[str, tuple[Phone, Path]] = field(default_factory=dict)
     parties: dict[str, DirectParty] = field(default_factory=dict)
     ears: dict[str, Ear] = field(default_factory=dict)
@@ -230,8 +234,7 @@ class Company:
 
         await until_true(look, f"{name} is rung")
         ari = self.pbx.instance.info.ari
-        voice = Tone(HZ[name], SENT_DBFS)
-        party = await self.pbx.keep(DirectParty.answer(ari, ringing[0], tone=voice))
+        party = await self.pbx.keep(DirectParty.answer(ari, ringing[0], tone=self.voice(name)))
         self.joined(name, party)
 
     async def hang_up(self, name: str) -> None:
@@ -255,6 +258,10 @@ class Company:
         if name in self.speakers:
             await self.speakers.pop(name).stop()
             await self.readers.pop(name).wait_ended()
+
+    def voice(self, name: str) -> Tone | None:
+        """Return what somebody with a phone says."""
+        return None if name in self.silent else Tone(HZ[name], SENT_DBFS)
 
     # --- who there is ---------------------------------------------------------------------------
 
@@ -298,11 +305,11 @@ class Company:
             for name in listeners
         ]
         number = len(self.measured)
-        self.measured.append(Measured(number, step, before, scene, tuple(heard)))
+        self.measured.append(Measured(number, step, before, scene, tuple(heard), self.silent))
 
     async def _pass(self, frames: int, scene: Scene) -> None:
         """Wait until everybody who is to hear somebody has heard so many frames more."""
-        hearing = {listener for listener, _ in scene.cells}
+        hearing = {listener for listener, speaker in scene.cells if speaker not in self.silent}
         exact = {n: e for n, e in self.ears.items() if isinstance(e, FrameEar) and n in hearing}
         until_then = {name: ear.count + frames for name, ear in exact.items()}
 
@@ -324,7 +331,8 @@ def wrong_cells(measured: Measured) -> list[str]:
     ears = {heard.listener: heard.ear for heard in measured.heard}
     for heard in measured.heard:
         pcm = heard.ear.between(heard.start, heard.end)
-        to_hear = {b for b in HZ if (heard.listener, b) in measured.scene.cells}
+        cells = measured.scene.cells
+        to_hear = {b for b in HZ.keys() - measured.silent if (heard.listener, b) in cells}
         if not to_hear:
             # A program whom nobody can be heard by gets no frames at all.
             pcm = np.pad(pcm, (0, max(0, WINDOW_FRAMES * FRAME_SAMPLES - len(pcm))))
@@ -375,10 +383,10 @@ def lost_frames(measured: Measured) -> list[str]:
     kept = frozenset.intersection(*(s.cells for s in on_the_way(measured.before, measured.step)))
     changed = frozenset().union(*(op.who for op in measured.step))
     moved = _moved(measured.step)
-    exact = {h.listener for h in measured.heard if h.ear.exact}
+    exact = {h.listener for h in measured.heard if h.ear.exact} - measured.silent
     lost = []
     for heard in measured.heard:
-        if heard.listener in moved or heard.listener not in exact:
+        if heard.listener in moved or not heard.ear.exact:
             continue
         pcm = heard.ear.between(heard.since, heard.end)
         for listener, speaker in kept:
@@ -397,27 +405,38 @@ def _moved(step: Step) -> frozenset[str]:
 
 
 async def open_calls(
-    pbx: Pbx, folder: Path, *, other_callee: Codec, softphones: Mapping[str, Codec]
+    pbx: Pbx,
+    folder: Path,
+    *,
+    other_callee: Codec,
+    softphones: Mapping[str, Codec],
+    silent: frozenset[str] = frozenset(),
 ) -> tuple[Stage, Company]:
-    """Let both calls begin; everybody speaks. softphones: observers who have a SIP phone."""
+    """Let both calls begin; everybody speaks but for ``silent``, who send nothing at all.
+
+    softphones: observers who have a SIP phone.
+    """
     ari = pbx.instance.info.ari
-    company = Company(pbx)
+    company = Company(pbx, silent)
     program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT)
-    voices = {name: Tone(hz, SENT_DBFS) for name, hz in HZ.items()}
-    caller = await pbx.keep(DirectParty.call(ari, "1002", tone=voices[CALLER]))
-    direct = DirectCall(pbx, await program.next_call(), caller, callee_tone=voices[CALLEE])
+    caller = await pbx.keep(DirectParty.call(ari, "1002", tone=company.voice(CALLER)))
+    direct = DirectCall(pbx, await program.next_call(), caller, callee_tone=company.voice(CALLEE))
     company.joined(CALLER, caller)
     company.joined(CALLEE, await direct.connect())
     company.embody(AI, direct.call)
     for number, (name, codec) in enumerate([(OTHER_CALLEE, other_callee), *softphones.items()]):
         path = folder / f"{name}.wav"
         phone = await pbx.phone(
-            str(1006 + number), codec=codec, record=path, source=voices[name], sample_rate_hz=RATE
+            str(1006 + number),
+            codec=codec,
+            record=path,
+            source=Tone(HZ[name], SENT_DBFS),
+            sample_rate_hz=RATE,
         )
         company.softphones[name] = phone, path
     company.joined(
         OTHER_CALLER,
-        await pbx.keep(DirectParty.call(ari, "91006", tone=voices[OTHER_CALLER])),
+        await pbx.keep(DirectParty.call(ari, "91006", tone=company.voice(OTHER_CALLER))),
     )
     await company.softphones[OTHER_CALLEE][0].wait_state(CallState.CONFIRMED)
     company.ears[OTHER_CALLEE] = PhonesEar(*company.softphones[OTHER_CALLEE])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from bridge.lab.phones import Codec
 from tests.audio.machine import measured, whole
 from tests.audio.matrix import Company, lost_frames, open_calls, wrong_cells
 from tests.support.pbx import Pbx
+from tests.support.script import CALLEE, CALLER, EXPERT
 from tests.support.stage import Stage
 from tests.support.writing import Means, write
 
@@ -17,26 +19,44 @@ pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.timeout(300)
 
 OPERATIONS = 45
 MEANS = Means()
-SCRIPTS = {
-    1: (Codec.G722, {"fay": Codec.L16_16000}),
-    2: (Codec.PCMU, {"fay": Codec.G722}),
-    3: (Codec.L16_16000, {"ann": Codec.PCMU}),
-    4: (Codec.L16_8000, {"ann": Codec.PCMA, "ben": Codec.G722}),
-    5: (Codec.PCMA, {}),
-}
-"""By seed: the codec of the other call's callee, and of the observers who have SIP phones."""
 
 
-@pytest.mark.parametrize("seed", SCRIPTS)
+@dataclass(frozen=True)
+class Play:
+    """A script, and with which ears and mouths it is played."""
+
+    seed: int
+    other_callee: Codec
+    softphones: dict[str, Codec] = field(default_factory=dict)
+    """Observers who have a SIP phone, and its codec; the others' phones are measuring ears."""
+    silent: frozenset[str] = frozenset()
+    """Who sends no audio at all. On a call of others there would be no frames then that somebody
+    could whisper upon."""
+
+
+PLAYS = (
+    Play(1, Codec.G722, {"fay": Codec.L16_16000}),
+    Play(2, Codec.PCMU, {"fay": Codec.G722}),
+    Play(3, Codec.L16_16000, {"ann": Codec.PCMU}, frozenset({CALLEE, EXPERT, "ben"})),
+    Play(4, Codec.L16_8000, {"ann": Codec.PCMA, "ben": Codec.G722}),
+    Play(5, Codec.PCMA, silent=frozenset({CALLER})),
+)
+
+
+@pytest.mark.parametrize("it", PLAYS, ids=lambda it: f"script {it.seed}")
 async def test_everybody_hears_whom_he_is_to_hear_and_nobody_else(
-    pbx: Pbx, tmp_path: Path, seed: int
+    pbx: Pbx, tmp_path: Path, it: Play
 ) -> None:
-    codec, softphones = SCRIPTS[seed]
-
     async def measurement(pbx: Pbx) -> None:
-        stage, company = await open_calls(pbx, tmp_path, other_callee=codec, softphones=softphones)
+        stage, company = await open_calls(
+            pbx,
+            tmp_path,
+            other_callee=it.other_callee,
+            softphones=it.softphones,
+            silent=it.silent,
+        )
         try:
-            await play(stage, company, seed)
+            await play(stage, company, it.seed)
         finally:
             await company.fall_silent()
         for phone, _ in company.softphones.values():

@@ -22,7 +22,7 @@ from bridge.topology.diff import (
     still_applies,
     without_channel,
 )
-from bridge.topology.objects import Key, Topology, leg_key
+from bridge.topology.objects import HOLD_PREFIX, Key, Media, Snoop, Topology, leg_key
 from bridge.topology.planner import plan
 from tests.support.script import Cells
 
@@ -91,20 +91,22 @@ class ToyAsterisk:
         return frozenset(cells)
 
     def _whole(self) -> Topology:
+        """Return everything at once. Keys are unique for one owner alone, but for those of legs."""
         legs = {leg_key(Participant(name)): Participant(name) for name in self.legs}
         bridges: dict[Key, frozenset[Key]] = {}
-        whole = Topology(legs=legs)
-        for owner, topology in self.objects.items():
-            for key, members in topology.bridges.items():
-                if "hold" not in key:
-                    bridges[Key(f"{owner} {key}")] = members - topology.anchors
-            whole = replace(
-                whole,
-                snoops={**whole.snoops, **topology.snoops},
-                media={**whole.media, **topology.media},
-                muted=whole.muted | topology.muted,
-            )
-        return replace(whole, bridges=bridges)
+        snoops: dict[Key, Snoop] = {}
+        media: dict[Key, Media] = {}
+        muted: frozenset[Key] = frozenset()
+        for owner, its in self.objects.items():
+            names = {key: Key(f"{owner} {key}") for key in (*its.snoops, *its.media)}
+            snoops |= {names[key]: snoop for key, snoop in its.snoops.items()}
+            media |= {names[key]: end for key, end in its.media.items()}
+            muted |= its.muted
+            for key, members in its.bridges.items():
+                if not key.startswith(HOLD_PREFIX):
+                    ends = frozenset(names.get(m, m) for m in members - its.anchors)
+                    bridges[Key(f"{owner} {key}")] = ends
+        return Topology(legs, bridges, snoops, media, muted=muted)
 
     @staticmethod
     def _with_legs(stands: Topology, names: frozenset[str]) -> Topology:
