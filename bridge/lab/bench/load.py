@@ -31,6 +31,8 @@ class Load:
     program: float
     parties: float
     """The process in which the parties are."""
+    others: float
+    """Everything else that ran on the machine meanwhile."""
     asterisk_mib: float
     program_mib: float
     missing: Missing
@@ -46,6 +48,7 @@ class Load:
                 ("CPU of Asterisk", "%", self.asterisk),
                 ("CPU of the program", "%", self.program),
                 ("CPU of the parties", "%", self.parties),
+                ("CPU of all else", "%", self.others),
                 ("memory of Asterisk", "MiB", self.asterisk_mib),
                 ("memory of the program", "MiB", self.program_mib),
                 ("frames lost by all parties", "", float(self.missing.lost)),

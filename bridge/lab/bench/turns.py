@@ -36,6 +36,9 @@ class Ear(Protocol):
     async def wait_frames(self, count: int) -> None:
         """Wait until ``frames`` holds that many; TimeoutError."""
 
+    def clear(self) -> None:
+        """Forget what was heard."""
+
 
 class StreamEar:
     """Hears what a stream gives, until it ends or ``close``."""
@@ -47,6 +50,10 @@ class StreamEar:
     async def wait_frames(self, count: int) -> None:
         """See Ear."""
         await until(lambda: len(self.frames) >= count, f"{count} frames")
+
+    def clear(self) -> None:
+        """See Ear."""
+        self.frames.clear()
 
     async def close(self) -> None:
         """Listen no more."""

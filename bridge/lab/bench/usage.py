@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +27,35 @@ class Usage:
         return cls(ticks / os.sysconf("SC_CLK_TCK"), memory)
 
 
+def busy_s() -> float:
+    """Return CPU seconds that the machine has spent on everything (proc(5): /proc/stat)."""
+    user, nice, system, _idle, _iowait, irq, softirq, *_ = map(
+        int, Path("/proc/stat").read_text().partition("\n")[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 class Meter:
     """CPU of several processes from ``start`` on. pids: theirs, by names."""
+
+    OTHERS: Final = "others"
+    """Everything else that runs on the machine."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
         self._before: dict[str, Usage] = {}
+        self._busy_s = 0.0
         self.start()
 
     def start(self) -> None:
         """Begin anew."""
-        self._before = self.now()
+        self._before, self._busy_s = self.now(), busy_s()
 
     def now(self) -> dict[str, Usage]:
         """Return what the processes have used up to now."""
         return {name: Usage.of(pid) for name, pid in self._pids.items()}
 
     def cpu_s(self) -> dict[str, float]:
-        """Return CPU seconds since ``start``."""
-        return {name: usage.cpu_s - self._before[name].cpu_s for name, usage in self.now().items()}
+        """Return CPU seconds since ``start``, of each process and of OTHERS."""
+        used = {name: usage.cpu_s - self._before[name].cpu_s for name, usage in self.now().items()}
+        return {**used, self.OTHERS: max(0.0, busy_s() - self._busy_s - sum(used.values()))}

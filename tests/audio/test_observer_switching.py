@@ -1,0 +1,43 @@
+"""How long an observer's change of mode takes until it is heard, on every kind of call."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from bridge.lab.bench.calls import open_exchange
+from bridge.lab.bench.observing import KINDS, Kind, take
+from tests.audio.machine import remeasured, whole
+from tests.support.pbx import Pbx
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(240)]
+
+MEDIAN_MS = {False: 30, True: 60}
+"""On a phone: ms."""
+
+
+@pytest.mark.parametrize("count", [1, 6])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+async def test_switches_are_heard_in_time_and_cost_the_parties_nothing(
+    pbx: Pbx, kind: Kind, count: int
+) -> None:
+    """One and six observers on each of two calls; each takes all turns."""
+
+    @remeasured
+    async def measurement() -> None:
+        async with open_exchange(pbx.instance.info, with_client=True) as exchange:
+            taken = await take(exchange, kind, count)
+            await exchange.empty()
+        median, p95 = np.percentile(taken.every, [50, 95])
+        told = f"{kind.name}, {count}: {median:.1f} ms at the median, {p95:.1f} ms at p95"
+        sys.stdout.write(f"{told}\n")
+        assert not taken.wrong
+        assert median <= MEDIAN_MS[kind.phone], told
+        if taken.by_observers:
+            assert np.median(taken.by_observers) <= MEDIAN_MS[True]
+        for missing in taken.missing:
+            whole(missing.lost == 0 and missing.held_up <= 2, f"parties missed {missing}")
+
+    await measurement()
