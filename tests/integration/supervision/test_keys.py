@@ -174,7 +174,7 @@ def pitches(cue: Cue) -> str:
 
 
 def changes(figures: str) -> str:
-    """Return every figure that another follows: a frame may be lost on the way to a phone."""
+    """Return the figures without repetitions: a frame may be lost on the way to a phone."""
     return "".join(figure for figure, _ in groupby(figures))
 
 
