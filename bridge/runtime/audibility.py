@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Final, Protocol, TypeVar
@@ -44,6 +45,7 @@ from bridge.topology.standing import (
 
 __all__ = [
     "AGAIN_SECONDS",
+    "GENTLY",
     "AudibilityReport",
     "Look",
     "Scene",
@@ -58,6 +60,9 @@ T = TypeVar("T")
 LOOKS: Final = 3
 """How often something has to be found to be a difference, and not a change under way."""
 AGAIN_SECONDS: Final = 0.2
+GENTLY: Final = 2
+"""How many requests of a check are under way at once: Asterisk answers in order, and a change of
+mode, which somebody waits to hear, comes behind them."""
 
 _NOT_FOUND: Final = 404
 _GATED: Final = ("snoop.", "media.")
@@ -169,12 +174,19 @@ async def look_at(scene: Scene, call_ids: Iterable[CallId]) -> Mapping[CallId, L
     return looks
 
 
-async def together(work: Iterable[Awaitable[T]]) -> list[T]:
-    """Await all at once, to the end of the last; return results in order, or raise the first error.
+async def together(work: Iterable[Awaitable[T]], *, at_once: int | None = None) -> list[T]:
+    """Await all, to the end of the last; return results in order, or raise the first error.
 
-    Unlike gather(), it leaves nothing running when one fails.
+    at_once: how many at the same time; by default all. Unlike gather(), it leaves nothing running
+    when one fails.
     """
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    turns = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
+
+    async def one(awaitable: Awaitable[T]) -> T:
+        async with turns:
+            return await awaitable
+
+    outcomes = await asyncio.gather(*map(one, work), return_exceptions=True)
     results = []
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
@@ -194,7 +206,8 @@ async def _shut(
 ) -> frozenset[str]:
     """Return the ids of channels that say of themselves that they are muted."""
     asked = [c.id for c in channels if c.id in legs or _has_gate(scene.names, c.id, owners)]
-    answers = await together(_says_shut(scene.ari, channel_id) for channel_id in asked)
+    work = (_says_shut(scene.ari, channel_id) for channel_id in asked)
+    answers = await together(work, at_once=GENTLY)
     return frozenset(i for i, shut in zip(asked, answers, strict=True) if shut)
 
 

@@ -31,6 +31,7 @@ from bridge.model.ids import CallId
 from bridge.model.participants import AGENT
 from bridge.runtime.audibility import (
     AGAIN_SECONDS,
+    GENTLY,
     AudibilityReport,
     Look,
     Scene,
@@ -41,7 +42,7 @@ from bridge.runtime.audibility import (
 from bridge.runtime.audit import Audit
 from bridge.runtime.executor import Executor
 from bridge.session.inputs import AudienceFailed, EventsMissed
-from bridge.topology.objects import CALL_BRIDGE
+from bridge.topology.objects import CALL_BRIDGE, Key
 from bridge.topology.standing import Found, Stranger
 
 _log = logging.getLogger(__name__)
@@ -109,20 +110,34 @@ class AudibilityCheck:
 
     async def _shut_again(self, observed: frozenset[CallId]) -> None:
         """Mute once more what is to be muted."""
-        await together(
-            self._shut_gates(owner) for call_id in observed for owner in self._owners(call_id)
-        )
+        for call_id in observed:
+            for owner in tuple(self._owners(call_id)):
+                await self._shut_gates(owner)
 
     async def _shut_gates(self, owner: _Owner) -> None:
-        executor = owner.executor
-        stands = executor.stands
+        stands = owner.executor.stands
         ends = {*stands.snoops, *stands.media} - stands.open_gates
-        muting = [self._mute(executor.id_of(end), "out") for end in ends]
-        muting += [self._mute(executor.id_of(leg), "in") for leg in stands.muted]
-        await together(muting)
-        if (ends & executor.stands.open_gates) or (stands.muted - executor.stands.muted):
+        work = (
+            *(self._shut_gate(owner.executor, end) for end in ends),
+            *(self._mute_leg(owner.executor, leg) for leg in stands.muted),
+        )
+        if any(await together(work, at_once=GENTLY)):
             # One was opened while we shut it, in whichever order: its owner opens it again.
             owner.doubt()
+
+    async def _shut_gate(self, executor: Executor, end: Key) -> bool:
+        """Shut a gate that is to be shut still; tell whether it was opened meanwhile."""
+        if end in executor.stands.open_gates:
+            return False
+        await self._mute(executor.id_of(end), "out")
+        return end in executor.stands.open_gates
+
+    async def _mute_leg(self, executor: Executor, leg: Key) -> bool:
+        """Mute a leg that is to be muted still; tell whether it was unmuted meanwhile."""
+        if leg not in executor.stands.muted:
+            return False
+        await self._mute(executor.id_of(leg), "in")
+        return leg not in executor.stands.muted
 
     async def _mute(self, channel_id: str | None, direction: Literal["in", "out"]) -> None:
         if channel_id is not None:
