@@ -116,7 +116,7 @@ class Room:
     async def stranger(self) -> str:
         """Let a channel come, of somebody else's application."""
         channel = await self.saboteur.channels.external_media(
-            app="callbridge-test", external_host="127.0.0.1:9", format="slin16"
+            app=self.saboteur.settings.application, external_host="127.0.0.1:9", format="slin16"
         )
         self._stack.push_async_callback(self._hang_up, channel.id)
         return channel.id

@@ -156,7 +156,7 @@ async def test_a_stranger_in_a_line_is_turned_out(spied: Room) -> None:
 async def test_a_strangers_snoop_on_an_observer_is_told_once_and_left(spied: Room) -> None:
     seat = spied.parties[ANN].channel_id
     snoop = await spied.saboteur.channels.snoop_channel(
-        channel_id=seat, app="callbridge-test", spy="in"
+        channel_id=seat, app=spied.saboteur.settings.application, spy="in"
     )
     await spied.check()
     await spied.check()
@@ -173,7 +173,9 @@ async def test_a_strangers_snoop_on_an_observer_is_told_once_and_left(spied: Roo
 
 async def test_a_strangers_snoop_on_a_party_is_told_and_is_no_difference(spied: Room) -> None:
     snoop = await spied.saboteur.channels.snoop_channel(
-        channel_id=spied.parties[CALLER].channel_id, app="callbridge-test", spy="both"
+        channel_id=spied.parties[CALLER].channel_id,
+        app=spied.saboteur.settings.application,
+        spy="both",
     )
     report = await spied.look()
     assert report.ok

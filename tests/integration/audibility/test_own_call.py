@@ -100,11 +100,11 @@ async def test_a_strangers_channel_in_the_calls_own_bridge(pbx: Pbx) -> None:
     (room,) = [i for i in await pbx.bridges() if "bridge.call" in i]
     ari = pbx._observer
     somebody = await ari.channels.external_media(
-        app="callbridge-test", external_host="127.0.0.1:9", format="slin16"
+        app=ari.settings.application, external_host="127.0.0.1:9", format="slin16"
     )
     try:
         listener = await ari.channels.snoop_channel(
-            channel_id=somebody.id, app="callbridge-test", spy="in"
+            channel_id=somebody.id, app=ari.settings.application, spy="in"
         )
         await ari.bridges.add_channel(bridge_id=room, channel=listener.id)
         report = await client.audibility(conference.call)
