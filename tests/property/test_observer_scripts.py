@@ -10,15 +10,12 @@ import pytest
 
 from tests.property.puppets import Puppets
 from tests.support.script import (
-    Add,
     Cells,
-    Come,
     Drop,
     Go,
     HangUp,
     Hold,
     Mute,
-    Op,
     Scene,
     Step,
     TakeOver,
@@ -26,6 +23,7 @@ from tests.support.script import (
     on_the_way,
     told,
 )
+from tests.support.stage import is_possible
 from tests.support.writing import write
 
 SCRIPTS = int(os.environ.get("CALLBRIDGE_SCRIPTS", "400"))
@@ -101,12 +99,6 @@ def play_failing(seed: int) -> int:
             f"after {told(step)}: also {set(now - wanted)}, not {set(wanted - now)}"
         )
     return guard.looks
-
-
-def is_possible(scene: Scene, op: Op) -> bool:
-    """Tell whether what earlier failures have left of a scene has what this is about."""
-    there = set(scene.people)
-    return there.isdisjoint(op.who) if isinstance(op, Come | Add) else op.who <= there
 
 
 def between_parties(scene: Scene, step: Step, kept: Cells) -> Cells:

@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Final, Protocol, assert_never
 
 from bridge.lab.waiting import until
+from bridge.model.errors import CallbridgeError
 from bridge.model.ids import CallId
 from bridge.sdk import ActiveCall, Client, Observer, events
 from tests.support.script import (
@@ -25,6 +26,7 @@ from tests.support.script import (
     Going,
     HangUp,
     Hold,
+    Kind,
     Mode,
     Move,
     Mute,
@@ -33,6 +35,7 @@ from tests.support.script import (
     Step,
     TakeOver,
     Turn,
+    Watcher,
     after,
 )
 
@@ -78,6 +81,43 @@ class Stage:
             for op in step:
                 group.create_task(self._do(op), name=str(op))
         self.scene = after(self.scene, step)
+
+    async def try_to_play(self, step: Step) -> None:
+        """Do what can be done of a step; ``scene`` is what is reported then."""
+        tries = (self._try(op) for op in step if is_possible(self.scene, op))
+        await asyncio.gather(*tries)
+        self.scene = self.reported()
+
+    def reported(self) -> Scene:
+        """Return what is reported of the present; of the other call, what the script says."""
+        own = {} if self._call.end_reason else {p.name: p for p in self._call.parties if p.joined}
+        others = {name: call for name, call in self.scene.parties.items() if call == OTHER}
+        calls = {call_id: call for call, call_id in self._ids.items()}
+        observers = {
+            name: Watcher(
+                calls[observer.call_id],
+                _mode(observer, calls[observer.call_id]),
+                self.scene.observers[name].phone,
+                self.scene.observers[name].coaching,
+            )
+            for name, observer in self.observers.items()
+            if observer.left is None
+        }
+        return Scene(
+            {**dict.fromkeys(own, OWN), **others},
+            None if self._call.end_reason else _mode(self._call),
+            observers,
+            frozenset(name for name, party in own.items() if party.muted),
+            frozenset(name for name, party in own.items() if party.held),
+        )
+
+    async def _try(self, op: Op) -> None:
+        try:
+            await self._do(op)
+        except CallbridgeError:
+            return
+        if isinstance(op, Come | HangUp):
+            self.scene = op.after(self.scene)
 
     async def _do(self, op: Op) -> None:
         match op:
@@ -127,13 +167,14 @@ class Stage:
                 await self._given_back.wait()
 
     async def _go(self, name: str, how: Going) -> None:
-        observer = self.observers.pop(name)
+        observer = self.observers[name]
         if how is Going.HANGS_UP:
             await self._cast.hang_up(name)
             async with asyncio.timeout(5):
                 await observer.wait_left()
         else:
             await observer.leave(cut=how is Going.CUTS)
+        del self.observers[name]
         await self._cast.gone(name)
 
     async def _confer(self, op: Mute | Hold | Add | Drop) -> None:
@@ -174,6 +215,17 @@ class Stage:
                 await self._cast.gone(name)
         for name in (*self.scene.on(call), *([AI] if call == OWN else [])):
             await self._cast.gone(name)
+
+
+def is_possible(scene: Scene, op: Op) -> bool:
+    """Tell whether what earlier failures have left of a scene has what this is about."""
+    there = set(scene.people)
+    return there.isdisjoint(op.who) if isinstance(op, Come | Add) else op.who <= there
+
+
+def _mode(who: ActiveCall | Observer, call: str = OWN) -> Mode:
+    names = {role: name for name, role in ROLES.items()} if call == OTHER else {}
+    return Mode(Kind(who.mode.value), frozenset(names.get(p, p) for p in who.whispers_to))
 
 
 async def turn(who: ActiveCall | Observer, mode: Mode, *, cut: bool = False) -> None:

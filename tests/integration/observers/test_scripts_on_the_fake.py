@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from collections.abc import Callable
 
 import pytest
 
@@ -20,17 +22,58 @@ OPERATIONS = 40
 pytestmark = pytest.mark.timeout(120 + 3 * SCRIPTS)
 
 
-async def play(means: Means) -> int:
+REFUSED = (
+    ("POST", "channels/.*/mute"),
+    ("DELETE", "channels/.*/mute"),
+    ("POST", "channels/.*/snoop/.*"),
+    ("POST", "channels/externalMedia"),
+    ("POST", "channels/.*/variable"),
+    ("POST", "bridges/.*/addChannel"),
+    ("POST", "bridges/.*"),
+    ("DELETE", "channels/.*"),
+    ("GET", "channels"),
+)
+"""Requests that may go wrong: method and resource."""
+
+
+def faults_of(dice: random.Random) -> Callable[[FakeAri], None]:
+    """Return what goes wrong in a step."""
+
+    def go_wrong(fake: FakeAri) -> None:
+        for _ in range(dice.choice([0, 1, 1, 2, 3])):
+            method, resource = dice.choice(REFUSED)
+            nth, times = dice.randint(1, 6), dice.choice([1, 1, 2, 5])
+            kind = dice.choice(["refuse", "refuse", "delay", "drop"])
+            if kind == "refuse":
+                fake.failures.refuse(method, resource, nth=nth, times=times)
+            elif kind == "delay":
+                fake.failures.delay(method, resource, dice.uniform(0, 2), nth=nth, times=times)
+            else:
+                carried_out = dice.random() < 0.5
+                fake.failures.drop(method, resource, carried_out=carried_out, nth=nth)
+        if dice.random() < 0.2:
+            fake.failures.double(dice.choice(["StasisStart", "ChannelDestroyed", "StasisEnd"]))
+        if dice.random() < 0.1:
+            fake.failures.lose("StasisStart")
+
+    return go_wrong
+
+
+async def play(means: Means, *, faulty: bool) -> int:
     """Play scripts one after another; each leaves nothing. Return how often it was looked."""
     looks = 0
     async with FakeAri() as fake:
         client, calls = await client_of(fake)
         async with client:
             for seed in range(FIRST, FIRST + SCRIPTS):
+                dice = random.Random(seed)  # noqa: S311 - the same story every time
                 async with opened(fake, client, calls) as theatre:
                     for step in write(seed, OPERATIONS, means):
                         try:
-                            await theatre.play(step)
+                            if faulty:
+                                await theatre.play_with(step, faults_of(dice))
+                            else:
+                                await theatre.play(step)
                         except BaseException as error:
                             error.add_note(f"in script {seed}")
                             raise
@@ -41,4 +84,8 @@ async def play(means: Means) -> int:
 
 
 def test_nobody_hears_whom_he_is_not_to_hear_at_any_moment() -> None:
-    assert run_hurried(play(Means())) > 100 * SCRIPTS
+    assert run_hurried(play(Means(), faulty=False)) > 100 * SCRIPTS
+
+
+def test_nobody_does_though_requests_fail_and_connections_drop() -> None:
+    assert run_hurried(play(Means(takeover=False), faulty=True)) > 100 * SCRIPTS
