@@ -96,6 +96,8 @@ class Executor:
         """Ids of objects that may exist and that nothing of ours uses: to be removed."""
         self._borrowed: set[Participant] = set()
         """Those whose legs belong to somebody else's call."""
+        self.may_open: Callable[[Key], bool] = lambda _end: True
+        """Whether somebody may still hear through an end; asked at the last moment."""
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
@@ -373,7 +375,20 @@ class Executor:
                 return failures
         return []
 
+    async def _is_timely(self, command: Command) -> bool:
+        """Tell, when it is its turn, whether a command does not let hear who is to no more."""
+        match command:
+            case OpenGate(end):
+                await self._orders.hooked(end)
+                return self.may_open(end)
+            case AddMember(_, end) if (media := self._stands.media.get(end)) and media.gate_open:
+                return self.may_open(end)
+            case _:
+                return True
+
     async def _attempt(self, command: Command) -> ServerError | None:
+        if not await self._is_timely(command):
+            return None
         try:
             await self._orders.carry_out(command)
         except ServerError as error:

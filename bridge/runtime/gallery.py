@@ -19,6 +19,7 @@ from bridge.model.participants import Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.executor import Executor
+from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ class GalleryEngine:
     ) -> None:
         self.gallery_id = gallery_id
         self.executor = executor
+        executor.may_open = self._may_open
         self._programs = programs
         self._members = members
         self._changed = asyncio.Event()
@@ -159,6 +161,12 @@ class GalleryEngine:
                         on_lost=self._lost(name, other.name),
                     )
             self._met[name] = set(members) - {name}
+
+    def _may_open(self, end: Key) -> bool:
+        """Tell whether somebody is still to hear what comes through an end of a line."""
+        kind, one, other = end.split(".")
+        near, far = (other, one) if kind == "snoop" else (one, other)
+        return (near, far) in self.wanted.matrix
 
     def _lost(self, program: Participant, other: Participant) -> Callable[[], None]:
         def lost() -> None:

@@ -106,7 +106,8 @@ class Orders:
             case RemoveMember(bridge, channel):
                 await self._ari.bridges.remove_channel(bridge_id=ids[bridge], channel=ids[channel])
             case OpenGate(end):
-                await self._open_gate(end)
+                await self._note_gate(ids[end], "open")
+                await self._ari.channels.unmute(channel_id=ids[end], direction="out")
             case CloseGate(end):
                 self.shut_once |= {end}
                 await self._ari.channels.mute(channel_id=ids[end], direction="out")
@@ -119,12 +120,11 @@ class Orders:
                 await self._note_gate(ids[leg], "open")
                 await self._ari.channels.unmute(channel_id=ids[leg], direction="in")
 
-    async def _open_gate(self, end: Key) -> None:
+    async def hooked(self, end: Key) -> None:
+        """Wait until nothing is lost of what is whispered through an end that was just made."""
         if (hooked_at := self._hooked_at.get(end)) is not None:
             ready = hooked_at + _HOOK_SECONDS
             await asyncio.sleep(max(0.0, ready - asyncio.get_running_loop().time()))
-        await self._note_gate(self._ids[end], "open")
-        await self._ari.channels.unmute(channel_id=self._ids[end], direction="out")
 
     async def _note_gate(self, channel_id: str, state: str) -> None:
         """Note at the channel itself whether it is muted: ARI does not report that."""
