@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, Pcm, gaps, levels, pcm_from_bytes, tone
@@ -158,10 +159,17 @@ class Conference:
 
 
 def _other_sound(pcm: Pcm) -> float:
-    """Return the level, in dBFS, of what is left of a sound without our voices."""
-    at = np.arange(len(pcm)) / RATE
+    """Return the level, in dBFS, of what is left of a sound without our voices.
+
+    Of its tenths of a second the one in the middle: music lasts, a lost frame does not.
+    """
+    parts = np.array_split(pcm.astype(np.float64), 10)
+    return float(np.median([_rest(part) for part in parts]))
+
+
+def _rest(sound: npt.NDArray[np.float64]) -> float:
+    at = np.arange(len(sound)) / RATE
     basis = [f(2 * np.pi * hz * at) for hz in HZ.values() for f in (np.sin, np.cos)]
-    sound = pcm.astype(np.float64)
     voices, *_ = np.linalg.lstsq(np.stack(basis, axis=1), sound, rcond=None)
     rest = sound - np.stack(basis, axis=1) @ voices
     return float(20 * np.log10(max(1.0, np.sqrt(2 * np.mean(rest**2))) / 32768))

@@ -19,7 +19,7 @@ from bridge.model.errors import (
 )
 from bridge.sdk.events import CallEvent
 from tests.support.conference import AGENT, Conference, Pairs, everyone
-from tests.support.pbx import Pbx, mode_of, state_of
+from tests.support.pbx import Pbx, mode_of, state_of, until_true
 
 pytestmark = pytest.mark.asterisk
 
@@ -110,9 +110,10 @@ async def test_who_joins_hears_the_agent_if_his_mode_says_so(pbx: Pbx, mode: str
         case "whisper to another":
             await call.whisper("callee", cut=True)
         case "whisper":
-            adding = asyncio.create_task(conference.add("expert"))
+            adding = asyncio.create_task(call.add(CALLEE_ENDPOINT, name="expert"))
             await conference.leg("expert")
             await call.whisper("expert", cut=True)
+            conference.people["expert"] = await conference.pick_up("expert")
             await adding
     if "expert" not in conference.people:
         await conference.add("expert")
@@ -153,6 +154,7 @@ async def test_one_who_cannot_be_had_changes_nothing(pbx: Pbx) -> None:
     assert [party.name for party in call.parties] == ["caller", "callee"]
     assert await conference.heard() == everyone("caller", "callee", AGENT)
     await conference.add("expert")
+    await conference.speak()
     assert await conference.heard() == everyone(*FOUR[:3], AGENT)
     await call.disconnect(cut=True)
 
@@ -166,9 +168,16 @@ async def test_removed_before_he_answers(pbx: Pbx) -> None:
     await call.remove("expert")
     with pytest.raises(ConnectFailedError):
         await adding
-    assert not [i for i in await pbx.channels() if "leg.expert" in i]
+    await no_leg(pbx, "expert")
     assert await conference.heard() == everyone("caller", "callee", AGENT)
     await call.disconnect(cut=True)
+
+
+async def no_leg(pbx: Pbx, name: str) -> None:
+    async def gone() -> bool:
+        return not [i for i in await pbx.channels() if f"-leg.{name}-" in i]
+
+    await until_true(gone, f"{name} is not rung any more")
 
 
 async def test_names(pbx: Pbx) -> None:
@@ -216,12 +225,14 @@ async def test_without_a_callee(pbx: Pbx) -> None:
     call = conference.call
     connected: list[CallState] = []
     call.on(events.CALL_CONNECTED, lambda: connected.append(call.state))
-    adding = asyncio.create_task(conference.add("expert"))
+    adding = asyncio.create_task(call.add(CALLEE_ENDPOINT, name="expert"))
     await conference.leg("expert")
     with pytest.raises(CommandInProgressError):
         await call.connect()
+    conference.people["expert"] = await conference.pick_up("expert")
     await adding
     await until(lambda: connected == [CallState.CONNECTED], "an event")
+    await conference.speak()
     assert await conference.heard() == everyone("caller", "expert", AGENT)
     await call.whisper("expert", cut=True)
     with pytest.raises(InvalidStateError, match="barge"):
@@ -243,6 +254,7 @@ async def test_without_a_callee(pbx: Pbx) -> None:
     connecting = asyncio.create_task(call.connect())
     conference.people["callee"] = await conference.pick_up("callee")
     await connecting
+    await conference.speak()
     assert await conference.heard() == everyone("caller", "callee", AGENT)
     await call.disconnect(cut=True)
 
@@ -290,7 +302,7 @@ async def test_whoever_is_being_added_is_let_go_with_the_agent(pbx: Pbx) -> None
     await conference.call.close(cut=True)
     with pytest.raises(CallClosedError):
         await adding
-    assert not [i for i in await pbx.channels() if "leg.expert" in i]
+    await no_leg(pbx, "expert")
     assert await conference.heard_by_parties() == everyone("caller", "callee")
 
 
