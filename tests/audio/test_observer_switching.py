@@ -23,7 +23,7 @@ MEDIAN_MS = {False: 30, True: 60}
 async def test_switches_are_heard_in_time_and_cost_the_parties_nothing(
     pbx: Pbx, kind: Kind, count: int
 ) -> None:
-    """One and six observers on each of two calls; each takes all turns."""
+    """One observer on each of four calls, six on each of two; each takes all turns."""
 
     @remeasured
     async def measurement() -> None:

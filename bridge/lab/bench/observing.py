@@ -27,10 +27,10 @@ from bridge.lab.hearing import TONES
 from bridge.model.participants import Participant, participant
 
 OBSERVERS = (1, 6)
+CALLS: Mapping[int, int] = {1: 4, 6: 2}
+"""So many observers on each: how many calls at once. A line's timers keep their phases."""
 ROUNDS: Mapping[int, int] = {1: 4, 6: 1}
 """So many observers: how often each of them takes all turns."""
-CALLS = 4
-_AT_ONCE: Final = 2
 _SETTLE_FRAMES: Final = 25
 VOICES: Final = (
     "observer",
@@ -122,15 +122,14 @@ async def take(exchange: Exchange, kind: Kind, count: int) -> Taken:
     """Measure observers of one kind, ``count`` on each call."""
     dice = random.Random(1)  # noqa: S311 - pauses, the same in every run
     taken = Taken()
-    for _ in range(max(1, CALLS // count // _AT_ONCE)):
-        async with AsyncExitStack() as stack:
-            calls = [
-                await stack.enter_async_context(watched(exchange, kind, count))
-                for _ in range(_AT_ONCE)
-            ]
-            await asyncio.gather(*(_rounds(call, ROUNDS[count], taken, dice) for call in calls))
-            taken.joined += [ms for call in calls for ms in call.joined_ms]
-            taken.missing += [call.pair.heard().missing() for call in calls]
+    async with AsyncExitStack() as stack:
+        calls = [
+            await stack.enter_async_context(watched(exchange, kind, count))
+            for _ in range(CALLS[count])
+        ]
+        await asyncio.gather(*(_rounds(call, ROUNDS[count], taken, dice) for call in calls))
+        taken.joined += [ms for call in calls for ms in call.joined_ms]
+        taken.missing += [call.pair.heard().missing() for call in calls]
     return taken
 
 

@@ -27,7 +27,7 @@ async def test_switching(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_observing(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observing, "CALLS", 2)
+    monkeypatch.setattr(observing, "CALLS", {1: 1, 2: 1})
     monkeypatch.setattr(observing, "OBSERVERS", (1, 2))
     monkeypatch.setattr(observing, "ROUNDS", {1: 1, 2: 1})
     found = medians(await observing.measure(pbx.instance.info))
