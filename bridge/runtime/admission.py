@@ -15,7 +15,7 @@ from bridge.runtime.desk import Desk
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.pulse import Pulses
 from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Seat, turn_away
-from bridge.runtime.supervision import Supervision
+from bridge.runtime.supervision import Supervision, coached
 from bridge.session.inputs import Token
 from bridge.session.observer import inputs
 
@@ -108,10 +108,7 @@ class Admission:
             seat, pulse = Seat(self._ari, phone), self._pulses.new()
             desk = Desk(seat, self._ari, self._supervision, self._keys, pulse)
         engine = self._supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
-        agents = call.at(target)
-        if len(agents) == 1:
-            # Chosen by his extension: it is he who is supervised. Not so a number that calls in.
-            engine.coaches = agents[0]
+        engine.coaches = coached(call, target)
         joining = asyncio.ensure_future(engine.command(inputs.Join))
         try:
             await asyncio.shield(joining)

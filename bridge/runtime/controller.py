@@ -161,16 +161,29 @@ class Controller:
         return self._watch.directory
 
     async def watch(self) -> Directory:
-        """Keep a directory of all live calls from now on; return it. Raises ServerError."""
+        """Keep a directory of all live calls from now on; return it.
+
+        Raises ServerError, and InvalidStateError from ``close()`` on.
+        """
         async with self._opening_watch:
+            self._require_stay()
             if self._watch is None:
                 watch = Watch(self.settings.ari, on_change=self._changed)
                 await watch.open()
+                try:
+                    self._require_stay()
+                except InvalidStateError:
+                    await watch.close()
+                    raise
                 self._watch = watch
                 self._spawn(self.audibility_check.run(), "audibility")
                 for engine in self.engines:
                     self._show(engine)
             return self._watch.directory
+
+    def _require_stay(self) -> None:
+        if self._closing:
+            raise InvalidStateError("the client is leaving: calls are not watched any more")
 
     def _changed(self, change: Change) -> None:
         self.supervision.changed(change)
@@ -230,8 +243,9 @@ class Controller:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._watch is not None:
-            await self._watch.close()
+        async with self._opening_watch:
+            if self._watch is not None:
+                await self._watch.close()
         await self.ari.close()
         self.ended.set()
 
@@ -285,6 +299,7 @@ class Controller:
         self._engines[incoming.call_id] = engine
         self._by_caller[incoming.channel_id] = engine
         engine.on_change = lambda: self._show(engine)
+        engine.names_taken = lambda: self.supervision.names_of(incoming.call_id)
         self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")
         return engine

@@ -11,6 +11,7 @@ from itertools import count
 from bridge.ari import AriConnection, LinkStatus
 from bridge.model.audibility import Audience
 from bridge.model.errors import (
+    BadArgumentError,
     CallbridgeError,
     CallClosedError,
     CommandTimeoutError,
@@ -252,6 +253,10 @@ class CallEngine:
         """Bring one thing that happened to the machine, and what follows to the hands."""
         event, done = opened(letter)
         if isinstance(letter, Report) and self._hands.is_stale(event, letter.serial):
+            return
+        if isinstance(event, inputs.AddParty) and event.party in self.names_taken():
+            message = f"an observer of the call is called {event.party!r}: give another name"
+            self._settle(event.token, BadArgumentError(message))
             return
         was, before = self.session, self.session.phase
         self.session, out = step(self.session, event)

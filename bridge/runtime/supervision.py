@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from bridge.model.errors import (
 )
 from bridge.model.ids import CallId
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode
-from bridge.model.participants import AGENT, Participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.audit import Audit
 from bridge.runtime.desk import Desk
@@ -38,6 +39,8 @@ from bridge.session.state import Phase, Standing
 _log = logging.getLogger(__name__)
 
 _OVER = frozenset({Phase.ENDING, Phase.DISCONNECTED})
+_ROLE = re.compile(r"party\d+")
+"""What further parties are called: see LiveParty.role."""
 _ON_CALL = frozenset({Stage.JOINING, Stage.PRESENT, Stage.FINISHING})
 
 
@@ -82,6 +85,15 @@ class _Room:
     end: Callable[[], None]
 
 
+def coached(call: LiveCall, target: str) -> Participant:
+    """Return who is supervised: the one whose extension the call was chosen by, else the callee.
+
+    A number that calls in chooses nobody.
+    """
+    agents = call.at(target)
+    return agents[0] if len(agents) == 1 else CALLEE
+
+
 class Supervision:
     """Observers and galleries, and everything that is asked of an observer.
 
@@ -109,6 +121,10 @@ class Supervision:
         """Return who observes a call, by name."""
         there = [p.engine for p in self._places.values() if p.call_id == call_id]
         return tuple(sorted(there, key=lambda engine: engine.name))
+
+    def names_of(self, call_id: CallId) -> frozenset[Participant]:
+        """Return what those who observe a call are called."""
+        return frozenset(engine.name for engine in self.observers_of(call_id))
 
     def observer(self, observer_id: CallId) -> ObserverEngine | None:
         """Return an observer by the id of his objects."""
@@ -138,11 +154,9 @@ class Supervision:
         """Make an observer of a call; he joins it by the command Join.
 
         desk: of a person on a phone; None for a program. Raises BadArgumentError when somebody on
-        the call has the name.
+        the call has the name, or may get it.
         """
-        taken = {engine.name for engine in self.observers_of(call.call_id)}
-        if name in taken | set(call.channels) | {AGENT}:
-            raise BadArgumentError(f"somebody on call {call.call_id} is called {name!r} already")
+        self._require_name(call, name)
         observer_id = new_call_id()
         program = self._host.new_program() if desk is None else None
         engine = ObserverEngine(
@@ -168,21 +182,19 @@ class Supervision:
             self._host.spawn(self._watch_flow(), "flow of audio")
         return engine
 
-    def move(self, engine: ObserverEngine, call: LiveCall, *, by: str) -> None:
+    def move(self, engine: ObserverEngine, call: LiveCall, *, by: str, target: str = "") -> None:
         """Take an observer to another call, where he is a spy at first.
 
-        Raises InvalidStateError when he is on none, BadArgumentError for a name that is taken.
+        target: by which the call was chosen; see ``coached``. Raises InvalidStateError when he is
+        on none, BadArgumentError for a name that is taken.
         """
         place = self._places.get(engine.observer_id)
         if place is None:
             raise InvalidStateError(f"{engine.name} observes no call any more")
-        taken = {other.name for other in self.observers_of(call.call_id) if other is not engine}
-        if engine.name in taken | set(call.channels):
-            raise BadArgumentError(
-                f"somebody on call {call.call_id} is called {engine.name!r} already"
-            )
+        self._require_name(call, engine.name, of=engine)
         self._give_up_place(engine, place.call_id)
         before, place.call_id = place.call_id, call.call_id
+        engine.coaches = coached(call, target)
         engine.post(inputs.Moved())
         engine.post(inputs.PeopleChanged(self._people(call)))
         self.audit.note(call.call_id, engine.name, f"moved here from call {before}", by=by)
@@ -222,11 +234,19 @@ class Supervision:
         with self._audited(engine, what, by):
             call = self._own_call(engine)
             await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
+            if not self._is_on(engine, call):
+                raise InvalidStateError(f"{engine.name} went to another call meanwhile")
             try:
                 await call.command(lambda token: TakeOver(token, engine.name, replaced, keep))
             except CallbridgeError:
-                await engine.command(lambda token: inputs.ChangeMode(token, SPY, cut=True))
+                if self._is_on(engine, call) and not self._has_taken_over(engine):
+                    await engine.command(lambda token: inputs.ChangeMode(token, SPY, cut=True))
                 raise
+            finally:
+                silent = keep and engine.state.mode != BARGE
+                if silent or not self._is_on(engine, call):
+                    # Who went, or fell silent, before it was known that he stands in.
+                    call.post(TakerGone(engine.name))
 
     async def give_back(self, engine: ObserverEngine, *, by: str) -> None:
         """Let whoever was replaced speak again; the observer is a spy then."""
@@ -246,10 +266,13 @@ class Supervision:
             return
         into = self._became(change.call)
         for place in here:
-            if into is None:
-                place.engine.post(inputs.CallOver())
+            engine = place.engine
+            if into is None or engine.name in self._names(into, but=engine):
+                engine.post(inputs.CallOver())
             else:
                 place.call_id = into.call_id
+                followed = change.call.channels.get(engine.coaches, "")
+                engine.coaches = next(iter(into.meant_by(followed)), CALLEE)
                 place.engine.post(inputs.PeopleChanged(self._people(into)))
         self._look_at(change.call.call_id)
         if into is not None:
@@ -319,6 +342,22 @@ class Supervision:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _names(self, call: LiveCall, *, but: ObserverEngine | None = None) -> frozenset[str]:
+        """Return what those on a call are called, and those who are just being added."""
+        there = {engine.name for engine in self.observers_of(call.call_id) if engine is not but}
+        own = self._host.engine(call.call_id)
+        if own is not None:
+            there |= own.session.parties | {adding.party for adding in own.session.adding}
+        return frozenset(there | set(call.channels))
+
+    def _require_name(
+        self, call: LiveCall, name: Participant, *, of: ObserverEngine | None = None
+    ) -> None:
+        if name in self._names(call, but=of):
+            raise BadArgumentError(f"somebody on call {call.call_id} is called {name!r} already")
+        if name in {AGENT, CALLER, CALLEE} or _ROLE.fullmatch(name):
+            raise BadArgumentError(f"{name!r} is what a party is called: choose another name")
+
     async def _live(self, engine: ObserverEngine, end_desk: Callable[[], None] | None) -> None:
         try:
             await engine.run()
@@ -352,6 +391,7 @@ class Supervision:
                 self._give_up_place(engine, call_id)
         elif tell.message and tell.mode is not None:
             what = str(tell.mode)
+            self._give_back_of_silent(engine)
             self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
 
     def _give_up_place(self, engine: ObserverEngine, call_id: CallId) -> None:
@@ -359,6 +399,17 @@ class Supervision:
         call = self._host.engine(call_id)
         if call is not None and call.session.taken_over_by == engine.name:
             call.post(TakerGone(engine.name))
+
+    def _give_back_of_silent(self, engine: ObserverEngine) -> None:
+        """Whoever listens because of an observer speaks again when that one has fallen silent."""
+        call_id = self.call_of(engine)
+        call = self._host.engine(call_id) if call_id is not None else None
+        takeover = None if call is None else call.session.standing.takeover
+        if call is not None and takeover is not None and takeover.kept:
+            call.post(TakerGone(engine.name))
+
+    def _is_on(self, engine: ObserverEngine, call: CallEngine) -> bool:
+        return self.call_of(engine) == call.incoming.call_id
 
     def _has_taken_over(self, engine: ObserverEngine) -> bool:
         call_id = self.call_of(engine)

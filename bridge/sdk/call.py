@@ -210,8 +210,6 @@ class ActiveCall:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
         endpoint = endpoint_for(to, self._endpoint, dialled=self.callee_number)
         party = name_for(to, name)
-        if party in self._engine.names_taken():
-            raise BadArgumentError(f"an observer of the call is called {party!r}")
         await self._engine.command(
             lambda token: inputs.AddParty(token, party, endpoint, ring_time_seconds)
         )

@@ -155,7 +155,7 @@ class Observer:
     async def move_to(self, target: str) -> None:
         """Go to another call, as a spy. target: as in ``client.observe``."""
         call = self._controller.directory.find(target)
-        self._controller.supervision.move(self._engine, call, by=_BY)
+        self._controller.supervision.move(self._engine, call, by=_BY, target=target)
         await self._settled()
 
     async def leave(self, *, cut: bool = False) -> None:

@@ -1,0 +1,188 @@
+"""What observers do at an unlucky moment, on the fake server: taken names, moves, takeovers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bridge import ActiveCall, Client, events
+from bridge.lab.fake_ari import Answer, FakeAri, FakeCall
+from bridge.lab.waiting import until
+from bridge.model.errors import BadArgumentError, CallbridgeError, InvalidStateError
+from bridge.session.observer.effects import LeftReason
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[tuple[FakeAri, Client, asyncio.Queue[ActiveCall]]]:
+    """A fake and a client on it, and the calls that the client is given."""
+    async with FakeAri() as fake:
+        client = Client(fake.url, fake.username, fake.password, sample_rate=16000, probe=False)
+        calls: asyncio.Queue[ActiveCall] = asyncio.Queue()
+        client.on(events.INCOMING_CALL, calls.put_nowait)
+        async with client:
+            yield fake, client, calls
+        await until(lambda: not fake.applications, "no application is left")
+        assert fake.world.violations == []
+
+
+async def talking(fake: FakeAri, caller: str, callee: str) -> FakeCall:
+    call = fake.place_call(caller, callee)
+    await until(lambda: call.bridge is not None, "both talk")
+    return call
+
+
+async def connected(fake: FakeAri, calls: asyncio.Queue[ActiveCall]) -> ActiveCall:
+    fake.incoming_call()
+    call = await calls.get()
+    await call.connect()
+    return call
+
+
+# --- names --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["callee", "party3"])
+async def test_a_name_that_a_party_may_get_is_refused(name: str) -> None:
+    async with stage() as (fake, client, calls):
+        fake.incoming_call()
+        call = await calls.get()
+        await call.answer()
+        with pytest.raises(BadArgumentError, match=name):
+            await client.observe(call, name)
+
+
+async def test_a_party_is_not_called_like_an_observer() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        await client.observe(call, "eve")
+        with pytest.raises(BadArgumentError, match="eve"):
+            await call.add("1005", name="eve")
+
+
+async def test_an_observer_is_not_called_like_who_is_being_rung() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        fake.world.phones["1005"].answer = Answer.RING
+        adding = asyncio.create_task(call.add("1005", name="eve"))
+        await until(lambda: len(call.parties) > 2, "he is rung")
+        with pytest.raises(BadArgumentError, match="eve"):
+            await client.observe(call, "eve")
+        await call.remove("eve")
+        await asyncio.gather(adding, return_exceptions=True)
+
+
+async def test_of_two_of_one_name_on_calls_that_become_one_one_goes() -> None:
+    async with stage() as (fake, client, _):
+        one = await talking(fake, "1001", "1002")
+        other = fake.place_call("1003", "1004")
+        await until(lambda: other.bridge is not None, "both talk")
+        calls = await client.live_calls()
+        assert len(calls) == 2
+        observers = [await client.observe(call, "eve") for call in calls]
+        assert one.callee is not None
+        fake.channel_transfers_to(one.callee.id, other.caller.id)
+        await until(lambda: len({o.left for o in observers}) == 2, "one is let go")
+        assert {o.left for o in observers} == {None, LeftReason.CALL_ENDED}
+
+
+# --- whom the coached one is --------------------------------------------------------------------
+
+
+async def test_on_the_next_call_the_callee_is_coached_again() -> None:
+    async with stage() as (fake, client, _):
+        await talking(fake, "1002", "1001")
+        await talking(fake, "1003", "1004")
+        observer = await client.observe("1002")
+        await observer.whisper()
+        assert observer.whispers_to == {"caller"}
+        await observer.next()
+        await observer.whisper()
+        assert observer.whispers_to == {"callee"}
+        await observer.move_to("1002")
+        await observer.whisper()
+        assert observer.whispers_to == {"caller"}
+
+
+# --- takeovers ----------------------------------------------------------------------------------
+
+
+async def test_who_moves_on_while_he_takes_over_leaves_nobody_silenced() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        await talking(fake, "1003", "1004")
+        observer = await client.observe(call, "eve", phone="1005")
+        opening = fake.failures.delay("DELETE", "channels/.*/mute", seconds=0.1)
+        taking = asyncio.create_task(observer.take_over("callee"))
+        await until(lambda: opening.hits, "he is about to be heard")
+        await observer.move_to("1003")
+        with pytest.raises(InvalidStateError, match="another call"):
+            await taking
+        assert call.taken_over_by is None
+        assert not any(p.muted for p in call.parties)
+
+
+async def test_who_falls_silent_while_he_takes_over_leaves_nobody_silenced() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        observer = await client.observe(call, "eve", phone="1005")
+        muting = fake.failures.delay("POST", "channels/.*/mute", seconds=0.1)
+        taking = asyncio.create_task(observer.take_over("callee"))
+        await until(lambda: muting.hits, "the callee is about to be silenced")
+        await observer.spy()
+        await asyncio.gather(taking, return_exceptions=True)
+        await until(lambda: call.taken_over_by is None, "nobody stands in")
+        await until(lambda: not any(p.muted for p in call.parties), "the callee is heard")
+
+
+async def test_a_takeover_that_is_refused_leaves_the_one_before_as_it_is() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        observer = await client.observe(call, "eve")
+        await observer.take_over("callee")
+        with pytest.raises(CallbridgeError):
+            await observer.take_over("ai")
+        assert (observer.mode, call.taken_over_by) == ("barge", "eve")
+
+
+async def test_whoever_falls_silent_gives_the_call_back() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        observer = await client.observe(call, "eve")
+        await observer.take_over("callee")
+        rule = fake.failures.refuse("POST", "channels/externalMedia", times=100)
+        for channel in list(fake.world.channels.values()):
+            if "-media.eve.caller-" in channel.id:
+                fake.channel_hangs_up(channel.id)
+        await until(lambda: observer.mode == "spy", "he is silent")
+        assert rule.hits
+        await until(lambda: call.taken_over_by is None, "it is given back")
+        await until(lambda: not any(p.muted for p in call.parties), "the callee is heard")
+
+
+# --- the end ------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_opened_any_more_when_the_client_leaves() -> None:
+    async with FakeAri() as fake:
+        await talking(fake, "1001", "1002")
+        for turns in range(0, 60, 3):
+            client = Client(fake.url, fake.username, fake.password, sample_rate=16000, probe=False)
+            await client.connect()
+            observing = asyncio.create_task(client.observe("1001"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            before = asyncio.all_tasks() - {observing}
+            await client.disconnect()
+            await asyncio.gather(observing, return_exceptions=True)
+            del before
+            await until(lambda: not fake.applications, f"{turns}: no application is left")
+            await until(lambda: left_over() == [], f"{turns}: no task is left")
+        assert fake.world.violations == []
+
+
+def left_over() -> list[str]:
+    names = ("observer", "gallery", "audibility", "watch", "desk", "flow")
+    return [t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith(names)]
