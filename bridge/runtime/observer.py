@@ -45,7 +45,8 @@ from bridge.session.observer.effects import (
     Seat,
     Tell,
 )
-from bridge.session.observer.inputs import ObserverCommand, ObserverInput
+from bridge.session.observer.inputs import ObserverCommand, ObserverInput, Person
+from bridge.topology.objects import Key, cue_key
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +98,9 @@ class ObserverEngine:
         self.observer_id = observer_id
         self.name = name
         self.executor = executor
+        executor.may_open = self._may_open
+        self._newest: dict[Participant, Person] = {}
+        """Who takes part in the call, before the machine was told."""
         self.program = program
         self.hears_coaching = hears_coaching
         self.coaches = CALLEE
@@ -134,7 +138,14 @@ class ObserverEngine:
 
     def post(self, event: ObserverInput) -> None:
         """Tell the observer that something happened."""
-        self.moves_ahead += isinstance(event, inputs.Moved)
+        match event:
+            case inputs.Moved():
+                self.moves_ahead += 1
+                self._newest = {}
+            case inputs.PeopleChanged(people):
+                self._newest = {person.role: person for person in people}
+            case _:
+                pass
         if isinstance(event, _URGENT) and self._arranging is not None:
             self._arranging.cancel()
         self._mailbox.put_nowait(_Letter(event))
@@ -287,6 +298,14 @@ class ObserverEngine:
         if effect.mending and unreachable and not self.state.heard_by:
             return None
         return AudienceFailed(str(error))
+
+    def _may_open(self, end: Key) -> bool:
+        """Tell whether a party whom a gate is about still is in the conversation."""
+        if end == cue_key(self.name):
+            return True
+        _, one, other = end.split(".")
+        person = self._newest.get(Participant(other if one == self.name else one))
+        return person is not None and not person.held
 
     def _mend_later(self) -> None:
         """Look again after a while that grows with every failure."""
