@@ -63,15 +63,27 @@ class Cast(Protocol):
 
 
 class Stage:
-    """Two calls and their observers. ``scene`` is what the script says of the present."""
+    """Two calls and their observers. ``scene`` is what the script says of the present.
 
-    def __init__(self, client: Client, call: ActiveCall, other: CallId, cast: Cast) -> None:
+    patience: seconds that an end may take to be told.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        call: ActiveCall,
+        other: CallId,
+        cast: Cast,
+        *,
+        patience: float = 5.0,
+    ) -> None:
         self.scene = Scene()
         self.observers: dict[str, Observer] = {}
         self._client = client
         self._call = call
         self._ids = {OWN: call.call_id, OTHER: other}
         self._cast = cast
+        self._patience = patience
         self._given_back = asyncio.Event()
         call.on(events.CALL_GIVEN_BACK, self._given_back.set)
 
@@ -163,14 +175,14 @@ class Stage:
         await leaving
         taking = self.scene.taking
         if taking is not None and taking.by == name:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(self._patience):
                 await self._given_back.wait()
 
     async def _go(self, name: str, how: Going) -> None:
         observer = self.observers[name]
         if how is Going.HANGS_UP:
             await self._cast.hang_up(name)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(self._patience):
                 await observer.wait_left()
         else:
             await observer.leave(cut=how is Going.CUTS)
@@ -207,7 +219,7 @@ class Stage:
     async def _hang_up(self, call: str, party: str) -> None:
         here = [name for name, w in self.scene.observers.items() if w.call == call]
         await self._cast.hang_up(party)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(self._patience):
             if call == OWN:
                 await self._call.wait_ended()
             for name in here:

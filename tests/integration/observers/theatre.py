@@ -225,7 +225,7 @@ async def opened(
     foreign = fake.place_call("1003", "1004")
     other = await other_call(client, call)
     cast = FakeCast(fake, caller, foreign)
-    yield Theatre(fake, Stage(client, call, other, cast), cast)
+    yield Theatre(fake, Stage(client, call, other, cast, patience=WRONG_WITHIN_S), cast)
 
 
 async def client_of(fake: FakeAri) -> tuple[Client, asyncio.Queue[ActiveCall]]:
