@@ -83,6 +83,8 @@ class GalleryEngine:
         self._programs = programs
         self._members = members
         self._changed = asyncio.Event()
+        self._laying: tuple[Gallery, asyncio.Task[None]] | None = None
+        """What is being made to stand just now."""
         self._failures = 0
         self._retry: asyncio.TimerHandle | None = None
         self._met: dict[Participant, set[Participant]] = {}
@@ -95,7 +97,8 @@ class GalleryEngine:
     def look(self) -> None:
         """Something may have changed. Never blocks.
 
-        A program that has left gets no line any more, whatever is being laid just now.
+        A program that has left gets no line any more, whatever is being laid just now; and that is
+        broken off if somebody is not to be heard any more who is: he does not wait for it.
         """
         there = {member.name: member.program for member in self._members()}
         for name, program in list(self._programs.items()):
@@ -103,6 +106,8 @@ class GalleryEngine:
                 del self._programs[name]
                 for other in self._met.pop(name, set()):
                     self.executor.line_lost(name, other)
+        if self._laying is not None and self._is_to_be_shut(self._laying[0]):
+            self._laying[1].cancel()
         self._changed.set()
 
     def channel_gone(self, channel_id: str) -> None:
@@ -121,15 +126,31 @@ class GalleryEngine:
             while True:
                 await self._changed.wait()
                 self._changed.clear()
-                await self._arrange({member.name: member for member in self._members()})
+                await self._keep_up({member.name: member for member in self._members()})
         finally:
             if self._retry is not None:
                 self._retry.cancel()
             self._introduce({})
             await self.executor.tear_down(HangupCause.NORMAL)
 
-    async def _arrange(self, members: Mapping[Participant, Member]) -> None:
+    async def _keep_up(self, members: Mapping[Participant, Member]) -> None:
         wanted = wanted_of(members.values())
+        task = asyncio.ensure_future(self._arrange(wanted, members))
+        self._laying = wanted, task
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        finally:
+            self._laying = None
+        if task.cancelled():
+            self.executor.doubt()
+        else:
+            task.result()
+
+    async def _arrange(self, wanted: Gallery, members: Mapping[Participant, Member]) -> None:
         self._introduce(members)
         channels = {m.name: m.channel_id for m in members.values() if m.channel_id is not None}
         self.executor.borrow_legs(channels)
@@ -140,6 +161,8 @@ class GalleryEngine:
             self._failures += 1
             _log.warning("observers do not all hear each other yet: %s", error)
             self.executor.doubt()
+            if self._retry is not None:
+                self._retry.cancel()
             self._retry = asyncio.get_running_loop().call_later(delay, self.look)
         else:
             self._failures = 0
@@ -164,9 +187,12 @@ class GalleryEngine:
 
     def _may_open(self, end: Key) -> bool:
         """Tell whether somebody is still to hear what comes through an end of a line."""
-        kind, one, other = end.split(".")
-        near, far = (other, one) if kind == "snoop" else (one, other)
-        return (near, far) in self.wanted.matrix
+        return _cell(end) in self.wanted.matrix
+
+    def _is_to_be_shut(self, laying: Gallery) -> bool:
+        """Tell whether somebody is heard who is not to be, other than when it was begun."""
+        no_more = laying.matrix - self.wanted.matrix
+        return any(_cell(end) in no_more for end in self.executor.stands.open_gates)
 
     def _lost(self, program: Participant, other: Participant) -> Callable[[], None]:
         def lost() -> None:
@@ -174,3 +200,10 @@ class GalleryEngine:
             self.look()
 
         return lost
+
+
+def _cell(end: Key) -> Cell:
+    """Return who hears whom through an end of a line."""
+    kind, one, other = end.split(".")
+    near, far = (other, one) if kind == "snoop" else (one, other)
+    return Participant(near), Participant(far)

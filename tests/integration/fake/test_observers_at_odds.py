@@ -186,3 +186,34 @@ async def test_nothing_is_opened_any_more_when_the_client_leaves() -> None:
 def left_over() -> list[str]:
     names = ("observer", "gallery", "audibility", "watch", "desk", "flow")
     return [t.get_name() for t in asyncio.all_tasks() if t.get_name().startswith(names)]
+
+
+# --- observers among themselves -----------------------------------------------------------------
+
+
+async def test_who_falls_silent_is_not_heard_by_others_while_a_line_is_being_laid() -> None:
+    async with stage() as (fake, client, _):
+        await talking(fake, "1001", "1002")
+        loud = await client.observe("1001", "loud", phone="1005")
+        await client.observe("1001", "ear")
+        await loud.barge()
+        await until(lambda: heard_by_ear(fake), "the other observer hears him")
+        # Without its event a channel is asked for after a while only.
+        fake.failures.lose("StasisStart", times=50)
+        coming = asyncio.create_task(client.observe("1001", "third"))
+        await until(lambda: count(fake, "media.third.") > 2, "lines are being laid")
+        await loud.spy()
+        await until(lambda: not heard_by_ear(fake), "he is heard no more", within_s=0.3)
+        await coming
+        await loud.barge()
+        await until(lambda: heard_by_ear(fake), "he is heard again")
+
+
+def heard_by_ear(fake: FakeAri) -> bool:
+    """Tell whether the line between two observers lets the loud one be heard."""
+    ears = [c for c in fake.world.channels.values() if "-media.ear.loud-" in c.id]
+    return any("out" not in ear.muted for ear in ears)
+
+
+def count(fake: FakeAri, key: str) -> int:
+    return sum(f"-{key}" in channel for channel in fake.world.channels)
