@@ -119,7 +119,8 @@ class Supervision:
 
     def observers_of(self, call_id: CallId) -> tuple[ObserverEngine, ...]:
         """Return who observes a call, by name."""
-        there = [p.engine for p in self._places.values() if p.call_id == call_id]
+        here = (p.engine for p in self._places.values() if p.call_id == call_id)
+        there = [engine for engine in here if engine.state.stage is not Stage.GONE]
         return tuple(sorted(there, key=lambda engine: engine.name))
 
     def names_of(self, call_id: CallId) -> frozenset[Participant]:
