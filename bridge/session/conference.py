@@ -236,9 +236,14 @@ def roll_back(session: Session, message: str) -> Step:
         effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
         effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
     effects += refuse_changes(session.changes, ErrorCode.REQUEST_FAILED, message)
-    if not joining:
+    undone = session.replaced == AGENT and before.replaced is None
+    if undone and len(before.parties) == 1:
+        # The others left while somebody was about to take over: only the agent can speak now.
+        before = replace(before, heard_by=before.parties)
+    elif not joining:
         return before, tuple(effects)
-    after, more = _as_few_as_are_left(before, joining[0].party)
+    gone_last = joining[0].party if joining else AGENT
+    after, more = _as_few_as_are_left(before, gone_last)
     return after, (*effects, *more)
 
 
