@@ -178,9 +178,7 @@ class Supervision:
             desk.attach(engine)
             end_desk = self._host.spawn(desk.run(), f"desk of {name}")
         self._host.spawn(self._live(engine, end_desk), f"observer {name}")
-        if self._flow.needed and not call.own and not self._flow_runs:
-            self._flow_runs = True
-            self._host.spawn(self._watch_flow(), "flow of audio")
+        self._count_audio(call)
         return engine
 
     def move(self, engine: ObserverEngine, call: LiveCall, *, by: str, target: str = "") -> None:
@@ -201,6 +199,7 @@ class Supervision:
         self.audit.note(call.call_id, engine.name, f"moved here from call {before}", by=by)
         self._look_at(before)
         self._look(engine)
+        self._count_audio(call)
 
     def move_on(self, engine: ObserverEngine, *, by: str) -> None:
         """Take an observer to the next live call. Raises CallNotFoundError, and what move does."""
@@ -217,9 +216,13 @@ class Supervision:
         """Let an observer take part otherwise. Raises what the machine refuses it with."""
         with self._audited(engine, str(mode), by):
             if (call := self._call(engine)) is not None:
+                # Whether the server needs it may have been measured since he joined.
+                self._count_audio(call)
                 self._flow.require(call, mode)
             if mode.mode is not AudioMode.BARGE and self._has_taken_over(engine):
+                own = self._own_call(engine)
                 await self._give_back(engine)
+                self._require_on(engine, own)
             await engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
 
     async def take_over(
@@ -235,8 +238,7 @@ class Supervision:
         with self._audited(engine, what, by):
             call = self._own_call(engine)
             await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
-            if not self._is_on(engine, call):
-                raise InvalidStateError(f"{engine.name} went to another call meanwhile")
+            self._require_on(engine, call)
             try:
                 await call.command(lambda token: TakeOver(token, engine.name, replaced, keep))
             except CallbridgeError:
@@ -278,6 +280,7 @@ class Supervision:
         self._look_at(change.call.call_id)
         if into is not None:
             self._look_at(into.call_id)
+            self._count_audio(into)
 
     def call_changed(self, call_id: CallId) -> None:
         """Something about a call of our own has changed: who is held, or how its agent speaks."""
@@ -368,6 +371,12 @@ class Supervision:
             call_id = self._places.pop(engine.observer_id).call_id
             self._look_at(call_id)
 
+    def _count_audio(self, call: LiveCall) -> None:
+        """See to it that one learns who would not hear an observer of a call."""
+        if self._flow.needed and not call.own and not self._flow_runs:
+            self._flow_runs = True
+            self._host.spawn(self._watch_flow(), "flow of audio")
+
     async def _watch_flow(self) -> None:
         try:
             await self._flow.run()
@@ -411,6 +420,10 @@ class Supervision:
 
     def _is_on(self, engine: ObserverEngine, call: CallEngine) -> bool:
         return self.call_of(engine) == call.incoming.call_id
+
+    def _require_on(self, engine: ObserverEngine, call: CallEngine) -> None:
+        if not self._is_on(engine, call):
+            raise InvalidStateError(f"{engine.name} went to another call meanwhile")
 
     def _has_taken_over(self, engine: ObserverEngine) -> bool:
         call_id = self.call_of(engine)

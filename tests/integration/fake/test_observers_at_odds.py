@@ -11,15 +11,22 @@ import pytest
 from bridge import ActiveCall, Client, events
 from bridge.lab.fake_ari import Answer, FakeAri, FakeCall
 from bridge.lab.waiting import until
-from bridge.model.errors import BadArgumentError, CallbridgeError, InvalidStateError
+from bridge.model.errors import (
+    BadArgumentError,
+    CallbridgeError,
+    CapabilityError,
+    InvalidStateError,
+)
 from bridge.session.observer.effects import LeftReason
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[tuple[FakeAri, Client, asyncio.Queue[ActiveCall]]]:
+async def stage(
+    *, probe: bool = False
+) -> AsyncIterator[tuple[FakeAri, Client, asyncio.Queue[ActiveCall]]]:
     """A fake and a client on it, and the calls that the client is given."""
     async with FakeAri() as fake:
-        client = Client(fake.url, fake.username, fake.password, sample_rate=16000, probe=False)
+        client = Client(fake.url, fake.username, fake.password, sample_rate=16000, probe=probe)
         calls: asyncio.Queue[ActiveCall] = asyncio.Queue()
         client.on(events.INCOMING_CALL, calls.put_nowait)
         async with client:
@@ -106,6 +113,22 @@ async def test_on_the_next_call_the_callee_is_coached_again() -> None:
         assert observer.whispers_to == {"caller"}
 
 
+async def test_what_cannot_be_heard_is_said_on_the_next_call_too() -> None:
+    async with stage(probe=True) as (fake, client, calls):
+        await until(lambda: client.capabilities.whisper_to_silent_leg is False, "it is measured")
+        own = await connected(fake, calls)
+        other = await talking(fake, "1003", "1004")
+        assert other.callee is not None
+        fake.phone_is_silent(other.callee.id)
+        observer = await client.observe(own, "eve")
+        await observer.move_to("1003")
+        statistics = f"channels/{other.callee.id}/rtp_statistics"
+        await until(lambda: fake.count("GET", statistics) > 2, "his audio is counted")
+        with pytest.raises(CapabilityError, match="caller would not hear it"):
+            await observer.whisper("caller")
+        await observer.whisper("callee")
+
+
 # --- takeovers ----------------------------------------------------------------------------------
 
 
@@ -135,6 +158,21 @@ async def test_who_falls_silent_while_he_takes_over_leaves_nobody_silenced() -> 
         await asyncio.gather(taking, return_exceptions=True)
         await until(lambda: call.taken_over_by is None, "nobody stands in")
         await until(lambda: not any(p.muted for p in call.parties), "the callee is heard")
+
+
+async def test_a_mode_that_was_asked_for_on_one_call_is_not_had_on_the_next() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        await talking(fake, "1003", "1004")
+        observer = await client.observe(call, "eve", phone="1005")
+        await observer.take_over("callee")
+        giving = fake.failures.delay("DELETE", "channels/.*/mute", seconds=0.1)
+        whispering = asyncio.create_task(observer.whisper("callee"))
+        await until(lambda: giving.hits, "he gives the call back")
+        await observer.move_to("1003")
+        with pytest.raises(InvalidStateError, match="another call"):
+            await whispering
+        assert observer.mode == "spy"
 
 
 async def test_a_takeover_that_is_refused_leaves_the_one_before_as_it_is() -> None:
