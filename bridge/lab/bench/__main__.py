@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import platform
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,7 @@ from rich.table import Table
 from bridge.lab.asterisk import Instance
 from bridge.lab.bench import company, load, observing, switching, transport, watching
 from bridge.lab.bench.figures import Chapter
+from bridge.lab.bench.usage import Usage, busy_s
 
 CHAPTERS: Mapping[str, Callable[[Instance], Awaitable[Chapter]]] = {
     "switching": lambda instance: switching.measure(instance.info),
@@ -62,15 +65,25 @@ async def _measure(instance: Instance, wanted: list[str], console: Console) -> l
     console.print(f"Asterisk {instance.info.version}, {os.cpu_count()} cores")
     measured = []
     for name in wanted:
+        began, cpu_s = time.monotonic(), _others_s(instance)
         chapter = await CHAPTERS[name](instance)
-        console.print(table(chapter))
-        measured.append(chapter)
+        others = (_others_s(instance) - cpu_s) / (time.monotonic() - began) * 100
+        measured.append(replace(chapter, others_percent=round(others, 1)))
+        console.print(table(measured[-1]))
     return measured
+
+
+def _others_s(instance: Instance) -> float:
+    """Return CPU seconds that the machine has spent on what has nothing to do with the bench."""
+    own = os.times()
+    children = own.children_user + own.children_system
+    return busy_s() - own.user - own.system - children - Usage.of(instance.pid).cpu_s
 
 
 def table(chapter: Chapter) -> Table:
     """Return a chapter as a table for people."""
-    shown = Table(title=f"\n{chapter.title}", caption=chapter.note, box=None, title_justify="left")
+    caption = f"{chapter.note} All else took {chapter.others_percent:.0f} % of a core meanwhile."
+    shown = Table(title=f"\n{chapter.title}", caption=caption, box=None, title_justify="left")
     shown.add_column("")
     for heading in ("median", "spread", "max", "n"):
         shown.add_column(heading, justify="right")

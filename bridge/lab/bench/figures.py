@@ -75,11 +75,18 @@ class Chapter:
     title: str
     note: str
     figures: tuple[Figure, ...]
+    others_percent: float = 0.0
+    """CPU of all else on the machine meanwhile, as a share of one core."""
 
     def as_json(self) -> dict[str, object]:
         """Return what ``--json`` writes."""
         figures = [figure.as_json() for figure in self.figures]
-        return {"title": self.title, "note": self.note, "figures": figures}
+        return {
+            "title": self.title,
+            "note": self.note,
+            "others_percent": self.others_percent,
+            "figures": figures,
+        }
 
 
 def _short(value: float) -> str:
