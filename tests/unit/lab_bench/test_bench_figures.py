@@ -23,10 +23,12 @@ def test_nothing_measured_is_no_figure() -> None:
 
 
 def test_a_chapter_is_written_with_all_that_a_reader_needs() -> None:
-    chapter = Chapter("Load", "on one core", (Figure.of("CPU", "%", [1.0, 2.0, 3.0]),))
+    figure = Figure.of("CPU", "%", [1.0, 2.0, 3.0])
+    chapter = Chapter("Load", "on one core", (figure,), others_percent=5.0)
     assert chapter.as_json() == {
         "title": "Load",
         "note": "on one core",
+        "others_percent": 5.0,
         "figures": [
             {
                 "name": "CPU",
