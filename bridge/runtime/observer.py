@@ -185,10 +185,10 @@ class ObserverEngine:
         self.executor.line_lost(self.name, far)
         asyncio.get_running_loop().call_later(_LINE_SECONDS, self.post, LineLost(far))
 
-    def reconnected(self, channels: frozenset[str]) -> None:
-        """Events were lost. channels: the ids of all that Asterisk has."""
+    def reconnected(self, *, gone: frozenset[str]) -> None:
+        """Events were lost. gone: the ids of channels that ended meanwhile."""
         seat = self.seat_channel
-        if seat is not None and seat not in channels:
+        if seat is not None and seat in gone:
             self.channel_gone(seat)
         self.executor.doubt()
         self.post(EventsMissed())

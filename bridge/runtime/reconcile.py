@@ -162,12 +162,13 @@ async def reconcile(owner: Owner) -> None:
     ari, names = owner.ari, owner.names
     # What comes to be after the list was made is not in it, and is not missing for that.
     legs = {engine: engine.legs for engine in owner.engines}
+    seats = owner.supervision.seats
     channels = await ari.channels.list()
     bridges = await ari.bridges.list()
     states = {channel.id: channel.state for channel in channels}
     for engine, before in legs.items():
         engine.reconnected(before, states)
-    owner.supervision.reconnected(states)
+    owner.supervision.reconnected(seats, states)
     remains = sort_out(channels, bridges, names, owner.known)
     belongs = {member for bridge in bridges for member in bridge.channels}
     belongs |= {engine.incoming.channel_id for engine in legs}

@@ -290,6 +290,12 @@ class Supervision:
                 engine.post(inputs.PeopleChanged(self._people(call)))
         self._look_at(call_id)
 
+    @property
+    def seats(self) -> frozenset[str]:
+        """Ids of the channels that are observers' own."""
+        seats = (place.engine.seat_channel for place in self._places.values())
+        return frozenset(seat for seat in seats if seat is not None)
+
     def is_seat(self, channel_id: str) -> bool:
         """Tell whether a channel is an observer's own."""
         return self._seated(channel_id) is not None
@@ -322,13 +328,16 @@ class Supervision:
         if (place := self._seated(channel_id)) is not None and place.desk is not None:
             place.desk.press(digit)
 
-    def reconnected(self, states: Mapping[str, str]) -> None:
-        """Events were lost. states: of all channels that Asterisk has, by their ids."""
+    def reconnected(self, seats: frozenset[str], states: Mapping[str, str]) -> None:
+        """Events were lost.
+
+        seats: ours before we asked; states: of all channels that Asterisk then had, by their ids.
+        """
         for place in list(self._places.values()):
             seat = place.engine.seat_channel
             if place.desk is not None and seat is not None and states.get(seat) == "Up":
                 place.desk.seat.channel_up(seat)
-            place.engine.reconnected(frozenset(states))
+            place.engine.reconnected(gone=seats - states.keys())
         for room in self._rooms.values():
             room.engine.reconnected()
 

@@ -22,10 +22,10 @@ from bridge.session.observer.effects import LeftReason
 
 @asynccontextmanager
 async def stage(
-    *, probe: bool = False
+    *, probe: bool = False, rest_over_websocket: bool = True
 ) -> AsyncIterator[tuple[FakeAri, Client, asyncio.Queue[ActiveCall]]]:
     """A fake and a client on it, and the calls that the client is given."""
-    async with FakeAri() as fake:
+    async with FakeAri(rest_over_websocket=rest_over_websocket) as fake:
         client = Client(fake.url, fake.username, fake.password, sample_rate=16000, probe=probe)
         calls: asyncio.Queue[ActiveCall] = asyncio.Queue()
         client.on(events.INCOMING_CALL, calls.put_nowait)
@@ -198,6 +198,23 @@ async def test_whoever_falls_silent_gives_the_call_back() -> None:
         assert rule.hits
         await until(lambda: call.taken_over_by is None, "it is given back")
         await until(lambda: not any(p.muted for p in call.parties), "the callee is heard")
+
+
+# --- the link -----------------------------------------------------------------------------------
+
+
+async def test_a_phone_that_comes_while_all_is_compared_is_not_missed() -> None:
+    async with stage(rest_over_websocket=False) as (fake, client, _):
+        await talking(fake, "1001", "1002")
+        await client.observe("1001", "first")
+        comparing = fake.failures.delay("GET", "bridges", seconds=0.5)
+        fake.drop_sockets("callbridge")
+        await until(lambda: comparing.hits, "what stands is listed")
+        observer = await client.observe("1001", "eve", phone="1005")
+        asked = fake.count("GET", "channels")
+        await until(lambda: fake.count("GET", "channels") > asked + 1, "both have looked again")
+        await observer.whisper()
+        assert observer.left is None
 
 
 # --- the end ------------------------------------------------------------------------------------
