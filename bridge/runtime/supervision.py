@@ -237,7 +237,8 @@ class Supervision:
         what = f"take over from {replaced}{'' if keep else ', who is let go'}"
         with self._audited(engine, what, by):
             call = self._own_call(engine)
-            await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
+            if engine.state.modes != (BARGE,):
+                await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
             self._require_on(engine, call)
             try:
                 await call.command(lambda token: TakeOver(token, engine.name, replaced, keep))
@@ -443,7 +444,7 @@ class Supervision:
         call = self._own_call(engine)
         if call.session.taken_over_by != engine.name:
             raise InvalidStateError(f"{engine.name} has not taken this call over")
-        await call.command(GiveBack)
+        await call.command(lambda token: GiveBack(token, engine.name))
 
     def _own_call(self, engine: ObserverEngine) -> CallEngine:
         call_id = self.call_of(engine)
