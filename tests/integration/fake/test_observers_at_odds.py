@@ -113,6 +113,23 @@ async def test_on_the_next_call_the_callee_is_coached_again() -> None:
         assert observer.whispers_to == {"caller"}
 
 
+async def test_who_is_coached_is_followed_into_the_call_that_his_becomes_part_of() -> None:
+    async with stage() as (fake, client, _):
+        one = await talking(fake, "1002", "1001")
+        other = await talking(fake, "1004", "1003")
+        coaches = {
+            number: await client.observe(number, f"of_{number}") for number in ("1002", "1004")
+        }
+        assert one.callee is not None
+        assert other.callee is not None
+        fake.channel_transfers_to(one.callee.id, other.callee.id)
+        await until(lambda: len({c.call_id for c in coaches.values()}) == 1, "they are together")
+        for number, coach in coaches.items():
+            await coach.whisper()
+            assert coach.call is not None
+            assert coach.whispers_to == set(coach.call.meant_by(number))
+
+
 async def test_what_cannot_be_heard_is_said_on_the_next_call_too() -> None:
     async with stage(probe=True) as (fake, client, calls):
         await until(lambda: client.capabilities.whisper_to_silent_leg is False, "it is measured")
