@@ -65,13 +65,16 @@ HZ: Final = {
 """Everybody's tone; chosen as ``bridge.lab.hearing.TONES`` are."""
 ABSENT_DB: Final = {Codec.PCMU: 40.0, Codec.PCMA: 40.0, Codec.G722: 45.0}
 """What a codec makes of ten voices is spread over all frequencies."""
-BESIDE_MUSIC_DB: Final = 10.0
+BESIDE_MUSIC_DB: Final = 6.0
 """Who is held hears music, in which there is something of all frequencies."""
 MUSIC_PIECES: Final = 4
 SETTLE_FRAMES: Final = 13
 WINDOW_FRAMES: Final = 16
 LEAD_FRAMES: Final = 16
 """How far ahead a program speaks, so that a late wake-up of this process is not heard."""
+FEW_FRAMES: Final = 3
+FORGIVEN: Final = 3
+"""Single frames of a party that observers miss in a script of two dozen steps."""
 AROUND_S: Final = 0.04
 SHORTEST_S: Final = 0.1
 """Of a piece between two frames that are missing, in which tones can be told apart."""
@@ -372,30 +375,56 @@ def beside_music(pcm: Pcm) -> dict[str, float]:
     return {name: min(piece[name] for piece in pieces) for name in HZ}
 
 
-def lost_frames(measured: Measured) -> list[str]:
+@dataclass(frozen=True)
+class Loss:
+    """What a listener missed of a voice in one step."""
+
+    listener: str
+    frames: int
+    between_parties: bool
+    text: str
+
+
+def lost_frames(measured: Measured) -> list[Loss]:
     """Return what was missed between the last step and the end of this one.
 
-    Of every voice that was to be heard all the while, by everybody who stayed where he was. A line
-    may once begin to run 20 ms late; see bridge.lab.demo.lost. What a program says in real time is
-    held up when this process wakes up late, and then heard whole by all.
+    Of every voice that was to be heard all the while, by everybody who stayed where he was: of a
+    party nothing may be missing; of an observer, who is heard through a line, no more than a few
+    frames of 20 ms. A line may once begin to run 20 ms late; see bridge.lab.demo.lost.
     """
-    programs = {AI, *(name for name, w in measured.scene.observers.items() if not w.phone)}
     kept = frozenset.intersection(*(s.cells for s in on_the_way(measured.before, measured.step)))
     changed = frozenset().union(*(op.who for op in measured.step))
     moved = _moved(measured.step)
+    parties = set(measured.scene.parties)
     exact = {h.listener for h in measured.heard if h.ear.exact} - measured.silent
     lost = []
     for heard in measured.heard:
         if heard.listener in moved or not heard.ear.exact:
             continue
         pcm = heard.ear.between(heard.since, heard.end)
-        for listener, speaker in kept:
+        for listener, speaker in sorted(kept):
             if listener != heard.listener or speaker in changed or speaker not in exact:
                 continue
             gap = missing(pcm, RATE, HZ[speaker])
-            if gap.lost or (gap.held_up > 1 and speaker not in programs):
-                lost.append(f"{listener} misses {gap.lost}+{gap.held_up} frames of {speaker}")
-    return [f"step {measured.number}, {told(measured.step)}: {entry}" for entry in lost]
+            if gap.lost > (0 if speaker in parties else FEW_FRAMES) or (
+                speaker in parties and gap.held_up > 1
+            ):
+                text = f"{listener} misses {gap.lost}+{gap.held_up} frames of {speaker}"
+                both = {listener, speaker} <= parties
+                told_text = f"step {measured.number}, {told(measured.step)}: {text}"
+                lost.append(Loss(listener, gap.lost + gap.held_up, both, told_text))
+    return lost
+
+
+def too_much(losses: list[Loss]) -> list[str]:
+    """Return what is not to be forgiven: all between parties, more than a frame, many of them.
+
+    An ear without a jitter buffer misses one now and then, on an idle machine too
+    (tests/audio/machine.py); a script has a dozen ears.
+    """
+    single = [loss for loss in losses if loss.frames == 1 and not loss.between_parties]
+    forgiven = single if len(single) <= FORGIVEN else []
+    return [loss.text for loss in losses if loss not in forgiven]
 
 
 def _moved(step: Step) -> frozenset[str]:

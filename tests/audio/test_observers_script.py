@@ -9,7 +9,7 @@ import pytest
 
 from bridge.lab.phones import Codec
 from tests.audio.machine import measured, whole
-from tests.audio.matrix import Company, lost_frames, open_calls, wrong_cells
+from tests.audio.matrix import Company, lost_frames, open_calls, too_much, wrong_cells
 from tests.support.pbx import Pbx
 from tests.support.script import CALLEE, CALLER, EXPERT
 from tests.support.stage import Stage
@@ -17,7 +17,7 @@ from tests.support.writing import Means, write
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.timeout(300)]
 
-OPERATIONS = 45
+OPERATIONS = 46
 MEANS = Means()
 
 
@@ -63,7 +63,7 @@ async def test_everybody_hears_whom_he_is_to_hear_and_nobody_else(
             await phone.stop()
         wrong = [cell for step in company.measured for cell in wrong_cells(step)]
         assert wrong == []
-        lost = [entry for step in company.measured for entry in lost_frames(step)]
+        lost = too_much([loss for step in company.measured for loss in lost_frames(step)])
         whole(not lost, lost)
         await pbx.empty()
 
