@@ -237,7 +237,7 @@ class Supervision:
         what = f"take over from {replaced}{'' if keep else ', who is let go'}"
         with self._audited(engine, what, by):
             call = self._own_call(engine)
-            if engine.state.modes != (BARGE,):
+            if engine.moves_ahead or engine.state.modes != (BARGE,):
                 await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
             self._require_on(engine, call)
             try:
@@ -409,10 +409,12 @@ class Supervision:
             self.audit.note(call_id, engine.name, f"left: {tell.reason}", by="callbridge")
             if call_id is not None:
                 self._give_up_place(engine, call_id)
-        elif tell.message and tell.mode is not None:
-            what = str(tell.mode)
-            self._give_back_of_silent(engine)
-            self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
+        elif tell.mode is not None:
+            if tell.mode != BARGE:
+                self._give_back_of_silent(engine)
+            if tell.message:
+                what = str(tell.mode)
+                self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
 
     def _give_up_place(self, engine: ObserverEngine, call_id: CallId) -> None:
         """Whoever had been replaced by an observer who goes speaks again."""

@@ -177,6 +177,31 @@ async def test_who_falls_silent_while_he_takes_over_leaves_nobody_silenced() -> 
         await until(lambda: not any(p.muted for p in call.parties), "the callee is heard")
 
 
+@pytest.mark.parametrize("phone", [None, "1005"])
+async def test_who_barged_on_another_call_is_heard_before_he_takes_over(phone: str | None) -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        await talking(fake, "1003", "1004")
+        observer = await client.observe("1003", "eve", phone=phone)
+        await observer.barge()
+        moving = observer.move_to(call.call_id)
+        taking = observer.take_over("callee", keep=False)
+        await asyncio.gather(moving, taking, return_exceptions=True)
+        assert (observer.mode == "barge") == (call.taken_over_by == "eve")
+
+
+async def test_who_is_about_to_spy_does_not_silence_the_callee() -> None:
+    async with stage() as (fake, client, calls):
+        call = await connected(fake, calls)
+        observer = await client.observe(call, "eve", phone="1005")
+        await observer.barge()
+        shutting = fake.failures.delay("POST", "channels/.*/mute", seconds=0.1)
+        taking = observer.take_over("callee")
+        await asyncio.gather(observer.spy(), taking, return_exceptions=True)
+        assert shutting.hits
+        await until(lambda: (observer.mode == "barge") == (call.taken_over_by == "eve"), "agreed")
+
+
 async def test_a_mode_that_was_asked_for_on_one_call_is_not_had_on_the_next() -> None:
     async with stage() as (fake, client, calls):
         call = await connected(fake, calls)
