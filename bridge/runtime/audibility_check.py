@@ -85,6 +85,8 @@ class AudibilityCheck:
             except ServerError as error:
                 # Without a link its next UP compares everything; a slow server is asked again.
                 _log.warning("not known whether all are heard as they should be: %s", error)
+            except Exception:  # noqa: BLE001 - a fault of ours with one call must not end the check
+                _log.exception("not known whether all are heard as they should be")
 
     async def check(self) -> None:
         """Look at all observed calls once, and repair them. Raises ServerError."""

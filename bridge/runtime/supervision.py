@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import count
 from typing import Protocol
 
 from bridge.ari import AriConnection
@@ -141,6 +142,12 @@ class Supervision:
         """Return a call's gallery, None while it has none."""
         room = self._rooms.get(call_id)
         return room.engine if room else None
+
+    def free_name(self) -> Participant:
+        """Return a name that no observer has, on whichever call."""
+        taken = {place.engine.name for place in self._places.values()}
+        names = (Participant(f"observer{number}") for number in count(1))
+        return next(name for name in names if name not in taken)
 
     # --- coming, going, moving ------------------------------------------------------------------
 

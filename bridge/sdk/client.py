@@ -146,7 +146,7 @@ class Client:
     async def observe(
         self,
         target: str | LiveCall | ActiveCall,
-        name: str = "observer",
+        name: str | None = None,
         *,
         phone: str | None = None,
         ring_time_seconds: int = 30,
@@ -155,8 +155,9 @@ class Client:
         """Join any live call of the PBX as a spy: this program itself or, by ``phone``, a person.
 
         target: a call, its id, somebody's extension or number on it, or a channel. name: his on
-        the call, a-z, 0-9 and _. phone: a number or an endpoint that is rung. hear_coaching: hear
-        what other observers whisper, too. Returns when he hears the call.
+        the call, a-z, 0-9 and _; by default one that no other observer has. phone: a number or an
+        endpoint that is rung. hear_coaching: hear what other observers whisper, too. Returns when
+        he hears the call.
 
         Raises CallNotFoundError, AmbiguousCallError, BadArgumentError, ConnectFailedError when the
         phone is not answered, CapabilityError, ServerError.
@@ -168,7 +169,7 @@ class Client:
             endpoint = endpoint_for(phone, self._endpoint, dialled="")
             rung = Rung(endpoint, ring_time_seconds, number=self._settings.ari.application)
         try:
-            who = participant(name)
+            who = controller.supervision.free_name() if name is None else participant(name)
         except ValueError as error:
             raise BadArgumentError(str(error)) from None
         engine = await controller.admission.observe(
