@@ -14,9 +14,7 @@ from bridge.ari import AriConnection
 from bridge.directory import CallEnded, Change, Directory, LiveCall
 from bridge.model.errors import (
     BadArgumentError,
-    CallbridgeError,
     CallNotFoundError,
-    CapabilityError,
     InvalidStateError,
 )
 from bridge.model.ids import CallId
@@ -31,7 +29,8 @@ from bridge.runtime.flow import Flow
 from bridge.runtime.gallery import GalleryEngine, Member
 from bridge.runtime.names import new_call_id
 from bridge.runtime.observer import ObserverEngine
-from bridge.session.inputs import GiveBack, ServerLost, TakeOver, TakerGone, Token
+from bridge.runtime.takeovers import Takeovers
+from bridge.session.inputs import ServerLost, Token
 from bridge.session.observer import Stage, inputs
 from bridge.session.observer.effects import ObserverNotice, Tell
 from bridge.session.observer.inputs import Person
@@ -107,6 +106,7 @@ class Supervision:
         self.audit = audit
         self._places: dict[CallId, _Place] = {}
         self._rooms: dict[CallId, _Room] = {}
+        self._takeovers = Takeovers(self.call_of, host.engine)
         self._flow = Flow(host.ari, self._observed)
         self._flow_runs = False
 
@@ -198,7 +198,7 @@ class Supervision:
         if place is None:
             raise InvalidStateError(f"{engine.name} observes no call any more")
         self._require_name(call, engine.name, of=engine)
-        self._give_up_place(engine, place.call_id)
+        self._takeovers.gone(engine, place.call_id)
         before, place.call_id = place.call_id, call.call_id
         engine.coaches = coached(call, target)
         engine.post(inputs.Moved())
@@ -226,43 +226,22 @@ class Supervision:
                 # Whether the server needs it may have been measured since he joined.
                 self._count_audio(call)
                 self._flow.require(call, mode)
-            if mode.mode is not AudioMode.BARGE and self._has_taken_over(engine):
-                own = self._own_call(engine)
-                await self._give_back(engine)
-                self._require_on(engine, own)
+            if mode.mode is not AudioMode.BARGE and self._takeovers.has(engine):
+                await self._takeovers.end(engine)
             await engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
 
     async def take_over(
         self, engine: ObserverEngine, replaced: Participant, *, keep: bool, by: str
     ) -> None:
-        """Let an observer speak in the place of the agent, human or AI.
-
-        replaced: a party, or ``ai``. keep: who is replaced stays as a listener; else he is let go.
-        He is heard by all before the other falls silent. Raises CapabilityError for a call that is
-        not ours, else what the machines refuse it with; the observer is a spy again then.
-        """
+        """Let an observer speak in the place of the agent, human or AI; see Takeovers.begin."""
         what = f"take over from {replaced}{'' if keep else ', who is let go'}"
         with self._audited(engine, what, by):
-            call = self._own_call(engine)
-            if engine.moves_ahead or engine.state.modes != (BARGE,):
-                await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
-            self._require_on(engine, call)
-            try:
-                await call.command(lambda token: TakeOver(token, engine.name, replaced, keep))
-            except CallbridgeError:
-                if self._is_on(engine, call) and not self._has_taken_over(engine):
-                    await engine.command(lambda token: inputs.ChangeMode(token, SPY, cut=True))
-                raise
-            finally:
-                silent = keep and engine.state.mode != BARGE
-                if silent or not self._is_on(engine, call):
-                    # Who went, or fell silent, before it was known that he stands in.
-                    call.post(TakerGone(engine.name))
+            await self._takeovers.begin(engine, replaced, keep=keep)
 
     async def give_back(self, engine: ObserverEngine, *, by: str) -> None:
         """Let whoever was replaced speak again; the observer is a spy then."""
         with self._audited(engine, "give back", by):
-            await self._give_back(engine)
+            await self._takeovers.end(engine)
             await engine.command(lambda token: inputs.ChangeMode(token, SPY))
 
     # --- what happens ---------------------------------------------------------------------------
@@ -415,56 +394,13 @@ class Supervision:
         elif tell.notice is ObserverNotice.LEFT:
             self.audit.note(call_id, engine.name, f"left: {tell.reason}", by="callbridge")
             if call_id is not None:
-                self._give_up_place(engine, call_id)
+                self._takeovers.gone(engine, call_id)
         elif tell.mode is not None:
             if tell.mode != BARGE:
-                self._give_back_of_silent(engine)
+                self._takeovers.fell_silent(engine)
             if tell.message:
                 what = str(tell.mode)
                 self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
-
-    def _give_up_place(self, engine: ObserverEngine, call_id: CallId) -> None:
-        """Whoever had been replaced by an observer who goes speaks again."""
-        call = self._host.engine(call_id)
-        if call is not None and call.session.taken_over_by == engine.name:
-            call.post(TakerGone(engine.name))
-
-    def _give_back_of_silent(self, engine: ObserverEngine) -> None:
-        """Whoever listens because of an observer speaks again when that one has fallen silent."""
-        call_id = self.call_of(engine)
-        call = self._host.engine(call_id) if call_id is not None else None
-        takeover = None if call is None else call.session.standing.takeover
-        if call is not None and takeover is not None and takeover.kept:
-            call.post(TakerGone(engine.name))
-
-    def _is_on(self, engine: ObserverEngine, call: CallEngine) -> bool:
-        return self.call_of(engine) == call.incoming.call_id
-
-    def _require_on(self, engine: ObserverEngine, call: CallEngine) -> None:
-        if not self._is_on(engine, call):
-            raise InvalidStateError(f"{engine.name} went to another call meanwhile")
-
-    def _has_taken_over(self, engine: ObserverEngine) -> bool:
-        call_id = self.call_of(engine)
-        call = self._host.engine(call_id) if call_id is not None else None
-        return call is not None and call.session.taken_over_by == engine.name
-
-    async def _give_back(self, engine: ObserverEngine) -> None:
-        call = self._own_call(engine)
-        if call.session.taken_over_by != engine.name:
-            raise InvalidStateError(f"{engine.name} has not taken this call over")
-        await call.command(lambda token: GiveBack(token, engine.name))
-
-    def _own_call(self, engine: ObserverEngine) -> CallEngine:
-        call_id = self.call_of(engine)
-        call = self._host.engine(call_id) if call_id is not None else None
-        if call is None:
-            raise CapabilityError(
-                "a call that callbridge did not place can be spied on, whispered into and barged "
-                "into, but not taken over: ARI mutes and moves only channels that are in its own "
-                "application. Let the dialplan send such calls to Stasis()"
-            )
-        return call
 
     def _seated(self, channel_id: str) -> _Place | None:
         """Return whose own channel this is."""
