@@ -91,7 +91,7 @@ async def measured(pbx: Pbx, measurement: Callable[[Pbx], Awaitable[None]]) -> N
 
 
 def remeasured(test: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[None]]:
-    """Do a test whose calls are its own once more if it failed on a busy machine."""
+    """Do a test whose calls are its own once more, as ``measured`` does."""
 
     @functools.wraps(test)
     async def twice(*args: _P.args, **kwargs: _P.kwargs) -> None:
@@ -100,7 +100,7 @@ def remeasured(test: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[No
             async with watch(machine):
                 await test(*args, **kwargs)
         except AssertionError as error:
-            if machine.worst_ms <= BUSY_MS:
+            if machine.worst_ms <= BUSY_MS and not isinstance(error, FrameMissedError):
                 raise
             told = f"programs waited for {machine.worst_ms:.0f} ms; measured again after: {error}"
             warnings.warn(told.splitlines()[0], UserWarning, stacklevel=2)

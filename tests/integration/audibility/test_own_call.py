@@ -106,6 +106,12 @@ async def test_a_strangers_channel_in_the_calls_own_bridge(pbx: Pbx) -> None:
         listener = await ari.channels.snoop_channel(
             channel_id=somebody.id, app=ari.settings.application, spy="in"
         )
+
+        async def entered() -> bool:
+            there = [await ari.channels.get(channel_id=c.id) for c in (somebody, listener)]
+            return all(channel.dialplan.app_name == "Stasis" for channel in there)
+
+        await until_true(entered, "both are in their application")
         await ari.bridges.add_channel(bridge_id=room, channel=listener.id)
         report = await client.audibility(conference.call)
         assert [s.channel_id for s in report.strangers if s.intrudes] == [listener.id]

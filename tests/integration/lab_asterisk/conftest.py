@@ -12,6 +12,7 @@ import pytest
 
 from bridge.lab.asterisk import Instance, folders, installation, package, progress
 from bridge.lab.asterisk.instance import stop
+from bridge.lab.asterisk.process import wait_until
 from bridge.lab.asterisk.record import names
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in left:
         stop(name, timeout=1)
     assert left == [], "the test left instances"
+    # Whoever ends with an instance ends a moment after it.
+    wait_until(lambda: not processes_naming(root), 5)
     assert processes_naming(root) == []
 
 
