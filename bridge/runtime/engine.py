@@ -339,7 +339,11 @@ class CallEngine:
             if mending and isinstance(error, ServerUnreachableError | CommandTimeoutError):
                 return []
             return [inputs.AudienceFailed(str(error))]
-        self._failures = 0
+        if self.executor.untidy:
+            # A leg that was not let hang up still hears, and is heard.
+            self._mend_later()
+        else:
+            self._failures = 0
         if any(self.executor.channel_of(party) is None for party in audience.parties):
             return [await self._first_to_go(audience.parties)]
         return [inputs.AudienceStands()]

@@ -108,6 +108,11 @@ class Executor:
         return self._stands
 
     @property
+    def untidy(self) -> bool:
+        """Whether something that nothing of ours uses is not removed yet."""
+        return bool(self._strays)
+
+    @property
     def anchor_names(self) -> tuple[str, ...]:
         """Asterisk's names of the anchors that were made here and stand."""
         names = self._orders.anchor_names

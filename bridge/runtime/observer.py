@@ -288,7 +288,10 @@ class ObserverEngine:
             return None
         error = task.exception()
         if error is None:
-            self._failures = 0
+            if self.executor.untidy:
+                self._mend_later()
+            else:
+                self._failures = 0
             return AudienceStands()
         if not isinstance(error, ServerError):
             raise error

@@ -48,6 +48,21 @@ async def connected(fake: FakeAri, calls: asyncio.Queue[ActiveCall]) -> ActiveCa
     return call
 
 
+async def test_a_party_whose_leg_asterisk_would_not_hang_up_goes_a_moment_later() -> None:
+    async with stage() as (fake, _client, calls):
+        call = await connected(fake, calls)
+        await call.add("1005", name="expert")
+
+        def legs() -> list[str]:
+            return [i for i in fake.world.channels if "leg.expert" in i]
+
+        assert len(legs()) == 1
+        fake.failures.refuse("DELETE", "channels/.*leg.expert.*", times=3)
+        await call.remove("expert")
+        await until(lambda: not legs(), "he is gone")
+        await call.disconnect()
+
+
 # --- names --------------------------------------------------------------------------------------
 
 
