@@ -13,7 +13,7 @@ from bridge.lab.bench.observing import VOICES
 from bridge.lab.hearing import TONES
 from bridge.model.participants import participant
 
-OBSERVERS = (1, 2, 4, 6)
+OBSERVERS = (1, 2, 6)
 SECONDS = 3.0
 _SETTLE_S: Final = 0.5
 

@@ -16,7 +16,7 @@ from bridge.lab.bench.program import Program, open_program
 from bridge.lab.bench.usage import Meter, Usage
 from bridge.lab.demo.lost import Missing
 
-CALLS = (1, 10, 30, 40, 50, 60)
+CALLS = (1, 10, 30, 40, 60)
 OBSERVED = (30,)
 SECONDS = 5.0
 TOO_MANY = 0.01
