@@ -37,6 +37,7 @@ _TICK_SECONDS = 0.020
 _STEP_SECONDS = 0.013
 """After a tick of the mix: 7 ms before the next, by which a thread may be late without harm."""
 _NOT_FOUND = 404
+_DISSOLVING = 409
 
 BRIDGE_TYPE = "mixing"
 
@@ -235,5 +236,6 @@ class Orders:
         try:
             await self._ari.bridges.destroy(bridge_id=bridge_id)
         except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
+            # 409: it is being dissolved already (resource_bridges.c, find_bridge).
+            if error.status not in {_NOT_FOUND, _DISSOLVING}:
                 raise
