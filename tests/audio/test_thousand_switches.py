@@ -166,8 +166,9 @@ async def standing(pbx: Pbx) -> Standing:
 
 
 def tasks() -> Counter[str]:
-    """Count tasks by what they do."""
-    return Counter(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+    """Count tasks by what they do, but for those that look at something for a moment."""
+    names = (getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+    return Counter(name for name in names if name != "Flow._look")
 
 
 def own_memory_mib() -> float:
