@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from bridge.ari import (
     AriConnection,
@@ -48,6 +47,7 @@ from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
 from bridge.runtime.seat import AccessPolicy, read_access
 from bridge.runtime.supervision import Supervision
+from bridge.runtime.telling import tell_engine, tell_supervision
 from bridge.runtime.watch import Watch
 from bridge.session import Phase, Session, inputs
 from bridge.topology.objects import Key
@@ -60,14 +60,6 @@ _LEAVE_SECONDS = 3.0
 _TURN_AWAY_SECONDS = 1.0
 _CHECK_SECONDS = 0.5
 """How long Asterisk may list a channel whose end it has already reported."""
-
-
-ChannelEvent: TypeAlias = (
-    events.StasisEnd
-    | events.ChannelHangupRequest
-    | events.ChannelStateChange
-    | events.ChannelDestroyed
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,23 +363,11 @@ class Controller:
                 | events.ChannelDestroyed()
             ):
                 if engine := self._engine_of(event.channel.id):
-                    _tell_engine(engine, event)
+                    tell_engine(engine, event)
                 else:
-                    self._tell_supervision(event)
-            case _:
-                pass
-
-    def _tell_supervision(self, event: ChannelEvent) -> None:
-        channel = event.channel
-        name = self.names.read(channel.id)
-        owner = name.call if name is not None else None
-        match event:
-            case events.StasisEnd():
-                self.supervision.channel_gone(channel.id, owner)
-            case events.ChannelDestroyed(cause=cause):
-                self.supervision.channel_gone(channel.id, owner, cause or HangupCause.NORMAL)
-            case events.ChannelStateChange() if channel.state == "Up":
-                self.supervision.channel_up(channel.id)
+                    name = self.names.read(event.channel.id)
+                    owner = name.call if name is not None else None
+                    tell_supervision(self.supervision, owner, event)
             case _:
                 pass
 
@@ -494,18 +474,3 @@ class Controller:
                 f"Asterisk {capabilities.version} lacks {'; '.join(missing)}: "
                 "load the module, or use a version that has it"
             )
-
-
-def _tell_engine(engine: CallEngine, event: ChannelEvent) -> None:
-    channel = event.channel
-    match event:
-        case events.StasisEnd():
-            engine.channel_left(channel.id)
-        case events.ChannelHangupRequest(cause=cause, soft=soft):
-            engine.hangup_requested(channel.id, cause or 0, soft=bool(soft))
-        case events.ChannelStateChange() if channel.state == "Up":
-            engine.channel_up(channel.id)
-        case events.ChannelDestroyed(cause=cause, cause_txt=text):
-            engine.channel_gone(channel.id, cause, text)
-        case _:
-            pass

@@ -6,13 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from itertools import count
 
 from bridge.ari import AriConnection, LinkStatus
 from bridge.model.audibility import Audience
 from bridge.model.errors import (
     BadArgumentError,
-    CallbridgeError,
     CallClosedError,
     CommandTimeoutError,
     RequestFailedError,
@@ -27,8 +25,10 @@ from bridge.runtime.executor import Executor
 from bridge.runtime.hands import Hands
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
+from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
 from bridge.runtime.release import Leg, Release
+from bridge.runtime.retry import Retry
 from bridge.runtime.speaking import Speaking
 from bridge.session import Phase, Session, effects, inputs, step
 from bridge.session.inputs import Command, Input, Token
@@ -39,9 +39,7 @@ _MEND_SECONDS = 0.2
 _LEFT_SECONDS = 0.5
 _LINE_SECONDS = 0.05
 """How long after a media socket the events socket may break, when it is the link that broke."""
-_RETRY_SECONDS = 0.5
 _HASTE_SECONDS = 1.0
-_MAX_RETRY_SECONDS = 30.0
 
 _GONE = {404, 409}
 """Statuses of an answer for a channel that has ended, or has left the application."""
@@ -92,14 +90,12 @@ class CallEngine:
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[Letter] = asyncio.Queue()
         self._hands = Hands(self._perform, self._report)
-        self._tokens = count(1)
-        self._waiting: dict[Token, asyncio.Future[None]] = {}
+        self._pending = Pending()
         self._ended: dict[Participant, int] = {}
         """Parties whose legs were told to have ended, in that order, with their causes."""
         self._leg_ended = asyncio.Event()
         self._hangups: dict[str, int] = {}
-        self._retry: asyncio.TimerHandle | None = None
-        self._failures = 0
+        self._mending = Retry(lambda: self.post(inputs.EventsMissed()))
         self._told = False
         executor.on_leg_gone = self._leg_missing
 
@@ -124,14 +120,9 @@ class CallEngine:
         command back.
         """
         if self.session.phase is Phase.DISCONNECTED:
-            _, out = step(self.session, make(Token(0)))
-            for effect in out:
-                if isinstance(effect, effects.Refuse):
-                    raise error_of(effect)
+            raise_refusal(step(self.session, make(NOBODY))[1])
             return
-        token = Token(next(self._tokens))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = done
+        token, done = self._pending.begin()
         self.post(make(token))
         await done
 
@@ -256,7 +247,7 @@ class CallEngine:
             return
         if isinstance(event, inputs.AddParty) and event.party in self.names_taken():
             message = f"an observer of the call is called {event.party!r}: give another name"
-            self._settle(event.token, BadArgumentError(message))
+            self._pending.settle(event.token, BadArgumentError(message))
             return
         was, before = self.session, self.session.phase
         self.session, out = step(self.session, event)
@@ -269,7 +260,7 @@ class CallEngine:
             # Nobody waits for what Asterisk does slowly in order to be hung up.
             self._hands.give_up()
             if not ends:
-                self._mend_later()
+                self._mending.later()
         self._hands.give(out, done)
         if self.session != was:
             self.on_change()
@@ -305,9 +296,9 @@ class CallEngine:
             case effects.TearDown(cause):
                 return [await self._tear_down(cause)]
             case effects.Succeed(token):
-                self._settle(token, None)
+                self._pending.settle(token)
             case effects.Refuse(token):
-                self._settle(token, error_of(effect))
+                self._pending.settle(token, error_of(effect))
             case effects.Announce():
                 await self._announce(effect)
         return []
@@ -335,15 +326,15 @@ class CallEngine:
             self.executor.doubt()
             raise
         except ServerError as error:
-            self._mend_later()
+            self._mending.later()
             if mending and isinstance(error, ServerUnreachableError | CommandTimeoutError):
                 return []
             return [inputs.AudienceFailed(str(error))]
         if self.executor.untidy:
             # A leg that was not let hang up still hears, and is heard.
-            self._mend_later()
+            self._mending.later()
         else:
-            self._failures = 0
+            self._mending.succeeded()
         if any(self.executor.channel_of(party) is None for party in audience.parties):
             return [await self._first_to_go(audience.parties)]
         return [inputs.AudienceStands()]
@@ -369,15 +360,6 @@ class CallEngine:
             # Lines may be others than before.
             await self._tie_parties()
         return facts
-
-    def _mend_later(self) -> None:
-        """Look again after a while that grows with every failure."""
-        delay = min(_MAX_RETRY_SECONDS, _RETRY_SECONDS * 2**self._failures)
-        self._failures += 1
-        if self._retry is not None:
-            self._retry.cancel()
-        loop = asyncio.get_running_loop()
-        self._retry = loop.call_later(delay, self.post, inputs.EventsMissed())
 
     async def _tear_down(self, cause: HangupCause | None) -> Input:
         self._stop_dialling()
@@ -439,20 +421,10 @@ class CallEngine:
 
     # --- owning and settling ------------------------------------------------------------------
 
-    def _settle(self, token: Token, error: CallbridgeError | None) -> None:
-        done = self._waiting.pop(token, None)
-        if done is None or done.done():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
     async def _leave_nothing(self) -> None:
         """End what is left of tasks and waits, whatever ended the call."""
         self._stop_dialling()
-        if self._retry is not None:
-            self._retry.cancel()
+        self._mending.stop()
         await self._end_agent()
         reason = self.session.reason or EndReason.FAILED
         self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)
@@ -462,8 +434,7 @@ class CallEngine:
         while not self._mailbox.empty():
             # Nothing is done any more; but whoever asks is to be answered.
             self._answer_late(self._mailbox.get_nowait())
-        for token in list(self._waiting):
-            self._settle(token, CallClosedError(f"the call is over: {reason}"))
+        self._pending.refuse_all(CallClosedError(f"the call is over: {reason}"))
 
     async def _leave_in_haste(self) -> None:
         """The program goes and does not wait: release a caller who would be left with nobody."""
@@ -484,12 +455,7 @@ class CallEngine:
         event, done = opened(letter)
         if done is not None:
             done.cancel()
-        _, out = step(self.session, event)
-        for effect in out:
-            if isinstance(effect, effects.Succeed):
-                self._settle(effect.token, None)
-            elif isinstance(effect, effects.Refuse):
-                self._settle(effect.token, error_of(effect))
+        self._pending.answer(step(self.session, event)[1])
 
 
 async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:

@@ -19,12 +19,12 @@ from bridge.model.participants import Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.executor import Executor
+from bridge.runtime.retry import Retry
 from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 0.5
-_MAX_RETRY_SECONDS = 30.0
+_MEND_SECONDS = 0.5
 _ENOUGH = 2
 
 
@@ -85,8 +85,7 @@ class GalleryEngine:
         self._changed = asyncio.Event()
         self._laying: tuple[Gallery, asyncio.Task[None]] | None = None
         """What is being made to stand just now."""
-        self._failures = 0
-        self._retry: asyncio.TimerHandle | None = None
+        self._retry = Retry(self.look)
         self._met: dict[Participant, set[Participant]] = {}
 
     @property
@@ -113,7 +112,7 @@ class GalleryEngine:
     def channel_gone(self, channel_id: str) -> None:
         """A channel of the gallery is gone: it is looked at, a moment later."""
         if self.executor.channel_gone(channel_id):
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS, self.look)
+            asyncio.get_running_loop().call_later(_MEND_SECONDS, self.look)
 
     def reconnected(self) -> None:
         """Events were lost."""
@@ -128,8 +127,7 @@ class GalleryEngine:
                 self._changed.clear()
                 await self._keep_up({member.name: member for member in self._members()})
         finally:
-            if self._retry is not None:
-                self._retry.cancel()
+            self._retry.stop()
             self._introduce({})
             await self.executor.tear_down(HangupCause.NORMAL)
 
@@ -157,15 +155,11 @@ class GalleryEngine:
         try:
             await self.executor.converge(wanted)
         except ServerError as error:
-            delay = min(_MAX_RETRY_SECONDS, _RETRY_SECONDS * 2**self._failures)
-            self._failures += 1
             _log.warning("observers do not all hear each other yet: %s", error)
             self.executor.doubt()
-            if self._retry is not None:
-                self._retry.cancel()
-            self._retry = asyncio.get_running_loop().call_later(delay, self.look)
+            self._retry.later()
         else:
-            self._failures = 0
+            self._retry.succeeded()
 
     def _introduce(self, members: Mapping[Participant, Member]) -> None:
         """Let each program know to whom it may have lines, and what is to go there."""

@@ -7,12 +7,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import count
 from typing import Protocol
 
 from bridge.ari import AriConnection
 from bridge.model.errors import (
-    CallbridgeError,
     CallClosedError,
     CommandTimeoutError,
     ServerError,
@@ -23,7 +21,9 @@ from bridge.model.participants import CALLEE, Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.executor import Executor
+from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
+from bridge.runtime.retry import Retry
 from bridge.runtime.speaking import Speaking
 from bridge.session import effects
 from bridge.session.inputs import (
@@ -53,8 +53,6 @@ _log = logging.getLogger(__name__)
 _MEND_SECONDS = 0.2
 """How long the end of a snoop waits for that of its leg, which is told a moment later."""
 _LINE_SECONDS = 0.05
-_RETRY_SECONDS = 0.5
-_MAX_RETRY_SECONDS = 30.0
 _HASTE_SECONDS = 1.0
 
 _URGENT = (inputs.SeatGone, inputs.CallOver, ServerLost, inputs.Leave)
@@ -115,12 +113,10 @@ class ObserverEngine:
         self._chair = chair
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[_Letter] = asyncio.Queue()
-        self._tokens = count(1)
-        self._waiting: dict[Token, asyncio.Future[None]] = {}
+        self._pending = Pending()
         self._speaking: Speaking | None = None
         self._arranging: asyncio.Task[None] | None = None
-        self._retry: asyncio.TimerHandle | None = None
-        self._failures = 0
+        self._mending = Retry(lambda: self.post(EventsMissed()))
         self._failed: list[str] = []
         """What went wrong with what followed from the letter that is open."""
         self._told = False
@@ -157,14 +153,9 @@ class ObserverEngine:
         command back.
         """
         if self.state.stage is Stage.GONE:
-            _, out = step(self.state, make(Token(0)))
-            for effect in out:
-                if isinstance(effect, effects.Refuse):
-                    raise error_of(effect)
+            raise_refusal(step(self.state, make(NOBODY))[1])
             return
-        token = Token(next(self._tokens))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[token] = done
+        token, done = self._pending.begin()
         self.post(make(token))
         await done
 
@@ -261,9 +252,9 @@ class ObserverEngine:
                 if self._speaking is not None:
                     await self._speaking.finish(cut=cut)
             case effects.Succeed(token):
-                self._settle(token, None)
+                self._pending.settle(token)
             case effects.Refuse(token):
-                self._settle(token, error_of(effect))
+                self._pending.settle(token, error_of(effect))
         return None
 
     async def _arrange(self, effect: Arrange) -> ObserverInput | None:
@@ -289,13 +280,13 @@ class ObserverEngine:
         error = task.exception()
         if error is None:
             if self.executor.untidy:
-                self._mend_later()
+                self._mending.later()
             else:
-                self._failures = 0
+                self._mending.succeeded()
             return AudienceStands()
         if not isinstance(error, ServerError):
             raise error
-        self._mend_later()
+        self._mending.later()
         self._failed.append(str(error))
         unreachable = isinstance(error, ServerUnreachableError | CommandTimeoutError)
         if effect.mending and unreachable and not self.state.heard_by:
@@ -309,15 +300,6 @@ class ObserverEngine:
         _, one, other = end.split(".")
         person = self._newest.get(Participant(other if one == self.name else one))
         return person is not None and not person.held
-
-    def _mend_later(self) -> None:
-        """Look again after a while that grows with every failure."""
-        delay = min(_MAX_RETRY_SECONDS, _RETRY_SECONDS * 2**self._failures)
-        self._failures += 1
-        if self._retry is not None:
-            self._retry.cancel()
-        loop = asyncio.get_running_loop()
-        self._retry = loop.call_later(delay, self.post, EventsMissed())
 
     async def _clear_away(self) -> None:
         if self._chair is not None:
@@ -339,18 +321,8 @@ class ObserverEngine:
         self._mailbox.put_nowait(_Letter(event, done))
         await done
 
-    def _settle(self, token: Token, error: CallbridgeError | None) -> None:
-        done = self._waiting.pop(token, None)
-        if done is None or done.done():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
     async def _leave_nothing(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
+        self._mending.stop()
         if self._speaking is not None:
             await self._speaking.aclose()
         if self.program is not None:
@@ -361,16 +333,11 @@ class ObserverEngine:
             self._tell(Tell(ObserverNotice.LEFT, reason=reason))
         while not self._mailbox.empty():
             self._answer_late(self._mailbox.get_nowait())
-        for token in list(self._waiting):
-            self._settle(token, CallClosedError(f"{self.name} left: {reason}"))
+        self._pending.refuse_all(CallClosedError(f"{self.name} left: {reason}"))
         self.ended.set()
 
     def _answer_late(self, letter: _Letter) -> None:
         """Nothing is done any more; but whoever asks is to be answered."""
         if letter.done is not None:
             letter.done.cancel()
-        for effect in step(self.state, letter.event)[1]:
-            if isinstance(effect, effects.Succeed):
-                self._settle(effect.token, None)
-            elif isinstance(effect, effects.Refuse):
-                self._settle(effect.token, error_of(effect))
+        self._pending.answer(step(self.state, letter.event)[1])
