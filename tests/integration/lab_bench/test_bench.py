@@ -48,12 +48,14 @@ async def test_transport(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_load(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load, "CALLS", (1, 2))
     monkeypatch.setattr(load, "OBSERVED", (1,))
-    monkeypatch.setattr(load, "SECONDS", 1.0)
+    monkeypatch.setattr(load, "SECONDS", 2.0)
     found = medians(await load.measure(pbx.instance))
     for calls in ("2 calls", "1 call of others"):
-        assert 0 <= found[f"{calls}: CPU of Asterisk"] < 100
-        assert 0 <= found[f"{calls}: CPU of the program"] < 100
-        assert 0 <= found[f"{calls}: CPU of the parties"] < 100
+        assert 0 < found[f"{calls}: CPU of Asterisk"] < 100
+        assert 0 < found[f"{calls}: CPU of the parties"] < 100
+    # The system counts in ticks of 10 ms, of which one call may take none.
+    rows = [found[f"{calls}: CPU of the program"] for calls in ("2 calls", "1 call of others")]
+    assert 0 < sum(rows) < 100
     assert found["1 call: memory of Asterisk"] > 10
     assert found["1 call: memory of the program"] > 10
 
@@ -81,8 +83,8 @@ async def test_watching(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "SECONDS", 1.0)
     found = medians(await watching.measure(pbx.instance))
     for what in ("not watching", "watching"):
-        assert 0 <= found[f"{what}: CPU of Asterisk, 2 calls"] < 100
-        assert 0 <= found[f"{what}: CPU of the program, to place and end a call"] < 1000
+        assert 0 < found[f"{what}: CPU of Asterisk, 2 calls"] < 100
+        assert 0 < found[f"{what}: CPU of the program, to place and end a call"] < 1000
 
 
 async def test_company(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:

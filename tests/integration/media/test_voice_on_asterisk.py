@@ -29,6 +29,8 @@ HZ: Final = 437.0
 LOUD: Final = 20 * math.log10(8000 / 32768)
 """Level of every tone here, dBFS."""
 
+FRAMES_A_SECOND: Final = 50
+
 BLOCK_MS: Final = 5
 EDGE_BLOCKS: Final = 2
 """The resampler's ringing at both ends of a tone."""
@@ -114,7 +116,7 @@ async def test_30_seconds_of_tone_are_heard_whole_at_every_rate(studio: Studio) 
         await call.change("caller")
         call.forget()
         call.voice.send(tone(30, call.format.rate))
-        await asyncio.sleep(15)
+        await until(lambda: len(call.parties["caller"].heard) >= 15 * FRAMES_A_SECOND, 20)
         status = await call.lines["caller"].status()
         await call.voice.drain()
         await quiet(call)
@@ -159,7 +161,7 @@ async def test_clearing_cuts_within_two_frames(studio: Studio) -> None:
     await call.change("caller", "callee")
     call.forget()
     call.voice.send(tone(5, call.format.rate))
-    await asyncio.sleep(1.0)
+    await until(lambda: len(call.parties["caller"].heard) >= FRAMES_A_SECOND)
     cut = asyncio.get_running_loop().time()
     call.voice.clear()
     await quiet(call)
