@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable
 
 import pytest
 
@@ -18,61 +13,13 @@ from bridge.lab.hearing import TONES, gaps, levels
 from bridge.lab.waiting import until
 from bridge.model.errors import ServerError
 from bridge.topology.objects import ANCHORS
+from tests.support.child import Child, child
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, DirectCall, Pbx, state_of, until_true
 
 pytestmark = pytest.mark.asterisk
 
 RATE = 16000
-ROOT = Path(__file__).parents[3]
-
-
-class Child:
-    """A program in a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def says(self, line: str) -> None:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(10):
-            heard = (await self.process.stdout.readline()).decode().strip()
-        assert heard == line
-
-    async def crash(self) -> None:
-        self.process.kill()
-        await self.process.wait()
-
-    async def terminate(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
-            return await self.process.wait()
-
-
-@asynccontextmanager
-async def child(pbx: Pbx, *arguments: str) -> AsyncIterator[Child]:
-    ari = pbx.instance.info.ari
-    environment = {
-        **os.environ,
-        "CALLBRIDGE_ARI_URL": ari.url,
-        "CALLBRIDGE_ARI_USERNAME": ari.username,
-        "CALLBRIDGE_ARI_PASSWORD": ari.password,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.program",
-        *arguments,
-        cwd=ROOT,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    made = Child(process)
-    try:
-        await made.says("up")
-        yield made
-    finally:
-        if process.returncode is None:
-            await made.crash()
+PROGRAM = "tests.support.program"
 
 
 async def dial(pbx: Pbx) -> DirectParty:
@@ -146,9 +93,9 @@ async def only_the_parties(pbx: Pbx) -> None:
 
 @pytest.mark.parametrize("party", ["caller", "callee"])
 async def test_a_crash_while_two_talk(pbx: Pbx, party: str) -> None:
-    async with child(pbx, "CONNECTED") as program:
+    async with child(pbx, PROGRAM, "CONNECTED") as program:
         caller, callee = await talking(pbx, program)
-        await program.crash()
+        await program.die()
         await until(lambda: level(callee, "agent") < -75, "the whisper has ended")
         await nothing_lost(caller, callee)
         gone, left = (caller, callee) if party == "caller" else (callee, caller)
@@ -166,9 +113,9 @@ async def test_a_crash_while_two_talk(pbx: Pbx, party: str) -> None:
 
 @pytest.mark.parametrize("party", ["caller", "callee"])
 async def test_the_next_program_takes_over_who_talks(pbx: Pbx, party: str) -> None:
-    async with child(pbx, "CONNECTED") as first:
+    async with child(pbx, PROGRAM, "CONNECTED") as first:
         caller, callee = await talking(pbx, first)
-        await first.crash()
+        await first.die()
     program = await pbx.program()
     await only_the_parties(pbx)
     assert program.calls.empty()
@@ -181,9 +128,9 @@ async def test_the_next_program_takes_over_who_talks(pbx: Pbx, party: str) -> No
 
 
 async def test_and_the_one_after_that(pbx: Pbx) -> None:
-    async with child(pbx, "CONNECTED") as first:
+    async with child(pbx, PROGRAM, "CONNECTED") as first:
         caller, callee = await talking(pbx, first)
-        await first.crash()
+        await first.die()
     for _ in range(2):
         program = await pbx.program()
         await only_the_parties(pbx)
@@ -196,10 +143,10 @@ async def test_and_the_one_after_that(pbx: Pbx) -> None:
 
 
 async def test_a_caller_alone_is_hung_up_by_the_next_start(pbx: Pbx) -> None:
-    async with child(pbx, "ANSWERED") as first:
+    async with child(pbx, PROGRAM, "ANSWERED") as first:
         caller = await dial(pbx)
         await first.says("ANSWERED")
-        await first.crash()
+        await first.die()
     assert not caller.closed
     program = await pbx.program()
     await caller.wait_closed()
@@ -209,12 +156,12 @@ async def test_a_caller_alone_is_hung_up_by_the_next_start(pbx: Pbx) -> None:
 
 @pytest.mark.parametrize("state", ["PENDING", "PENDING, RINGING"])
 async def test_a_waiting_caller_is_offered_to_the_next_program(pbx: Pbx, state: str) -> None:
-    async with child(pbx, state) as first:
+    async with child(pbx, PROGRAM, state) as first:
         caller = await dial(pbx)
         await first.says(state.rpartition(", ")[2])
         if state.endswith("RINGING"):
             await callee_leg(pbx)
-        await first.crash()
+        await first.die()
     program = await pbx.program()
     call = await program.next_call()
     assert (call.caller_number, call.callee_number) == ("1999", "1002")
@@ -230,11 +177,11 @@ async def test_a_waiting_caller_is_offered_to_the_next_program(pbx: Pbx, state: 
 
 
 async def test_a_caller_whose_callee_rang_is_released_by_the_next_start(pbx: Pbx) -> None:
-    async with child(pbx, "ANSWERED, RINGING") as first:
+    async with child(pbx, PROGRAM, "ANSWERED, RINGING") as first:
         caller = await dial(pbx)
         await first.says("RINGING")
         await callee_leg(pbx)
-        await first.crash()
+        await first.die()
     await pbx.program()
     await caller.wait_closed()
     await pbx.empty()
@@ -245,21 +192,21 @@ async def test_a_caller_whose_callee_rang_is_released_by_the_next_start(pbx: Pbx
 
 @pytest.mark.parametrize("state", ["PENDING", "ANSWERED", "PENDING, RINGING", "ANSWERED, RINGING"])
 async def test_an_end_in_order_releases_a_caller_alone(pbx: Pbx, state: str) -> None:
-    async with child(pbx, state) as program:
+    async with child(pbx, PROGRAM, state) as program:
         caller = await dial(pbx)
         await program.says(state.rpartition(", ")[2])
         if state.endswith("RINGING"):
             await callee_leg(pbx)
-        assert await program.terminate() == 0
+        await program.terminate()
         await program.says("left")
     await caller.wait_closed()
     await pbx.empty()
 
 
 async def test_an_end_in_order_lets_two_talk_on(pbx: Pbx) -> None:
-    async with child(pbx, "CONNECTED") as program:
+    async with child(pbx, PROGRAM, "CONNECTED") as program:
         caller, callee = await talking(pbx, program)
-        assert await program.terminate() == 0
+        await program.terminate()
     await only_the_parties(pbx)
     await nothing_lost(caller, callee)
     assert level(callee, "agent") < -75
@@ -367,9 +314,9 @@ async def test_a_second_program_gets_who_waits_and_releases_who_is_alone(pbx: Pb
 
 
 async def test_a_crash_in_the_middle_of_the_probe(pbx: Pbx) -> None:
-    async with child(pbx, "PENDING", "probe") as program:
+    async with child(pbx, PROGRAM, "PENDING", "probe") as program:
         await until_true(lambda: some(pbx.bridges()), "the probe is under way")
-        await program.crash()
+        await program.die()
     await pbx.program()
     await pbx.empty()
 

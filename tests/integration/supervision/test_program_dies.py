@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-import sys
-import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -33,65 +27,14 @@ from tests.integration.supervision.floor import (
     plain_call,
     rung,
 )
+from tests.support.child import Child, child
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, until_true
 
 pytestmark = pytest.mark.asterisk
 
-ROOT = Path(__file__).parents[3]
+PROGRAM = "tests.integration.supervision.program"
 SILENT_WITHIN_S = 1.0
 HEARERS = {"spy": frozenset[str](), "whisper": frozenset({"callee"}), "barge": PARTIES}
-
-
-class Child:
-    """A program in a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
-
-    async def says(self, line: str) -> None:
-        assert self.process.stdout is not None
-        async with asyncio.timeout(15):
-            heard = (await self.process.stdout.readline()).decode().strip()
-        assert heard == line
-
-    async def die(self) -> float:
-        """Kill it at once; return when, in seconds of the monotonic clock."""
-        killed_at = time.monotonic()
-        self.process.kill()
-        await self.process.wait()
-        return killed_at
-
-    async def terminate(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(10):
-            assert await self.process.wait() == 0
-
-
-@asynccontextmanager
-async def child(pbx: Pbx, *arguments: str) -> AsyncIterator[Child]:
-    ari = pbx.instance.info.ari
-    environment = {
-        **os.environ,
-        "CALLBRIDGE_ARI_URL": ari.url,
-        "CALLBRIDGE_ARI_USERNAME": ari.username,
-        "CALLBRIDGE_ARI_PASSWORD": ari.password,
-    }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.supervision.program",
-        *arguments,
-        cwd=ROOT,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    made = Child(process)
-    try:
-        await made.says("up")
-        yield made
-    finally:
-        if process.returncode is None:
-            await made.die()
 
 
 @dataclass
@@ -115,7 +58,7 @@ async def own_call(pbx: Pbx) -> Talk:
 @asynccontextmanager
 async def scene(pbx: Pbx, whose: str, mode: str) -> AsyncIterator[Scene]:
     talk = await plain_call(pbx) if whose == "foreign" else None
-    async with child(pbx, whose, mode, CALLEE_ENDPOINT) as program:
+    async with child(pbx, PROGRAM, whose, mode, CALLEE_ENDPOINT) as program:
         if talk is None:
             talk = await own_call(pbx)
         leg = await rung(pbx, lambda i: "leg.boss" in i)
@@ -247,7 +190,7 @@ async def observed_anew(floor: Floor, talk: Talk) -> None:
 @pytest.mark.phones
 async def test_the_next_program_hangs_up_who_dialled_in(pbx: Pbx) -> None:
     phone = await pbx.phone("1005")
-    async with child(pbx, "own", "access") as program:
+    async with child(pbx, PROGRAM, "own", "access") as program:
         talk = await own_call(pbx)
         await program.says("ready")
         await phone.call("*55")
