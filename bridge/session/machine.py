@@ -7,8 +7,7 @@ refused with a typed error and changes nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast, get_args
 
 from bridge.session import conference, endings, rules, takeover
 from bridge.session.effects import Tie
@@ -46,6 +45,7 @@ from bridge.session.inputs import (
     VoiceSettled,
 )
 from bridge.session.state import Phase, Session
+from bridge.session.table import completed
 
 Rule: TypeAlias = Callable[[Session, Input], Step]
 Row: TypeAlias = tuple[type[Input], Rule]
@@ -323,48 +323,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
 }
 
 
-def _complete(phase: Phase) -> Mapping[type[Input], Rule]:
-    rows = _ROWS[phase]
-    table = dict(rows)
-    missing = {kind for kind in INPUTS if kind not in table}
-    if missing or len(table) != len(rows):
-        raise TypeError(f"{phase}: every input once; missing {missing}")
-    return MappingProxyType(table)
+INPUTS: Final[tuple[type[Input], ...]] = get_args(Input)
 
-
-INPUTS: Final[tuple[type[Input], ...]] = (
-    Answer,
-    Connect,
-    ChangeMode,
-    Close,
-    Disconnect,
-    AddParty,
-    RemoveParty,
-    MuteParty,
-    HoldParty,
-    TakeOver,
-    GiveBack,
-    CallerAnswered,
-    AnswerFailed,
-    CalleeAnswered,
-    CalleeFailed,
-    PartyAnswered,
-    PartyFailed,
-    TakerGone,
-    PartyGone,
-    AudienceStands,
-    AudienceFailed,
-    LineLost,
-    EventsMissed,
-    VoiceReached,
-    VoiceSettled,
-    VoiceFailed,
-    VoiceFinished,
-    ServerLost,
-    TornDown,
-)
-
-TRANSITIONS: Final[Mapping[Phase, Mapping[type[Input], Rule]]] = MappingProxyType(
-    {phase: _complete(phase) for phase in Phase}
-)
+TRANSITIONS: Final[Mapping[Phase, Mapping[type[Input], Rule]]] = completed(_ROWS, Phase, INPUTS)
 """For every phase and every input the rule that follows."""

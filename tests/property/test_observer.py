@@ -206,7 +206,7 @@ def test_whom_he_whispered_to_is_replaced_and_he_is_silent(
 
 def test_every_stage_says_what_follows_from_every_input() -> None:
     assert {stage: frozenset(row) for stage, row in TRANSITIONS.items()} == dict.fromkeys(
-        Stage, INPUTS
+        Stage, frozenset(INPUTS)
     )
 
 

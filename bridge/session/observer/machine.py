@@ -6,8 +6,7 @@ Every stage lists every input; there is no default.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar, cast
+from typing import Final, TypeAlias, TypeVar, cast, get_args
 
 from bridge.session.inputs import (
     AudienceFailed,
@@ -36,6 +35,7 @@ from bridge.session.observer.inputs import (
 )
 from bridge.session.observer.rules import Step
 from bridge.session.observer.state import Observer, Stage
+from bridge.session.table import completed
 
 Rule: TypeAlias = Callable[[Observer, ObserverInput], Step]
 Row: TypeAlias = tuple[type[ObserverInput], Rule]
@@ -169,18 +169,9 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
     ),
 }
 
-INPUTS: Final[frozenset[type[ObserverInput]]] = frozenset(kind for kind, _ in _ROWS[Stage.PRESENT])
+INPUTS: Final[tuple[type[ObserverInput], ...]] = get_args(ObserverInput)
 
-
-def _complete(stage: Stage) -> Mapping[type[ObserverInput], Rule]:
-    rows = _ROWS[stage]
-    table = dict(rows)
-    if table.keys() != INPUTS or len(table) != len(rows):
-        raise TypeError(f"{stage}: every input once; differing: {table.keys() ^ INPUTS}")
-    return MappingProxyType(table)
-
-
-TRANSITIONS: Final[Mapping[Stage, Mapping[type[ObserverInput], Rule]]] = MappingProxyType(
-    {stage: _complete(stage) for stage in Stage}
+TRANSITIONS: Final[Mapping[Stage, Mapping[type[ObserverInput], Rule]]] = completed(
+    _ROWS, Stage, INPUTS
 )
 """For every stage and every input the rule that follows."""
