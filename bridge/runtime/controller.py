@@ -38,6 +38,7 @@ from bridge.runtime.audibility_check import EVERY_SECONDS, AudibilityCheck
 from bridge.runtime.audit import Audit
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
+from bridge.runtime.handset import HandsetEvent, channel_of
 from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.names import Names, new_call_id
 from bridge.runtime.outage import Outage
@@ -354,8 +355,13 @@ class Controller:
         match event:
             case events.StasisStart(channel=channel):
                 self._entered(event, channel.id)
-            case events.ChannelDtmfReceived(channel=channel, digit=digit):
-                self.supervision.key_pressed(channel.id, digit)
+            case (
+                events.ChannelDtmfReceived()
+                | events.ChannelHold()
+                | events.ChannelUnhold()
+                | events.ChannelTransfer()
+            ):
+                self._at_a_phone(event)
             case (
                 events.StasisEnd()
                 | events.ChannelHangupRequest()
@@ -370,6 +376,13 @@ class Controller:
                     tell_supervision(self.supervision, owner, event)
             case _:
                 pass
+
+    def _at_a_phone(self, event: HandsetEvent) -> None:
+        channel_id = channel_of(event)
+        if engine := self._engine_of(channel_id):
+            engine.handset(event)
+        elif isinstance(event, events.ChannelDtmfReceived):
+            self.supervision.key_pressed(channel_id, event.digit)
 
     def _entered(self, event: events.StasisStart, channel_id: str) -> None:
         expected = self._arrivals.enter(channel_id)

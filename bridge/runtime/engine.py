@@ -23,6 +23,7 @@ from bridge.runtime.agent import AgentMedia
 from bridge.runtime.dialling import Dialling
 from bridge.runtime.executor import Executor
 from bridge.runtime.hands import Hands
+from bridge.runtime.handset import HandsetEvent, HandsetListener, channel_of
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
 from bridge.runtime.pending import NOBODY, Pending, raise_refusal
@@ -77,6 +78,7 @@ class CallEngine:
             )
         self.session = session or Session()
         self.listeners: list[Listener] = []
+        self.handset_listeners: list[HandsetListener] = []
         self.on_change: Callable[[], None] = lambda: None
         """Called when parties, or modes of the agent, are others than before."""
         self.names_taken: Callable[[], Collection[Participant]] = frozenset
@@ -185,6 +187,12 @@ class CallEngine:
         self.executor.line_lost(AGENT, party)
         loop = asyncio.get_running_loop()
         loop.call_later(_LINE_SECONDS, self.post, inputs.LineLost(party))
+
+    def handset(self, event: HandsetEvent) -> None:
+        """Somebody did something at his phone."""
+        if (party := self.executor.party_of(channel_of(event))) is not None:
+            for listener in list(self.handset_listeners):
+                listener(party, event)
 
     @property
     def legs(self) -> frozenset[str]:
