@@ -291,7 +291,7 @@ class Controller:
         engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)
         self._engines[incoming.call_id] = engine
         self._by_caller[incoming.channel_id] = engine
-        engine.on_change = lambda: self._show(engine)
+        engine.on_change.append(lambda: self._show(engine))
         engine.names_taken = lambda: self.supervision.names_of(incoming.call_id)
         self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")

@@ -26,6 +26,7 @@ from bridge.runtime.hands import Hands
 from bridge.runtime.handset import HandsetEvent, HandsetListener, channel_of
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
+from bridge.runtime.notes import Notes
 from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
 from bridge.runtime.release import Leg, Release
@@ -79,8 +80,10 @@ class CallEngine:
         self.session = session or Session()
         self.listeners: list[Listener] = []
         self.handset_listeners: list[HandsetListener] = []
-        self.on_change: Callable[[], None] = lambda: None
-        """Called when parties, or modes of the agent, are others than before."""
+        self.on_change: list[Callable[[], None]] = []
+        """Called when anything about the call is other than before. Must not block."""
+        self.notes = Notes()
+        """What else is to be known of the call after a restart of the program."""
         self.names_taken: Callable[[], Collection[Participant]] = frozenset
         """Says what observers of the call are called: no party may have such a name."""
         self._ari = ari
@@ -271,7 +274,8 @@ class CallEngine:
                 self._mending.later()
         self._hands.give(out, done)
         if self.session != was:
-            self.on_change()
+            for listener in list(self.on_change):
+                listener()
 
     async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901, PLR0912 - a match over a closed union
         match effect:
