@@ -12,6 +12,7 @@ from bridge.model.states import CallState, EndReason
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import AuditRecord
 from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.session.digits import Digits
 from bridge.session.observer.effects import LeftReason
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "AuditRecord",
     "CallState",
     "Client",
+    "Digits",
     "EndReason",
     "LeftReason",
     "LiveCall",

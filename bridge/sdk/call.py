@@ -22,12 +22,14 @@ from bridge.model.states import CallState, EndReason
 from bridge.runtime import CallEngine
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.audit import Audit
+from bridge.runtime.keypad import Keypad
 from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.sdk.parties import Party, name_for, parties_of
 from bridge.sdk.routing import endpoint_for
 from bridge.session import inputs
+from bridge.session.digits import Digits, Wanted
 from bridge.session.effects import Announce, Notice
 
 _H = TypeVar("_H", bound=Handler)
@@ -78,6 +80,8 @@ class ActiveCall:
         self._end_reason: EndReason | None = None
         self._ended = asyncio.Event()
         engine.listeners.append(self._notice)
+        self._keypad = Keypad(engine)
+        self._keypad.listeners.append(self._key_pressed)
 
     def __repr__(self) -> str:
         return f"<ActiveCall {self.call_id} {self.state}>"
@@ -245,6 +249,36 @@ class ActiveCall:
     async def unhold(self, name: str) -> None:
         """Bring a held party back to the others. Raises what ``mute`` raises."""
         await self._hold(name, on=False)
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    async def collect_digits(
+        self,
+        *,
+        max_digits: int,
+        terminator: str = "#",
+        timeout_seconds: float = 10.0,
+        between_seconds: float = 3.0,
+        speaker: str = "caller",
+    ) -> Digits:
+        """Return the digits that a party presses from now on, and why they ended.
+
+        terminator: keys that end them, not among them; may be empty. timeout_seconds: for the first
+        key; between_seconds: from each to the next. What came in time is returned in any case.
+
+        Raises BadArgumentError for nobody who is there, CommandInProgressError while digits of the
+        same party are being collected, CallClosedError when he, or the agent, leaves first.
+        """
+        if speaker not in {party.name for party in self.parties}:
+            known = ", ".join(party.name for party in self.parties)
+            raise BadArgumentError(f"speaker={speaker!r}: one of {known}")
+        wanted = Wanted(max_digits, terminator, timeout_seconds, between_seconds)
+        return await self._keypad.collect(Participant(speaker), wanted)
+
+    def _key_pressed(self, party: Participant, key: str) -> None:
+        if self._end_reason is None:
+            self._handlers.emit(events.DTMF_RECEIVED, self, party, key)
+            self._on_event(events.DTMF_RECEIVED, self, party, key)
 
     async def _mute(self, name: str, *, on: bool) -> None:
         await self._engine.command(lambda token: inputs.MuteParty(token, Participant(name), on))

@@ -29,7 +29,7 @@ class CallEvent(StrEnum):
     """For ``call.on``, or ``client.on`` to hear of every call.
 
     A handler takes no argument, or the call, or, of an event about somebody, the call and his
-    name; it may be a coroutine function.
+    name, and what it says there besides; it may be a coroutine function.
     """
 
     CALL_ANSWERED = "CALL_ANSWERED"
@@ -44,6 +44,8 @@ class CallEvent(StrEnum):
     """A party hung up or was removed, and the call goes on without him."""
     PARTY_CHANGED = "PARTY_CHANGED"
     """A party is muted or held, or is not any more; see ``call.parties``."""
+    DTMF_RECEIVED = "DTMF_RECEIVED"
+    """A party pressed a key: the handler gets the call, his name, and the key."""
     CALL_TAKEN_OVER = "CALL_TAKEN_OVER"
     """An observer, ``call.taken_over_by``, stands in for somebody: a party, or ``ai``, the agent.
 
@@ -81,6 +83,7 @@ CALL_MODE_CHANGED: Final = CallEvent.CALL_MODE_CHANGED
 PARTY_JOINED: Final = CallEvent.PARTY_JOINED
 PARTY_LEFT: Final = CallEvent.PARTY_LEFT
 PARTY_CHANGED: Final = CallEvent.PARTY_CHANGED
+DTMF_RECEIVED: Final = CallEvent.DTMF_RECEIVED
 CALL_TAKEN_OVER: Final = CallEvent.CALL_TAKEN_OVER
 CALL_GIVEN_BACK: Final = CallEvent.CALL_GIVEN_BACK
 CALL_TERMINATED: Final = CallEvent.CALL_TERMINATED
