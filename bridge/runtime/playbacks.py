@@ -1,0 +1,96 @@
+"""Sounds that Asterisk itself plays into a bridge, and when they are over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections.abc import AsyncIterator
+
+from bridge.ari import AriConnection
+from bridge.model.errors import RequestFailedError, ServerError
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 2.0
+"""How often it is asked whether a sound is over, should its event not have come."""
+_NOT_FOUND = 404
+
+
+class Sound:
+    """One sound that is playing."""
+
+    def __init__(self, ari: AriConnection, playback_id: str) -> None:
+        self._ari = ari
+        self._id = playback_id
+        self._over = asyncio.Event()
+
+    def finished(self) -> None:
+        """It is over."""
+        self._over.set()
+
+    async def wait(self) -> None:
+        """Wait until it is over. Raises ServerError.
+
+        Of a list of tones Asterisk does not notice the end (main/app.c): it is over when stopped.
+        """
+        while not self._over.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._over.wait()
+                    return
+            await self._look()
+
+    async def stop(self) -> None:
+        """End it, if it is not over."""
+        if self._over.is_set():
+            return
+        try:
+            await self._ari.playbacks.stop(playback_id=self._id)
+        except ServerError as error:
+            # It is over, or its bridge is gone; an Asterisk that is lost plays nothing.
+            _log.debug("playback %s was not stopped: %s", self._id, error)
+
+    async def _look(self) -> None:
+        try:
+            await self._ari.playbacks.get(playback_id=self._id)
+        except RequestFailedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            self._over.set()
+
+
+class Playbacks:
+    """Plays media (``sound:…``, ``tone:…``) into bridges. The owner forwards PlaybackFinished.
+
+    Everybody in the bridge hears it, and nobody else.
+    """
+
+    def __init__(self, ari: AriConnection) -> None:
+        self._ari = ari
+        self._playing: dict[str, Sound] = {}
+
+    def finished(self, playback_id: str) -> None:
+        """A sound is over: Asterisk's PlaybackFinished."""
+        if (sound := self._playing.get(playback_id)) is not None:
+            sound.finished()
+
+    @contextlib.asynccontextmanager
+    async def playing(self, bridge_id: str, media: str) -> AsyncIterator[Sound]:
+        """Play ``media`` as long as the context lasts, or to its end. Raises ServerError."""
+        playback_id = f"play-{secrets.token_hex(8)}"
+        sound = self._playing[playback_id] = Sound(self._ari, playback_id)
+        try:
+            await self._ari.bridges.play_with_id(
+                bridge_id=bridge_id, playback_id=playback_id, media=media
+            )
+            yield sound
+        finally:
+            del self._playing[playback_id]
+            await asyncio.shield(sound.stop())
+
+    async def play(self, bridge_id: str, media: str) -> None:
+        """Play ``media`` to its end; it is stopped when the wait is cancelled. As ``playing``."""
+        async with self.playing(bridge_id, media) as sound:
+            await sound.wait()
