@@ -12,6 +12,7 @@ from bridge.lab.phones.phone import (
     Phone,
     PhoneStats,
     RecordPosition,
+    TransferStatus,
 )
 from bridge.lab.phones.settings import (
     Behaviour,
@@ -39,6 +40,7 @@ __all__ = [
     "Softphone",
     "Source",
     "Tone",
+    "TransferStatus",
     "WavFile",
     "require_pjsua2",
     "start_phone",

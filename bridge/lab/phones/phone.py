@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from bridge.lab.phones.settings import PhoneSettings, Source
+
+Headers: TypeAlias = Sequence[tuple[str, str]]
+"""Names and values of SIP headers."""
 
 
 class CallState(StrEnum):
@@ -53,6 +56,22 @@ class CallInfo(msgspec.Struct, frozen=True, kw_only=True):
     reached: tuple[CallState, ...]
     """All states up to now, in order."""
     disconnect: Disconnect | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    """Of the INVITE that came in: names and values in their order, as they were on the wire."""
+
+    def header(self, name: str) -> str | None:
+        """Return the first value of a header by its name in any case, None if there is none."""
+        values = (value for key, value in self.headers if key.lower() == name.lower())
+        return next(values, None)
+
+
+class TransferStatus(msgspec.Struct, frozen=True):
+    """How far the server says a transfer of the phone's is (NOTIFY, RFC 3515)."""
+
+    code: int
+    """SIP status of what became of the call to the target: 100, 180, 200, 486 …"""
+    reason: str
+    final: bool
 
 
 class PhoneStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +130,10 @@ class Phone(Protocol):
         """Why the newest call that has ended did so."""
 
     @property
+    def transfer_told(self) -> Sequence[TransferStatus]:
+        """All that the server has said of the last transfer of this phone, in order."""
+
+    @property
     def digits(self) -> str:
         """All DTMF digits received (RFC 4733), in order."""
 
@@ -138,14 +161,20 @@ class Phone(Protocol):
     async def unhold(self) -> None:
         """Take the current call back."""
 
-    async def transfer(self, number: str) -> None:
-        """Send the other side of the current call to a number (REFER): a blind transfer."""
+    async def transfer(self, number: str, *, headers: Headers = ()) -> None:
+        """Send the other side of the current call to a number (REFER): a blind transfer.
+
+        headers: more of them, for the REFER.
+        """
 
     async def consult(self, number: str) -> None:
         """Hold the current call and place a second one, which is the current one then."""
 
     async def complete_transfer(self) -> None:
         """Connect the held call with the consulted one (REFER, Replaces): an attended transfer."""
+
+    async def wait_transferred(self, timeout: float = 5.0) -> TransferStatus:  # noqa: ASYNC109 - see wait_state
+        """Wait until the server has said how the last transfer of this phone ended."""
 
     async def stats(self) -> PhoneStats:
         """RTP and jitter buffer of the current call."""

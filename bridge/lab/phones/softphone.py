@@ -16,8 +16,10 @@ from bridge.lab.phones.phone import (
     CallState,
     Direction,
     Disconnect,
+    Headers,
     PhoneStats,
     RecordPosition,
+    TransferStatus,
 )
 from bridge.lab.phones.settings import PhoneSettings, Source
 from bridge.model.errors import PhoneError
@@ -77,6 +79,7 @@ class Softphone:
         self._waiting: dict[int, asyncio.Future[object]] = {}
         self._calls: dict[int, CallInfo] = {}
         self._digits = ""
+        self._transfer_told: deque[TransferStatus] = deque(maxlen=_KEPT_CALLS)
         self._changed = asyncio.Event()
         self._watchers: list[asyncio.Queue[CallInfo | None]] = []
         self._log: deque[str] = deque(maxlen=_KEPT_LOG_LINES)
@@ -108,6 +111,11 @@ class Softphone:
     def digits(self) -> str:
         """All DTMF digits received."""
         return self._digits
+
+    @property
+    def transfer_told(self) -> Sequence[TransferStatus]:
+        """All that the server has said of the last transfer."""
+        return tuple(self._transfer_told)
 
     @property
     def pid(self) -> int:
@@ -170,9 +178,10 @@ class Softphone:
         """Take the current call back."""
         await self._ask(lambda seq: wire.Hold(seq, on=False))
 
-    async def transfer(self, number: str) -> None:
+    async def transfer(self, number: str, *, headers: Headers = ()) -> None:
         """Transfer the other side, blindly."""
-        await self._ask(lambda seq: wire.Transfer(seq, number))
+        self._transfer_told.clear()
+        await self._ask(lambda seq: wire.Transfer(seq, number, tuple(headers)))
 
     async def consult(self, number: str) -> None:
         """Hold, and call somebody else."""
@@ -182,7 +191,16 @@ class Softphone:
 
     async def complete_transfer(self) -> None:
         """Connect the two others with each other."""
+        self._transfer_told.clear()
         await self._ask(wire.CompleteTransfer)
+
+    async def wait_transferred(self, timeout: float = 5.0) -> TransferStatus:  # noqa: ASYNC109 - see wait_state
+        """Wait until the server has said how the last transfer of this phone ended."""
+
+        def final() -> TransferStatus | None:
+            return next((status for status in self._transfer_told if status.final), None)
+
+        return await self._until(final, timeout, "was not told how its transfer ended")
 
     async def stats(self) -> PhoneStats:
         """RTP of the current call."""
@@ -340,6 +358,9 @@ class Softphone:
                 self._announce()
             case wire.DigitReceived(digit=digit):
                 self._digits += digit
+                self._announce()
+            case wire.TransferTold(status=status):
+                self._transfer_told.append(status)
                 self._announce()
             case wire.Failed(error=error):
                 self._log.append(error)

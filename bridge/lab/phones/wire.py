@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
-from bridge.lab.phones.phone import CallInfo
+from bridge.lab.phones.phone import CallInfo, TransferStatus
 from bridge.lab.phones.settings import PhoneSettings, Source
 
 
@@ -76,6 +76,7 @@ class Transfer(msgspec.Struct, frozen=True, tag="transfer"):
 
     seq: int
     number: str
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Consult(msgspec.Struct, frozen=True, tag="consult"):
@@ -148,6 +149,12 @@ class DigitReceived(msgspec.Struct, frozen=True, tag="digit"):
     digit: str
 
 
+class TransferTold(msgspec.Struct, frozen=True, tag="transfer_told"):
+    """The server says how far a transfer is."""
+
+    status: TransferStatus
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
     """The worker met an error outside any command; it goes on."""
 
@@ -156,7 +163,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
 
 T = TypeVar("T")
 
-Message: TypeAlias = Reply | CallChanged | DigitReceived | Failed
+Message: TypeAlias = Reply | CallChanged | DigitReceived | TransferTold | Failed
 
 
 def _plain(value: object) -> object:

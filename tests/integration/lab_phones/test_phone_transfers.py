@@ -31,8 +31,31 @@ async def test_a_blind_transfer(phone: StartPhone) -> None:
     await callee.transfer("91003")
     await third.wait_state(CallState.CONFIRMED)
     await callee.wait_state(CallState.DISCONNECTED)
+    told = await callee.wait_transferred()
+    assert (told.code, told.final) == (200, True)
+    codes = [status.code for status in callee.transfer_told]
+    assert codes[0] == 100
+    assert codes == sorted(codes)
     await third.hangup()
     await caller.wait_state(CallState.DISCONNECTED)
+
+
+async def test_a_transfer_that_is_not_to_be_told_of(phone: StartPhone) -> None:
+    _, callee = await talking(phone)
+    third = await phone(2)
+    await callee.transfer("91003", headers=[("Refer-Sub", "false")])
+    await third.wait_state(CallState.CONFIRMED)
+    await callee.wait_state(CallState.DISCONNECTED)
+    assert [(status.code, status.reason) for status in callee.transfer_told] == [(200, "Accepted")]
+    await third.hangup()
+
+
+async def test_the_headers_of_a_call_that_comes_in(phone: StartPhone) -> None:
+    caller, callee = await talking(phone)
+    invite = (await callee.wait_state(CallState.CONFIRMED)).header
+    assert (invite("cseq") or "").endswith("INVITE")
+    assert "1001" in (invite("From") or "")
+    assert (await caller.wait_state(CallState.CONFIRMED)).headers == ()
 
 
 async def test_an_attended_transfer_ends_both_calls_of_who_transfers(phone: StartPhone) -> None:

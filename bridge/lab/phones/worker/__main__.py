@@ -132,8 +132,8 @@ def _rearrange(
     match command:
         case wire.Hold(on=on):
             engine.hold(on=on)
-        case wire.Transfer(number=number):
-            engine.transfer(number)
+        case wire.Transfer(number=number, headers=headers):
+            engine.transfer(number, headers)
         case wire.Consult(number=number):
             engine.consult(number)
         case wire.CompleteTransfer():

@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pjsua2 as pj
 
-from bridge.lab.phones.phone import CallInfo, CallState, Direction, Disconnect
-from bridge.lab.phones.wire import CallChanged, DigitReceived, Failed
+from bridge.lab.phones.phone import (
+    CallInfo,
+    CallState,
+    Direction,
+    Disconnect,
+    TransferStatus,
+)
+from bridge.lab.phones.wire import CallChanged, DigitReceived, Failed, TransferTold
+from bridge.lab.phones.worker.message import headers_of
 
 if TYPE_CHECKING:
     from bridge.lab.phones.worker.engine import Engine
@@ -59,8 +66,16 @@ def describe(error: Exception) -> str:
 class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 ships no types
     """One call: tells the engine what becomes of it."""
 
-    def __init__(self, engine: Engine, number: int, direction: Direction, pj_id: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        number: int,
+        direction: Direction,
+        pj_id: int,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         super().__init__(engine.account, pj_id)
+        self.headers = headers
         self.engine = engine
         self.number = number
         self.direction = direction
@@ -80,6 +95,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 ships no types
             state=state,
             reached=tuple(self.reached),
             disconnect=disconnect,
+            headers=self.headers,
         )
         self.engine.emit(CallChanged(info))
 
@@ -119,6 +135,8 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 ships no types
     @_guarded
     def onCallTransferStatus(self, parameter: pj.OnCallTransferStatusParam) -> None:
         """The server says how far a transfer is; when it is done, the phone is to hang up."""
+        code, final = parameter.statusCode, parameter.finalNotify
+        self.engine.emit(TransferTold(TransferStatus(code, parameter.reason, final)))
         if parameter.finalNotify and parameter.statusCode // 100 == _ACCEPTED:
             self.hangup(pj.CallOpParam())
 
@@ -143,4 +161,4 @@ class PhoneAccount(pj.Account):  # type: ignore[misc]  # pjsua2 ships no types
     @_guarded
     def onIncomingCall(self, parameter: pj.OnIncomingCallParam) -> None:
         """Somebody calls."""
-        self.engine.ring(parameter.callId)
+        self.engine.ring(parameter.callId, headers_of(parameter.rdata.wholeMsg))

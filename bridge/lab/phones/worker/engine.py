@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pjsua2 as pj
 
-from bridge.lab.phones.phone import CallState, Direction, PhoneStats, RecordPosition
+from bridge.lab.phones.phone import CallState, Direction, Headers, PhoneStats, RecordPosition
 from bridge.lab.phones.settings import Behaviour, PhoneSettings, Source
 from bridge.lab.phones.wire import Message
 from bridge.lab.phones.worker.dialog import PhoneAccount, PhoneCall
@@ -81,10 +81,10 @@ class Engine:
         self._online = accepted and expires_s > 0
         self._on_registered(None if accepted else f"not registered: SIP {code} {reason}")
 
-    def ring(self, pj_id: int) -> None:
+    def ring(self, pj_id: int, headers: Headers) -> None:
         """A call comes in: do what the phone was told to do."""
         busy = self._call is not None
-        call = self._new_call(Direction.IN, pj_id)
+        call = self._new_call(Direction.IN, pj_id, headers)
         if busy:
             self._ended.append(call)
             call.hangup(_with_code(pj.PJSIP_SC_BUSY_HERE))
@@ -198,9 +198,14 @@ class Engine:
             parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
             self._current().reinvite(parameters)
 
-    def transfer(self, number: str) -> None:
+    def transfer(self, number: str, headers: Headers) -> None:
         """Send a REFER to a number; the call ends when the server says that it is done."""
-        self._current().xfer(self._address(number), pj.CallOpParam())
+        parameters = pj.CallOpParam()
+        for name, value in headers:
+            header = pj.SipHeader()
+            header.hName, header.hValue = name, value
+            parameters.txOption.headers.append(header)
+        self._current().xfer(self._address(number), parameters)
 
     def consult(self, number: str) -> None:
         """Hold the call and place a second one; when that ends, the first is current again."""
@@ -266,6 +271,6 @@ class Engine:
             raise PhoneError("the phone has no call")
         return self._call
 
-    def _new_call(self, direction: Direction, pj_id: int) -> PhoneCall:
+    def _new_call(self, direction: Direction, pj_id: int, headers: Headers = ()) -> PhoneCall:
         self._calls += 1
-        return PhoneCall(self, self._calls, direction, pj_id)
+        return PhoneCall(self, self._calls, direction, pj_id, tuple(headers))

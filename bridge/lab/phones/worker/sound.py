@@ -39,7 +39,7 @@ class Voice:
 
         Raises OSError or soundfile.LibsndfileError for a file that cannot be read.
         """
-        clip = _load(source.path, self._rate) if isinstance(source, WavFile) else None
+        clip = load(source.path, self._rate) if isinstance(source, WavFile) else None
         self._source, self._clip, self._at = source, clip, 0
         self._silent_frames = 0
 
@@ -79,8 +79,11 @@ class Voice:
         return frame
 
 
-def _load(path: Path, rate: int) -> Pcm:
-    """A sound file as mono samples at ``rate``."""
+def load(path: Path, rate: int) -> Pcm:
+    """Return a sound file as mono samples at ``rate`` (Hz).
+
+    Raises OSError or soundfile.LibsndfileError for a file that cannot be read.
+    """
     data, file_rate = soundfile.read(path, dtype="float64", always_2d=True)
     mono = data.mean(axis=1)
     if file_rate != rate and len(mono):
