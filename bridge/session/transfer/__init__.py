@@ -1,0 +1,5 @@
+"""A transfer, from the first ring to its outcome: a pure state machine beside that of the call."""
+
+from bridge.session.transfer.state import Stage, Transfer
+
+__all__ = ["Stage", "Transfer"]
