@@ -21,7 +21,8 @@ class Audience:
     """Who takes part in a call, and which of the parties each of its own observers is heard by.
 
     Parties hear one another, every observer hears every party, nobody hears himself. Who is muted
-    is heard by nobody; who is held hears nobody and is heard by nobody.
+    is heard by nobody; who is held hears nobody and is heard by nobody. Who is apart neither hears
+    a party nor is heard by one: he and an observer hear each other if that one is heard by him.
     """
 
     parties: frozenset[Participant]
@@ -29,6 +30,7 @@ class Audience:
     """Per observer, sorted by name: the parties who hear him."""
     muted: frozenset[Participant] = _NOBODY
     held: frozenset[Participant] = _NOBODY
+    apart: frozenset[Participant] = _NOBODY
 
     def __post_init__(self) -> None:
         names = [observer for observer, _ in self.heard_by]
@@ -39,22 +41,26 @@ class Audience:
         for observer, listeners in self.heard_by:
             if not listeners <= self.parties:
                 raise ValueError(f"{observer} is to be heard by somebody who is no party")
-        if not self.muted | self.held <= self.parties:
-            raise ValueError("only a party can be muted or held")
+        if not self.muted | self.held | self.apart <= self.parties:
+            raise ValueError("only a party can be muted, held or apart")
+        if self.held & self.apart:
+            raise ValueError("a party is held or apart, not both")
 
     @property
     def talking(self) -> frozenset[Participant]:
-        """The parties who are not held."""
-        return self.parties - self.held
+        """The parties who are in the conversation: neither held nor apart."""
+        return self.parties - self.held - self.apart
 
     @property
     def matrix(self) -> Matrix:
         """The pairs that follow."""
-        audible = self.talking - self.muted
-        between = {(a, b) for a in self.talking for b in audible if a != b}
-        ears = {(observer, party) for observer, _ in self.heard_by for party in audible}
-        mouths = {(p, observer) for observer, parties in self.heard_by for p in parties}
-        return frozenset(between | ears | {(p, o) for p, o in mouths if p in self.talking})
+        between = {(a, b) for a in self.talking for b in self.talking if a != b}
+        cells = {cell for cell in between if cell[1] not in self.muted}
+        for observer, listeners in self.heard_by:
+            audible = (self.talking | self.apart & listeners) - self.muted
+            cells |= {(observer, party) for party in audible}
+            cells |= {(party, observer) for party in listeners - self.held}
+        return frozenset(cells)
 
     def among(self, present: frozenset[Participant]) -> Self:
         """Return the same without parties who are not ``present``."""
@@ -65,6 +71,7 @@ class Audience:
             heard_by=heard_by,
             muted=self.muted & present,
             held=self.held & present,
+            apart=self.apart & present,
         )
 
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from bridge.model.participants import CALLEE, COACHING, OVERHEARD, Participant
 
+_NOBODY: frozenset[Participant] = frozenset()
+
 
 class AudioMode(StrEnum):
     """What an observer does on a call. He hears the parties in every mode."""
@@ -35,17 +37,24 @@ class ObserverMode:
         to = f" to {', '.join(sorted(self.targets))}" if self.targets else ""
         return f"{self.mode}{to}"
 
-    def heard_by(self, parties: frozenset[Participant]) -> frozenset[Participant]:
-        """Return those of ``parties`` who hear an observer in this mode."""
+    def heard_by(
+        self, parties: frozenset[Participant], apart: frozenset[Participant] = _NOBODY
+    ) -> frozenset[Participant]:
+        """Return those of ``parties`` who hear an observer in this mode.
+
+        apart: those of them who hear him only if they are named.
+        """
         match self.mode:
             case AudioMode.SPY:
                 return frozenset()
             case AudioMode.WHISPER:
                 return self.targets & parties
             case AudioMode.BARGE:
-                return parties
+                return parties - apart
 
-    def route(self, parties: frozenset[Participant]) -> frozenset[Participant]:
+    def route(
+        self, parties: frozenset[Participant], apart: frozenset[Participant] = _NOBODY
+    ) -> frozenset[Participant]:
         """For whom an observer's words are: those of ``parties`` who hear him, and a group.
 
         The group is of other observers. Who joins later is not among those they were said to.
@@ -56,7 +65,7 @@ class ObserverMode:
             case AudioMode.WHISPER:
                 return self.targets | {COACHING}
             case AudioMode.BARGE:
-                return parties | {OVERHEARD}
+                return (parties - apart) | {OVERHEARD}
 
 
 SPY = ObserverMode(AudioMode.SPY)

@@ -25,7 +25,7 @@ class Notice(StrEnum):
     PARTY_JOINED = "party_joined"
     PARTY_LEFT = "party_left"
     PARTY_CHANGED = "party_changed"
-    """He is muted or held, or is not any more."""
+    """He is muted, held or apart, or is not any more."""
     TAKEN_OVER = "taken_over"
     GIVEN_BACK = "given_back"
     TERMINATED = "terminated"
@@ -48,6 +48,8 @@ class Dial:
     endpoint: str
     ring_seconds: int
     party: Participant = CALLEE
+    headers: tuple[tuple[str, str], ...] = ()
+    """Names and values of SIP headers, for a PJSIP endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ class Announce:
     """Who joined, left, changed, or was replaced or given the call back."""
     by: Participant | None = None
     """Who took the call over, or gave it back."""
+    cause: int | None = None
+    """Q.850: with which hangup cause somebody left."""
 
 
 Effect: TypeAlias = (

@@ -56,12 +56,27 @@ class Disconnect:
 
 @dataclass(frozen=True, slots=True)
 class AddParty:
-    """Ring ``endpoint`` for at most ``ring_seconds``; who answers joins the parties."""
+    """Ring ``endpoint`` for at most ``ring_seconds``; who answers joins the parties.
+
+    ``apart``: he is apart from them at first. ``headers``: names and values of SIP headers that a
+    PJSIP endpoint gets to see.
+    """
 
     token: Token
     party: Participant
     endpoint: str
     ring_seconds: int
+    apart: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JoinParty:
+    """Let somebody join whose channel is answered, ours, and known to the runtime already."""
+
+    token: Token
+    party: Participant
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,25 @@ class HoldParty:
     token: Token
     party: Participant
     on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrange:
+    """Put all parties to their places at once.
+
+    Exactly ``held`` are held and exactly ``apart`` are apart, the others talk together: so whoever
+    is not to meet them has to be named, be it that he only rings yet. Who is being joined just now
+    stays where he is put. ``leaving`` are heard by nobody from now on, and let go when the rest
+    stands. Names of those who are not there are ignored.
+
+    ``kept``: as long as one party is there, the call does not end; somebody looks after it.
+    """
+
+    token: Token
+    held: frozenset[Participant] = frozenset()
+    apart: frozenset[Participant] = frozenset()
+    leaving: frozenset[Participant] = frozenset()
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +271,11 @@ Command: TypeAlias = (
     | Close
     | Disconnect
     | AddParty
+    | JoinParty
     | RemoveParty
     | MuteParty
     | HoldParty
+    | Arrange
     | TakeOver
     | GiveBack
 )

@@ -72,6 +72,8 @@ class Adding:
     party: Participant
     answered: bool = False
     """He picked up; his leg and the agent's line to him are being put in place."""
+    apart: bool = False
+    """He is to be apart from the others when he joins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,10 @@ class Standing:
     muted: frozenset[Participant] = frozenset()
     held: frozenset[Participant] = frozenset()
     takeover: Takeover | None = None
+    apart: frozenset[Participant] = frozenset()
+    """Who neither hears the other parties nor is heard by them: not held, but not with them."""
+    kept: bool = False
+    """Somebody looks after the call: it goes on as long as one party is there."""
 
     @property
     def silenced(self) -> frozenset[Participant]:
@@ -106,7 +112,13 @@ class Standing:
         takeover = self.takeover
         if takeover is not None and takeover.from_ == party:
             takeover = replace(takeover, kept=False)
-        return Standing(self.muted - {party}, self.held - {party}, takeover)
+        return replace(
+            self,
+            muted=self.muted - {party},
+            held=self.held - {party},
+            apart=self.apart - {party},
+            takeover=takeover,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +190,9 @@ class Session:
     def audience(self) -> Audience:
         """Who takes part and who hears the agent, as it shall stand in Asterisk now."""
         agent = ((AGENT, self.heard_by & self.parties),) if self.agent_present else ()
-        silenced, held = self.standing.silenced, self.standing.held
-        return Audience(self.parties, agent, silenced & self.parties, held & self.parties)
+        now, parties = self.standing, self.parties
+        muted, held, apart = now.silenced & parties, now.held & parties, now.apart & parties
+        return Audience(parties, agent, muted, held, apart)
 
     @property
     def taken_over_by(self) -> Participant | None:

@@ -33,6 +33,8 @@ class Person:
     """He is out of the conversation: he hears no observer, and none hears him."""
     muted: bool = False
     """Nobody hears him."""
+    apart: bool = False
+    """He is not with the others: he and an observer hear each other only in a whisper to him."""
 
 
 @dataclass(frozen=True, slots=True)
