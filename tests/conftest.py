@@ -11,28 +11,23 @@ import pytest
 
 from bridge.lab.asterisk import Instance
 from tests.support.pbx import Pbx, assert_no_task_left, open_observer
+from tests.support.shared import SharedAsterisk
 
 
 @pytest.fixture(scope="session")
-def asterisk() -> Iterator[Instance]:
+def shared_asterisk() -> Iterator[SharedAsterisk]:
     """An Asterisk for all tests that leave it as it was."""
-    instance = Instance.start(f"tests-{os.getpid()}", tied=True)
-    yield instance
-    instance.stop()
+    shared = SharedAsterisk("tests")
+    yield shared
+    shared.discard()
 
 
 @pytest.fixture
-async def pbx(asterisk: Instance) -> AsyncIterator[Pbx]:
+async def pbx(shared_asterisk: SharedAsterisk) -> AsyncIterator[Pbx]:
     """The shared Asterisk; afterwards no channel, bridge or task may be left."""
     before = asyncio.all_tasks()
-    observer = await open_observer(asterisk)
-    try:
-        async with AsyncExitStack() as stack:
-            pbx = Pbx(asterisk, observer, stack)
-            yield pbx
-        await pbx.empty()
-    finally:
-        await observer.close()
+    async with shared_asterisk.lent() as (asterisk, observer), AsyncExitStack() as stack:
+        yield Pbx(asterisk, observer, stack)
     await assert_no_task_left(before)
 
 

@@ -172,16 +172,26 @@ class Pbx:
 
     async def empty(self) -> None:
         """Wait until Asterisk has no channel and no bridge. Raises TimeoutError that names them."""
+        if left := await still_there(self._observer):
+            raise TimeoutError(f"left in Asterisk: {left}")
 
-        async def nothing() -> bool:
-            left = [*await self.channels(), *await self.bridges()]
-            return not left
 
-        try:
-            await until_true(nothing, "Asterisk is empty")
-        except TimeoutError:
-            left = [*await self.channels(), *await self.bridges()]
-            raise TimeoutError(f"left in Asterisk: {left}") from None
+async def still_there(observer: AriConnection, *, within_s: float = 5.0) -> list[str]:
+    """Wait until Asterisk has no channel and no bridge; return the ids of those that stay.
+
+    A parking lot's bridge does not count: it stays for ever once it was used.
+    """
+    left: list[str] = []
+
+    async def nothing() -> bool:
+        left[:] = [channel.id for channel in await observer.channels.list()]
+        bridges = await observer.bridges.list()
+        left.extend(bridge.id for bridge in bridges if bridge.bridge_class != "parking")
+        return not left
+
+    with contextlib.suppress(TimeoutError):
+        await until_true(nothing, "Asterisk is empty", within_s=within_s)
+    return left
 
 
 async def until_true(
