@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bridge.ari import AriConnection
 from bridge.model.errors import ErrorCode, RequestFailedError, ServerError
@@ -21,6 +22,18 @@ from bridge.session.inputs import (
 
 _GRACE_SECONDS = 2.0
 """How much later than Asterisk's own timeout we give up by ourselves."""
+_LONGEST_SECONDS = 60
+"""How long somebody may ring on of whom it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialled:
+    """How an earlier program came to a party. seconds: how long he is rung, 0 if not known."""
+
+    endpoint: str
+    channel_name: str
+    seconds: int = 0
+    rings: bool = False
 
 
 class Dialling:
@@ -53,6 +66,21 @@ class Dialling:
     def ringing(self) -> bool:
         """An attempt is under way."""
         return self._endpoint is not None
+
+    @property
+    def seconds(self) -> int:
+        """For how long is, or was, rung at most."""
+        return self._seconds
+
+    def take_up(self, dialled: Dialled) -> None:
+        """Go on with an attempt of an earlier program's, or know how it ended."""
+        self.endpoint, self.channel_name = dialled.endpoint, dialled.channel_name
+        self._seconds = dialled.seconds
+        if dialled.rings:
+            self._endpoint = dialled.endpoint
+            seconds = dialled.seconds or _LONGEST_SECONDS
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(seconds + _GRACE_SECONDS, self._give_up)
 
     async def dial(self, incoming: IncomingCall, endpoint: str, seconds: int) -> list[Input]:
         """Ring ``endpoint``; return the failure if that is not even possible."""

@@ -20,7 +20,7 @@ from bridge.model.errors import (
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.runtime.agent import AgentMedia
-from bridge.runtime.dialling import Dialling
+from bridge.runtime.dialling import Dialled, Dialling
 from bridge.runtime.executor import Executor
 from bridge.runtime.hands import Hands
 from bridge.runtime.handset import HandsetEvent, HandsetListener, channel_of
@@ -29,9 +29,10 @@ from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
 from bridge.runtime.notes import Notes
 from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
-from bridge.runtime.release import Leg, Release
+from bridge.runtime.release import Release
 from bridge.runtime.retry import Retry
 from bridge.runtime.speaking import Speaking
+from bridge.runtime.tying import Tying
 from bridge.session import Phase, Session, effects, inputs, step
 from bridge.session.inputs import Command, Input, Token
 
@@ -78,6 +79,10 @@ class CallEngine:
                 agent.voice, post=self.post, processed=self._processed, name=incoming.call_id
             )
         self.session = session or Session()
+        self.taken_up = session is not None
+        """It is of another program's making."""
+        self.restored = asyncio.Event()
+        """Set when what is wanted of a call that was taken up stands, or cannot be had."""
         self.listeners: list[Listener] = []
         self.handset_listeners: list[HandsetListener] = []
         self.on_change: list[Callable[[], None]] = []
@@ -88,10 +93,8 @@ class CallEngine:
         """Says what observers of the call are called: no party may have such a name."""
         self._ari = ari
         self._diallings: dict[Participant, Dialling] = {}
-        self._ties = release.ties(incoming.call_id)
-        self._bond = effects.Bond()
-        """How the legs are to be tied."""
-        self._tied = True
+        ties = release.ties(incoming.call_id)
+        self._tying = Tying(ari, executor, ties, self._name_of)
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[Letter] = asyncio.Queue()
         self._hands = Hands(self._perform, self._report)
@@ -113,6 +116,17 @@ class CallEngine:
         """Return what was dialled for a party, as Asterisk dials it; empty for the caller."""
         dialling = self._diallings.get(party)
         return "" if dialling is None else dialling.endpoint
+
+    def ring_seconds_of(self, party: Participant) -> int:
+        """Return for how long a party was rung at most; 0 for who was not."""
+        dialling = self._diallings.get(party)
+        return 0 if dialling is None else dialling.seconds
+
+    def adopt_dialling(self, party: Participant, dialled: Dialled) -> None:
+        """Note how an earlier program came to a party, who may be ringing still."""
+        dialling = Dialling(self._ari, self.executor, self.post, party)
+        dialling.take_up(dialled)
+        self._diallings[party] = dialling
 
     def post(self, event: Input) -> None:
         """Tell the call that something happened."""
@@ -222,10 +236,8 @@ class CallEngine:
         """Live the call to its end."""
         hands = asyncio.create_task(self._hands.run(), name=f"hands {self.incoming.call_id}")
         hands.add_done_callback(self._hands_ended)
-        if self.session.phase is Phase.DETACHED:
-            # Of another program's making: what it had done to parties is taken back.
-            self._bond, self._tied = self.session.bond, False
-            self.post(inputs.EventsMissed())
+        if self.taken_up:
+            self._take_up()
         try:
             while self.session.phase is not Phase.DISCONNECTED:
                 self._take(await self._mailbox.get())
@@ -243,6 +255,20 @@ class CallEngine:
         finally:
             await _cancelled({hands})
             await self._leave_nothing()
+
+    def _take_up(self) -> None:
+        """Make stand what is wanted of another program's call."""
+        self._tying.want(self.session.bond)
+        route = self.session.mode.route(self.session.parties, self.session.standing.apart)
+        self._hands.give((effects.SetRoute(route),), None)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(self._taken_up)
+        self._mailbox.put_nowait(Processed(inputs.EventsMissed(), done))
+
+    def _taken_up(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.warning("call %s: not all of it stands yet: %s", self.incoming.call_id, error)
+        self.restored.set()
 
     def _report(self, fact: Input, serial: int) -> None:
         self._mailbox.put_nowait(Report(fact, serial))
@@ -297,8 +323,8 @@ class CallEngine:
             case effects.Mend(audience):
                 return await self._mend(audience)
             case effects.Tie(bond):
-                self._bond = bond
-                await self._tie_parties()
+                self._tying.want(bond)
+                await self._tying.tie()
             case effects.SetRoute(parties) if self._speaking is not None:
                 await self._speaking.set_route(frozenset(parties))
             case effects.TurnVoice() if self._speaking is not None:
@@ -368,9 +394,8 @@ class CallEngine:
             # Events are needed to make anything; when they come again, EventsMissed does too.
             return []
         facts = await self._converge(audience, mending=True)
-        if not self._tied or self._bond.spared:
-            # Lines may be others than before.
-            await self._tie_parties()
+        if self._tying.is_due:
+            await self._tying.tie()
         return facts
 
     async def _tear_down(self, cause: HangupCause | None) -> Input:
@@ -389,31 +414,12 @@ class CallEngine:
         for listener in list(self.listeners):
             listener(announce)
 
-    async def _tie_parties(self) -> None:
-        """See to it that from now on parties are released with one another, come what may."""
-        self._tied = False
-        legs = []
-        for party in sorted(self.executor.stands.legs.values()):
-            channel_id = self.executor.channel_of(party)
-            name = await self._name_of(party, channel_id) if channel_id else None
-            if channel_id and name:
-                bond = self._bond
-                means = party in bond.counted, party in bond.armed, party in bond.spared
-                legs.append(Leg(channel_id, name, *means))
-        lines = self.executor.lines_of(AGENT)
-        self._tied = await self._ties.make(legs, self.executor.anchor_names, lines)
-
-    async def _name_of(self, party: Participant, channel_id: str) -> str | None:
-        """Return Asterisk's name of a leg; None if it cannot be had."""
+    def _name_of(self, party: Participant) -> str:
+        """Return Asterisk's name of a party's channel; empty if it is not known."""
         if party == CALLER:
             return self.incoming.channel_name
-        if party in self._diallings:
-            return self._diallings[party].channel_name
-        try:
-            return (await self._ari.channels.get(channel_id=channel_id)).name
-        except ServerError as error:
-            _log.warning("call %s: the %s is not tied: %s", self.incoming.call_id, party, error)
-            return None
+        dialling = self._diallings.get(party)
+        return "" if dialling is None else dialling.channel_name
 
     def _stop_dialling(self) -> None:
         for dialling in self._diallings.values():
