@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
 from bridge.media.mixer import Mixer
@@ -84,6 +85,8 @@ class Ears:
 
     def __init__(self, audio_format: AudioFormat) -> None:
         self._frame_bytes = audio_format.frame_bytes
+        self.taps: list[Callable[[str, bytes], None]] = []
+        """Each is given every frame as it comes, and whose it is. Must not block."""
         self._partial: dict[str, bytearray] = {}
         self._streams: weakref.WeakSet[AudioStream] = weakref.WeakSet()
         self._mixer: Mixer | None = None
@@ -164,6 +167,8 @@ class Ears:
         self._streams.clear()
 
     def _hear(self, speaker: str, frame: bytes) -> None:
+        for tap in self.taps:
+            tap(speaker, frame)
         mixed = False
         for stream in list(self._streams):
             if stream.ended:

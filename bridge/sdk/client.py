@@ -300,7 +300,7 @@ class Client:
             engine.agent,
             route=self._route,
             endpoint=self._endpoint,
-            audit=self._connected().audit,
+            controller=self._connected(),
             handlers=self._handlers,
             on_event=self._call_event,
         )

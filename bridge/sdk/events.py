@@ -53,6 +53,11 @@ class CallEvent(StrEnum):
     """
     CALL_GIVEN_BACK = "CALL_GIVEN_BACK"
     """Nobody stands in any more for the party, or the agent, who was replaced."""
+    RECORDING_ENDED = "RECORDING_ENDED"
+    """A recording is complete: the handler gets the call and the Recording."""
+    RECORDING_FAILED = "RECORDING_FAILED"
+    """A recording cannot go on, the call does: the handler gets the call and the Recording, whose
+    ``failure`` says why."""
     CALL_TERMINATED = "CALL_TERMINATED"
     """The call ended or the agent left it: once, last. ``call.end_reason`` says why."""
 
@@ -86,4 +91,6 @@ PARTY_CHANGED: Final = CallEvent.PARTY_CHANGED
 DTMF_RECEIVED: Final = CallEvent.DTMF_RECEIVED
 CALL_TAKEN_OVER: Final = CallEvent.CALL_TAKEN_OVER
 CALL_GIVEN_BACK: Final = CallEvent.CALL_GIVEN_BACK
+RECORDING_ENDED: Final = CallEvent.RECORDING_ENDED
+RECORDING_FAILED: Final = CallEvent.RECORDING_FAILED
 CALL_TERMINATED: Final = CallEvent.CALL_TERMINATED
