@@ -25,11 +25,11 @@ class Stage(StrEnum):
     CONSULTING = "consulting"
     """They talk; the customers are on hold."""
     TURNING_ASIDE = "turning_aside"
-    """On the way from CONSULTING, or TOGETHER, to ASIDE."""
+    """On the way from CONSULTING to ASIDE."""
     ASIDE = "aside"
     """Who transfers talks with the customers; the human is on hold."""
     TURNING_BACK = "turning_back"
-    """On the way to CONSULTING."""
+    """On the way to CONSULTING, from ASIDE or TOGETHER."""
     GATHERING = "gathering"
     """On the way to TOGETHER."""
     TOGETHER = "together"
@@ -103,6 +103,13 @@ class Transfer:
         """The customers would not be alone without the human."""
         others = self.by_there or self.agent or bool(self.colleagues)
         return others or len(self.customers) > 1
+
+    @property
+    def ends_call(self) -> bool:
+        """It is over, and nobody is left to talk to."""
+        stays = self.outcome in {Outcome.COMPLETED, Outcome.CONFERENCED, Outcome.CALL_OVER}
+        lonely = not (self.customers and self.has_company)
+        return self.stage is Stage.OVER and lonely and not stays
 
     def remembered(self) -> Transfer:
         """Return what a program that takes it up has to know: nobody waits there."""
