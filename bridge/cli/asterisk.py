@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,6 +35,12 @@ def up(
     application: Annotated[
         str, typer.Option(help="The Stasis application that calls are handed to.")
     ] = "callbridge",
+    music: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of sound files for those on hold; a folder in it is a class of its name."
+        ),
+    ] = None,
 ) -> None:
     """Start an Asterisk, or find that it runs; fetched on the first use."""
     require_lab()
@@ -47,7 +54,7 @@ def up(
         typer.echo("Nothing was started.")
         return
     with on_terminal() as progress:
-        instance = Instance.ensure(name, progress=progress, application=application)
+        instance = Instance.ensure(name, progress=progress, application=application, music=music)
     _describe(instance)
 
 

@@ -13,6 +13,7 @@ from bridge.lab.asterisk.info import Account, AriInfo, InstanceInfo, SipInfo
 from bridge.lab.asterisk.ports import LOOPBACK
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bridge.lab.asterisk.installation import Installation
@@ -54,9 +55,15 @@ def render(
     application: str,
     state_dir: Path,
     run_dir: Path,
+    music: Mapping[str, Path] | None = None,
 ) -> dict[str, str]:
-    """Return the configuration files by name."""
-    music = installation.music
+    """Return the configuration files by name.
+
+    music: folders of music classes; ``default``, if it is not among them, is what the installation
+    brings.
+    """
+    brought = {} if installation.music is None else {"default": installation.music}
+    classes = {**brought, **(music or {})}
     paths = {
         "state": state_dir,
         "etc": state_dir / "etc",
@@ -66,7 +73,6 @@ def render(
         "modules": installation.modules,
         "data": installation.data,
         "sbin": installation.sbin,
-        "music": music,
     }
 
     def installed(lines: str) -> str:
@@ -90,6 +96,7 @@ def render(
         "accounts": info.accounts,
         "codecs": CODECS,
         "application": application,
+        "music": classes,
     }
     names = environment.list_templates(extensions=["conf", "j2"])
     return {

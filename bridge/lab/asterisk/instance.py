@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bridge.lab.asterisk import config, launch, process, report
+from bridge.lab.asterisk import config, launch, music, process, report
 from bridge.lab.asterisk.installation import find as find_installation
 from bridge.lab.asterisk.ports import claim, claim_any
 from bridge.lab.asterisk.progress import Silent
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 _CLAIM_TIMEOUT_S = 5.0
 _NOTED_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What an instance is to be like."""
+
+    tied: bool
+    application: str
+    music: Path | None
 
 
 class Instance:
@@ -75,12 +85,14 @@ class Instance:
         progress: Progress | None = None,
         tied: bool = False,
         application: str = "callbridge",
+        music: Path | None = None,
     ) -> Instance:
         """Start an Asterisk whose phones reach the Stasis application named.
 
+        music: a folder of sound files for those on hold; a folder in it is a class of its name.
         With ``tied`` it ends with this process, however that ends, and leaves nothing.
         Raises InstanceError if the name runs already or Asterisk does not start, PackageError if
-        there is no Asterisk to be had.
+        there is no Asterisk to be had, BadArgumentError for a folder without music.
         """
         shelf = Shelf(name)
         progress = progress or Silent()
@@ -93,7 +105,8 @@ class Instance:
                     f"(callbridge asterisk down --name {name}), or use Instance.ensure"
                 )
             progress.step(f"Starting Asterisk {installation.version}")
-            return cls._start(shelf, installation, tied=tied, application=application)
+            wanted = _Wanted(tied=tied, application=application, music=music)
+            return cls._start(shelf, installation, wanted)
 
     @classmethod
     def ensure(
@@ -103,6 +116,7 @@ class Instance:
         progress: Progress | None = None,
         tied: bool = False,
         application: str = "callbridge",
+        music: Path | None = None,
     ) -> Instance:
         """Return the running instance, else start it; ``start`` says how and what is raised."""
         found = cls.find(name)
@@ -116,7 +130,8 @@ class Instance:
             if running:
                 return running
             progress.step(f"Starting Asterisk {installation.version}")
-            return cls._start(shelf, installation, tied=tied, application=application)
+            wanted = _Wanted(tied=tied, application=application, music=music)
+            return cls._start(shelf, installation, wanted)
 
     @classmethod
     def find(cls, name: str = "default") -> Instance | None:
@@ -153,16 +168,18 @@ class Instance:
         return report.describe(what, shelf.log, None)
 
     @classmethod
-    def _start(
-        cls, shelf: Shelf, installation: Installation, *, tied: bool, application: str
-    ) -> Instance:
+    def _start(cls, shelf: Shelf, installation: Installation, wanted: _Wanted) -> Instance:
         cls._clear(shelf)
         tried: list[Ports] = []
         while True:
             ports, claimed = claim_any(avoid=tried + _ports_of_others(shelf.name))
             tried.append(ports)
             with claimed:
-                record = _prepare(shelf, installation, ports, tied=tied, application=application)
+                try:
+                    record = _prepare(shelf, installation, ports, wanted)
+                except BaseException:
+                    shelf.remove()
+                    raise
                 try:
                     return cls(shelf, _launch(shelf, record, claimed))
                 except BaseException as error:
@@ -271,9 +288,8 @@ def stop(name: str, timeout: float = 10) -> bool:
         return True
 
 
-def _prepare(
-    shelf: Shelf, installation: Installation, ports: Ports, *, tied: bool, application: str
-) -> Record:
+def _prepare(shelf: Shelf, installation: Installation, ports: Ports, wanted: _Wanted) -> Record:
+    classes = {} if wanted.music is None else music.find(wanted.music)
     ari_password, accounts = config.new_secrets()
     record = Record(
         name=shelf.name,
@@ -281,7 +297,7 @@ def _prepare(
         ports=ports,
         command=installation.command,
         isolated=installation.isolated,
-        owner=process.ProcessId.of(os.getpid()) if tied else None,
+        owner=process.ProcessId.of(os.getpid()) if wanted.tied else None,
         boot=process.boot_id(),
     )
     shelf.save(record)
@@ -289,9 +305,10 @@ def _prepare(
         installation=installation,
         info=record.info,
         ports=ports,
-        application=application,
+        application=wanted.application,
         state_dir=shelf.folder,
         run_dir=shelf.run,
+        music=music.convert(classes, shelf.folder / "music"),
     )
     config.write(files, shelf.folder, shelf.run)
     return record
