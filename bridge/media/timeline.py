@@ -56,9 +56,9 @@ class Track:
         """Frames that gave way because nobody rendered them, or that came too late."""
 
     def push(self, frame: bytes, at: float) -> None:
-        """Take 20 ms, s16le mono, that came at ``at``."""
+        """Take 20 ms, s16le mono, that ended at ``at``."""
         number, self._count = self._count, self._count + 1
-        late = at - self._begin - number * FRAME_SECONDS
+        late = at - self._begin - (number + 1) * FRAME_SECONDS
         while self._least and self._least[-1][1] >= late:
             self._least.pop()
         self._least.append((number, late))
@@ -133,7 +133,7 @@ class Timeline:
         return round((at - self._begin) * self.rate)
 
     def push(self, speaker: str, frame: bytes, at: float) -> None:
-        """Take 20 ms of a speaker that came at ``at``."""
+        """Take 20 ms of a speaker that ended, and came, at ``at``."""
         track = self._tracks.get(speaker)
         if track is None:
             track = self._tracks[speaker] = Track(self.rate, self._begin)

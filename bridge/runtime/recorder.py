@@ -1,41 +1,33 @@
-"""One recording of one call: ears that Asterisk itself keeps from hearing whispers, and a file.
-
-The recorder is an observer, and never speaks. What is said for others than the caller cannot get
-into the recording, since no line brings it here: who whispers is not sent to an observer who did
-not ask for it, who is held or apart is not heard. With coaching a second observer, who did ask,
-hears the whispers; they go to a file of their own.
-"""
+"""One recording of one call: what is heard, written in time, from its beginning to its end."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from bridge.media.recording import Facts, Pause, RecordingFiles, load_soundfile, new_stem
-from bridge.media.timeline import SETTLE_SECONDS, Samples, Timeline, mixed
+from bridge.media.timeline import SETTLE_SECONDS
 from bridge.model.errors import CallClosedError, InvalidStateError
 from bridge.model.ids import CallId
-from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode
-from bridge.model.participants import AGENT, CALLER, Participant
-from bridge.runtime.admission import Admission
+from bridge.model.participants import CALLER, Participant
 from bridge.runtime.audit import Audit
 from bridge.runtime.engine import CallEngine
-from bridge.runtime.observer import ObserverEngine
-from bridge.runtime.supervision import Supervision
-from bridge.session.inputs import Token
-from bridge.session.observer import inputs
-from bridge.session.observer.effects import LeftReason, ObserverNotice, Tell
+from bridge.runtime.recorder_ears import RECORDER, Announcement, Floor, RecorderEars
+from bridge.session.observer.effects import LeftReason
 from bridge.session.state import Phase
 
 _log = logging.getLogger(__name__)
@@ -46,16 +38,11 @@ NOTE: Final = "recording"
 PROGRAM_LEFT: Final = "program_left"
 """Why a recording ended that the next program goes on with."""
 
-RECORDER: Final = "recorder"
-"""How the names of our own observers begin."""
-
 RESUME_SECONDS: Final = 0.25
 """What was said during a pause is on its way for so long: it is not recorded after its end."""
 
 _TICK_SECONDS: Final = 0.1
 _LONGEST_WRITE_SECONDS: Final = 1.0
-_LINGER_SECONDS: Final = 0.5
-"""How long after a whisper its last words are under way."""
 _GONE: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 
 
@@ -80,27 +67,16 @@ class RecordingPlan:
     part_seconds: float = 3600.0
     keep_seconds: float | None = None
     keep_bytes: int | None = None
-    announcement: bytes | Callable[[], Awaitable[None]] = b""
+    announcement: Announcement = b""
     """Said to all parties before the recording begins: PCM, or what plays it."""
 
 
-class Studio(Protocol):
+class Studio(Floor, Protocol):
     """Where calls and observers are: the controller."""
-
-    @property
-    def supervision(self) -> Supervision:
-        """The observers."""
-
-    @property
-    def admission(self) -> Admission:
-        """Lets observers in."""
 
     @property
     def audit(self) -> Audit:
         """Who did what."""
-
-    def engine(self, call_id: CallId) -> CallEngine | None:
-        """Return a call of our own that is going on."""
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
         """Own a task; return what ends it."""
@@ -123,8 +99,13 @@ class Recorder:
         self.listeners: list[Callable[[Recorder], None]] = []
         self._studio = studio
         self._call_id = CallId(files.facts.call_id)
-        self._ears: ObserverEngine | None = None
-        self._coaching_ears: ObserverEngine | None = None
+        self._ears = RecorderEars(
+            studio,
+            self._call_id,
+            rate=files.facts.rate,
+            coaching=files.facts.coaching,
+            on_left=self._ears_left,
+        )
         # One thread, one write at a time; what waits for it waits in the timelines, which are
         # bounded: there the oldest gives way.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="recording")
@@ -132,10 +113,8 @@ class Recorder:
         self._begin = 0.0
         self._offset = 0.0
         """Seconds of the recording that were before this program's."""
-        self._timelines = Timeline(0, 0.0), Timeline(0, 0.0)
         self._written = 0
-        self._deaf_until = 0.0
-        self._whispered: dict[str, float] = {}
+        """Samples that were rendered, those of cut pauses included."""
         self._stopping = asyncio.Event()
         self._stopped_at = 0.0
         self._cause = ""
@@ -152,7 +131,7 @@ class Recorder:
 
     # --- commands -------------------------------------------------------------------------------
 
-    async def start(self, announcement: bytes | Callable[[], Awaitable[None]] = b"") -> None:
+    async def start(self, announcement: Announcement = b"") -> None:
         """Hear the call, announce, and begin to write; nothing is left when it raises.
 
         Raises CallbridgeError, OSError.
@@ -161,11 +140,13 @@ class Recorder:
         try:
             await self._in_thread(self.files.begin)
             begun = True
-            await self._listen()
-            await self._announce(announcement)
+            await self._ears.attend()
+            if announcement:
+                await self._ears.announce(announcement)
+                self.facts.announced = True
             await self._in_thread(self.files.sweep)
         except BaseException:
-            await self._let_go()
+            await self._ears.leave()
             if begun:
                 await self._in_thread(self.files.discard)
             self._thread.shutdown(wait=False)
@@ -179,12 +160,13 @@ class Recorder:
         """
         try:
             await self._in_thread(self.files.mend)
-            await self._listen()
+            await self._ears.attend()
             self._offset = max(0.0, time.time() - self.facts.began_at)
             if self.facts.paused:
                 self.state = RecordingState.PAUSED
+                self._ears.be_deaf(math.inf)
         except BaseException:
-            await self._let_go()
+            await self._ears.leave()
             self._thread.shutdown(wait=False)
             raise
         self._roll()
@@ -197,6 +179,7 @@ class Recorder:
         self._require()
         if self.state is RecordingState.PAUSED:
             return
+        self._ears.be_deaf(math.inf)
         self.facts.pauses.append(Pause(self._position()))
         self._change(RecordingState.PAUSED)
         self._note_audit("recording paused")
@@ -207,7 +190,7 @@ class Recorder:
         self._require()
         if self.state is RecordingState.RECORDING:
             return
-        self._deaf_until = self._now() + RESUME_SECONDS
+        self._ears.be_deaf(self._now() + RESUME_SECONDS)
         self.facts.pauses[-1].to_seconds = self._position() + RESUME_SECONDS
         self._change(RecordingState.RECORDING)
         self._note_audit("recording resumed")
@@ -217,108 +200,6 @@ class Recorder:
         """End it, and return when the files are whole. Idempotent."""
         self._stop(cause)
         await self.ended.wait()
-
-    # --- what is heard --------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        """Get the ears. Raises what observing a call raises."""
-        self._ears = await self._admit("", hears_coaching=False)
-        if self.facts.coaching:
-            self._coaching_ears = await self._admit("_c", hears_coaching=True)
-
-    async def _admit(self, suffix: str, *, hears_coaching: bool) -> ObserverEngine:
-        # A name of its own each time: those of a program that was killed may still be there.
-        name = Participant(f"{RECORDER}_{secrets.token_hex(4)}{suffix}")
-        engine = await self._studio.admission.observe(
-            self._call_id, name, hears_coaching=hears_coaching
-        )
-        engine.internal = True
-        engine.listeners.append(self._told)
-        return engine
-
-    def _told(self, engine: ObserverEngine, tell: Tell) -> None:
-        """One of the ears has left."""
-        if tell.notice is not ObserverNotice.LEFT:
-            return
-        if engine is self._coaching_ears:
-            if tell.reason is LeftReason.FAILED:
-                _log.error("call %s: coaching is not recorded any more", self._call_id)
-        elif tell.reason is LeftReason.FAILED:
-            self._fail("the call cannot be heard any more")
-        elif tell.reason is LeftReason.LEFT:
-            self._stop(PROGRAM_LEFT)
-        else:
-            self._stop(str(tell.reason).lower())
-
-    async def _announce(self, announcement: bytes | Callable[[], Awaitable[None]]) -> None:
-        """Say to all parties that they are recorded; return when they have heard it."""
-        if not announcement:
-            return
-        if callable(announcement):
-            await announcement()
-        elif (ears := self._ears) is not None and ears.program is not None:
-            supervision = self._studio.supervision
-            await supervision.change_mode(ears, BARGE, by="callbridge")
-            ears.program.voice.send(announcement)
-            # It takes its place in the stream: behind the last word.
-            await supervision.change_mode(ears, SPY, by="callbridge")
-        self.facts.announced = True
-
-    def _roll(self) -> None:
-        self._begin = self._now()
-        if not self._offset:
-            self.facts.began_at = time.time()
-        rate = self.facts.rate
-        self._timelines = Timeline(rate, self._begin), Timeline(rate, self._begin)
-        for ears, tap in ((self._ears, self._hear), (self._coaching_ears, self._hear_coaching)):
-            if ears is not None and ears.program is not None:
-                ears.program.ears.taps.append(tap)
-                if ears.ended.is_set():
-                    self._told(ears, Tell(ObserverNotice.LEFT, reason=ears.state.reason))
-        name = f"recording of {self._call_id}"
-        self._remember()
-        self._note_audit(f"recording to {self.files.stem.name}")
-        self._studio.spawn(self._run(), name)
-
-    def _hear(self, speaker: str, frame: bytes) -> None:
-        """Take what somebody says whom a party may hear, if the caller may."""
-        now = self._now()
-        if self._deaf(now) or (speaker != CALLER and not self._caller_hears()):
-            return
-        self._timelines[0].push(speaker, frame, now)
-
-    def _hear_coaching(self, speaker: str, frame: bytes) -> None:
-        """Take what an observer says while he whispers, or has just done so."""
-        now = self._now()
-        if self._deaf(now):
-            return
-        if any(mode.mode is AudioMode.WHISPER for mode in self._modes_of(speaker)):
-            self._whispered[speaker] = now
-        if now - self._whispered.get(speaker, -1.0) <= _LINGER_SECONDS:
-            self._timelines[1].push(speaker, frame, now)
-
-    def _deaf(self, now: float) -> bool:
-        return self.state is not RecordingState.RECORDING or now < self._deaf_until
-
-    def _caller_hears(self) -> bool:
-        """Tell whether the caller is in the conversation: neither held nor apart."""
-        own = self._studio.engine(self._call_id)
-        if own is None:
-            return False
-        wanted, stood = own.session.standing, own.session.stood
-        away = wanted.held | stood.held | wanted.apart | stood.apart
-        return CALLER not in away
-
-    def _modes_of(self, speaker: str) -> tuple[ObserverMode, ...]:
-        """Return the mode in effect of one who is no party, and those on their way."""
-        own = self._studio.engine(self._call_id)
-        if speaker == AGENT and own is not None:
-            turnings = own.session.turnings
-            return (own.session.mode, *(turning.mode for turning in turnings))
-        for engine in self._studio.supervision.observers_of(self._call_id):
-            if engine.name == speaker:
-                return engine.state.modes
-        return ()
 
     # --- what is written ------------------------------------------------------------------------
 
@@ -341,12 +222,11 @@ class Recorder:
 
     async def _finish(self) -> None:
         await self._write_to(self._stopped_at)
-        self._untap()
         facts = self.facts
         if facts.paused:
             facts.pauses[-1].to_seconds = self._position()
         facts.ended_at, facts.end_cause = time.time(), self._cause
-        facts.dropped_frames += sum(line.dropped_frames for line in self._timelines)
+        facts.dropped_frames += self._ears.dropped_frames
         try:
             await self._in_thread(self.files.close)
             await self._in_thread(self.files.sweep)
@@ -357,36 +237,29 @@ class Recorder:
             self._change(RecordingState.ENDED)
         self._note_audit(f"recording ended: {self._cause}", result=self.failure or "done")
         self._remember(cause=self._cause)
-        await self._let_go()
+        await self._ears.leave()
         self.ended.set()
 
     async def _write_to(self, at: float) -> None:
         """Write what was heard up to a time."""
         rate = self.facts.rate
-        end = self._timelines[0].sample(at)
+        end = self._ears.sample(at)
         while self._written < end and self.state is not RecordingState.FAILED:
             start = self._written
             count = min(end - start, round(_LONGEST_WRITE_SECONDS * rate))
-            stereo, coaching = self._rendered(start, count)
+            stereo, coaching = self._ears.render(start, count)
             self._written += count
             kept = self._kept(start, count)
             offset = self._offset + (start + int(np.argmax(kept))) / rate
             try:
                 if kept.any():
                     await self._in_thread(
-                        lambda s=stereo[kept], c=coaching[kept], o=offset: self.files.write(s, c, o)  # type: ignore[misc] # mypy does not type defaults of a lambda
+                        partial(self.files.write, stereo[kept], coaching[kept], offset)
                     )
             except OSError as error:
                 self._fail(str(error))
 
-    def _rendered(self, start: int, count: int) -> tuple[Samples, Samples]:
-        voices = dict(self._timelines[0].render(start, count))
-        left = voices.pop(CALLER, np.zeros(count, np.int16))
-        right = mixed(list(voices.values()), count)
-        coaching = mixed(list(self._timelines[1].render(start, count).values()), count)
-        return np.column_stack((left, right)), coaching
-
-    def _kept(self, start: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _kept(self, start: int, count: int) -> npt.NDArray[np.bool_]:
         """Return which samples go into the file: all, unless pauses are cut out."""
         kept = np.ones(count, np.bool_)
         if self.facts.cut_pauses:
@@ -403,6 +276,16 @@ class Recorder:
         """Return where it is now, in seconds from the beginning of the recording."""
         return round(self._offset + self._now() - self._begin, 3)
 
+    def _roll(self) -> None:
+        """Begin to write."""
+        self._begin = self._now()
+        if not self._offset:
+            self.facts.began_at = time.time()
+        self._remember()
+        self._note_audit(f"recording to {self.files.stem.name}")
+        self._studio.spawn(self._run(), f"recording of {self._call_id}")
+        self._ears.begin(self._begin)
+
     # --- ends -----------------------------------------------------------------------------------
 
     def _look_for_caller(self) -> None:
@@ -411,6 +294,15 @@ class Recorder:
             return
         if CALLER not in own.session.parties:
             self._stop("caller_left")
+
+    def _ears_left(self, reason: LeftReason) -> None:
+        match reason:
+            case LeftReason.FAILED:
+                self._fail("the call cannot be heard any more")
+            case LeftReason.LEFT:
+                self._stop(PROGRAM_LEFT)
+            case _:
+                self._stop(str(reason))
 
     def _stop(self, cause: str) -> None:
         if not self._stopping.is_set():
@@ -434,17 +326,6 @@ class Recorder:
     def _require(self) -> None:
         if self.state in {RecordingState.ENDED, RecordingState.FAILED} or self._stopping.is_set():
             raise CallClosedError(f"the recording is over: {self.failure or self._cause}")
-
-    def _untap(self) -> None:
-        for ears, tap in ((self._ears, self._hear), (self._coaching_ears, self._hear_coaching)):
-            if ears is not None and ears.program is not None and tap in ears.program.ears.taps:
-                ears.program.ears.taps.remove(tap)
-
-    async def _let_go(self) -> None:
-        for ears in (self._ears, self._coaching_ears):
-            if ears is not None and not ears.ended.is_set():
-                ears.post(inputs.Leave(Token(0), cut=True))
-                await ears.ended.wait()
 
     def _remember(self, *, cause: str = "") -> None:
         """Let the call know its recordings that go on, for the program that comes after this."""
