@@ -11,6 +11,7 @@
     │   ├── BufferFullError              BUFFER_FULL
     │   ├── CallNotFoundError            CALL_NOT_FOUND
     │   ├── AmbiguousCallError           CALL_AMBIGUOUS
+    │   ├── TransferDeniedError          TRANSFER_DENIED
     │   └── ConfigurationError           BAD_CONFIGURATION
     ├── CallError                        the far side's doing: the call goes on
     │   ├── ConnectFailedError           CALL_UNANSWERED, CALL_BUSY, CALL_DECLINED,
@@ -47,6 +48,7 @@ class ErrorCode(StrEnum):
     BUFFER_FULL = "BUFFER_FULL"
     CALL_NOT_FOUND = "CALL_NOT_FOUND"
     CALL_AMBIGUOUS = "CALL_AMBIGUOUS"
+    TRANSFER_DENIED = "TRANSFER_DENIED"
     BAD_CONFIGURATION = "BAD_CONFIGURATION"
     CALL_UNANSWERED = "CALL_UNANSWERED"
     CALL_BUSY = "CALL_BUSY"
@@ -122,6 +124,12 @@ class AmbiguousCallError(UsageError):
     """More than one live call is meant; the message lists them and how to say which."""
 
     default_code = ErrorCode.CALL_AMBIGUOUS
+
+
+class TransferDeniedError(UsageError):
+    """The transfer policy does not allow it."""
+
+    default_code = ErrorCode.TRANSFER_DENIED
 
 
 class ConfigurationError(UsageError):
