@@ -4,7 +4,8 @@ A call goes on while two parties are there. With one left it goes on if somebody
 the agent who is heard by him, or whoever took the call over. But when the caller or the callee
 hangs up and one is left, it is over, as a call of two is; only a caller whose callee was replaced
 stays with whom took over. A call with one party and the agent is ANSWERED, whoever it is; with two
-it is CONNECTED.
+it is CONNECTED. Who is apart does not count. And while somebody looks after the call (``kept``) it
+goes on as long as anybody is there: see ``arrangement``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from bridge.model.errors import ErrorCode
+from bridge.model.errors import BadArgumentError, ErrorCode
+from bridge.model.headers import checked_headers
 from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
-from bridge.model.states import HangupCause
+from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
 from bridge.session.effects import (
     Announce,
@@ -30,6 +32,9 @@ from bridge.session.effects import (
 )
 from bridge.session.endings import (
     Step,
+    end,
+    let_go,
+    off_call,
     over,
     refusal,
     refuse_changes,
@@ -48,13 +53,27 @@ _ALONE_WITH_AGENT = {Phase.ANSWERED, Phase.RINGING}
 
 def add_party(session: Session, event: inputs.AddParty) -> Step:
     """Ring one more; the others talk meanwhile."""
-    taken = {CALLER, CALLEE, AGENT, session.taken_over_by, *session.parties}
-    if event.party in taken | {adding.party for adding in session.adding}:
-        message = f"{event.party!r} is taken: give the new party another name"
-        return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
-    adding = (*session.adding, Adding(event.token, event.party))
-    dial = Dial(event.endpoint, event.ring_seconds, event.party)
+    if is_taken(session, event.party):
+        return session, (refuse_name(event),)
+    try:
+        headers = checked_headers(event.headers)
+    except BadArgumentError as error:
+        return session, (refusal(event, ErrorCode.BAD_ARGUMENT, str(error)),)
+    adding = (*session.adding, Adding(event.token, event.party, apart=event.apart))
+    dial = Dial(event.endpoint, event.ring_seconds, event.party, headers)
     return replace(session, adding=adding), (dial,)
+
+
+def is_taken(session: Session, name: Participant) -> bool:
+    """Tell whether a party who is new cannot have a name."""
+    taken = {CALLER, CALLEE, AGENT, session.taken_over_by, *session.parties}
+    return name in taken | {adding.party for adding in session.adding}
+
+
+def refuse_name(event: inputs.AddParty | inputs.JoinParty) -> Refuse:
+    """Somebody has the name already."""
+    message = f"{event.party!r} is taken: give the new party another name"
+    return refusal(event, ErrorCode.BAD_ARGUMENT, message)
 
 
 def remove_party(session: Session, event: inputs.RemoveParty) -> Step:
@@ -69,7 +88,7 @@ def remove_party(session: Session, event: inputs.RemoveParty) -> Step:
     if not (_enough(left) or _spoken_with(left)):
         message = f"without the {event.party} nobody is left to talk: end the call, or barge first"
         return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
-    after, effects = _go_on(left, event.party)
+    after, effects = _go_on(left, event.party, HangupCause.NORMAL)
     hang_up = HangUp(event.party, HangupCause.NORMAL)
     return after, (*refusals, hang_up, *effects, Succeed(event.token))
 
@@ -83,6 +102,9 @@ def mute_party(session: Session, event: inputs.MuteParty) -> Step:
 
 def hold_party(session: Session, event: inputs.HoldParty) -> Step:
     """Keep a party apart with music, or bring him back."""
+    if event.party in session.apart:
+        message = f"the {event.party} is apart from the others: he is held when he has joined them"
+        return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
     held = session.standing.held
     wanted = held | {event.party} if event.on else held - {event.party}
     return _change_party(session, event, replace(session.standing, held=wanted))
@@ -99,7 +121,7 @@ def _change_party(
     if isinstance(event, inputs.MuteParty) and event.party == session.replaced:
         message = f"{session.taken_over_by} has taken over from the {event.party}: give back first"
         return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
-    if wanted == session.standing and not session.changes:
+    if wanted == session.standing and not (session.changes or session.arrangements):
         return session, (Succeed(event.token),)
     change = Change(event.token, Notice.PARTY_CHANGED, event.party)
     changed = replace(session, standing=wanted, changes=(*session.changes, change))
@@ -118,14 +140,19 @@ def _no_such(
 
 
 def party_answered(session: Session, event: inputs.PartyAnswered) -> Step:
-    """Put him to the others; the agent is heard by him if his mode says so."""
-    if not any(a.party == event.party and not a.answered for a in session.adding):
+    """Put him to the others, or apart; the agent is heard by him if his mode says so."""
+    adding = next((a for a in session.adding if a.party == event.party and not a.answered), None)
+    if adding is None:
         return session, ()
     party = frozenset({event.party})
+    apart = party if adding.apart else frozenset[Participant]()
+    listening = gates_of(session).heard_by(party, apart) if session.agent_present else frozenset()
     joining = replace(
         session,
         parties=session.parties | party,
-        heard_by=session.heard_by | _gates_of(session).heard_by(party),
+        heard_by=session.heard_by | listening,
+        standing=replace(session.standing, apart=session.standing.apart | apart),
+        stood=replace(session.stood, apart=session.stood.apart | apart),
         adding=tuple(
             replace(a, answered=a.answered or a.party == event.party) for a in session.adding
         ),
@@ -139,10 +166,7 @@ def party_failed(session: Session, event: inputs.PartyFailed) -> Step:
     if adding is None:
         return session, ()
     rest = tuple(a for a in session.adding if a is not adding)
-    party = {event.party}
-    left = replace(
-        session, adding=rest, parties=session.parties - party, heard_by=session.heard_by - party
-    )
+    left = replace(off_call(session, frozenset({event.party})), adding=rest)
     # Mostly his leg is gone by itself; one that we gave up is not.
     hang_up = HangUp(event.party, HangupCause.NO_ANSWER)
     refuse = Refuse(adding.token, event.code, event.message, event.cause)
@@ -163,14 +187,14 @@ def party_gone(session: Session, event: inputs.PartyGone) -> Step:
     left, refusals = without(session, event.party, "hung up")
     central = event.party in {CALLER, CALLEE}
     if _enough(left) or (not central and _spoken_with(left)):
-        after, effects = _go_on(left, event.party)
+        after, effects = _go_on(left, event.party, event.cause)
         return after, (*refusals, *effects)
     ended, effects = over(left, event.party)
     return ended, (*refusals, *effects)
 
 
 def settle(session: Session) -> Step:
-    """What was wanted of parties stands: tell it."""
+    """What was wanted of parties stands: tell it, and let those go who are to leave."""
     effects: list[Effect] = []
     mode = session.mode
     for change in session.changes:
@@ -185,9 +209,10 @@ def settle(session: Session) -> Step:
         mode=mode,
         adding=tuple(adding for adding in session.adding if not adding.answered),
         changes=(),
+        arrangements=(),
         stood=session.standing,
     )
-    if settled.phase is Phase.ANSWERED and len(settled.parties) > 1:
+    if settled.phase is Phase.ANSWERED and len(settled.together - session.going) > 1:
         settled = replace(settled, phase=Phase.CONNECTED)
         effects.append(Announce(Notice.CONNECTED, mode=mode))
     for adding in session.adding:
@@ -195,10 +220,43 @@ def settle(session: Session) -> Step:
             effects.append(Announce(Notice.PARTY_JOINED, party=adding.party))
             effects.append(Succeed(adding.token))
     route = _route(settled)
-    if joined & route or (route and mode != session.mode):
+    come = joined | session.stood.apart - session.standing.apart
+    if session.takes_audio and (come & route or (route and mode != session.mode)):
         effects.insert(0, SetRoute(route))
-    alone, more = with_one(settled)
-    return alone, (*effects, *more)
+    after, more = _arranged(session, settled)
+    return after, (*effects, *more)
+
+
+def _arranged(session: Session, settled: Session) -> Step:
+    """Return what follows when arrangements stand, and whoever is left is left as he is."""
+    effects: list[Effect] = []
+    changed = [arrangement.changed for arrangement in session.arrangements]
+    there = settled.parties & frozenset[Participant]().union(*changed)
+    effects += [Announce(Notice.PARTY_CHANGED, party=party) for party in sorted(there)]
+    left = settled
+    for party in sorted(session.going):
+        left, refusals = without(left, party, "left")
+        effects += refusals
+    effects += let_go(settled, session.going)[1]
+    effects += (Succeed(arrangement.token) for arrangement in session.arrangements)
+    after, more = with_few(left) if session.arrangements else with_one(left)
+    again = after.phase is not Phase.ENDING and after.audience != settled.audience
+    return after, (*effects, *more, *((Converge(after.audience),) if again else ()))
+
+
+def with_few(session: Session) -> Step:
+    """Return a call that nobody looks after any more, when too few are left: as it is with few.
+
+    One is left with the agent, who speaks to him; or with nobody, and the call ends.
+    """
+    if session.kept or _enough(session):
+        return session, ()
+    has_agent = session.replaced is None and session.phase in {Phase.ANSWERED, Phase.CONNECTED}
+    if len(session.together) == 1 and (has_agent or _spoken_with(session)):
+        if session.phase is Phase.FINISHING and session.replaced is None:
+            return replace(session, end_for_all=True), ()
+        return with_one(session)
+    return end(session, EndReason.NOBODY_LEFT, HangupCause.NORMAL)
 
 
 def settled(session: Session, event: inputs.AudienceStands) -> Step:
@@ -213,38 +271,51 @@ def roll_back(session: Session, message: str) -> Step:
     But to whom nobody commanded it, it has happened: whoever had taken over is not there any more.
     """
     joining = [adding for adding in session.adding if adding.answered]
-    gone = {adding.party for adding in joining}
     facts = [change for change in session.changes if change.token is None]
     stood = replace(session.stood, takeover=None) if facts else session.stood
     before = replace(
         session,
-        parties=session.parties - gone,
-        heard_by=session.heard_by - gone,
         adding=tuple(adding for adding in session.adding if not adding.answered),
+        heard_by=listeners(session, session.apart, stood.apart & session.parties),
         standing=stood,
         stood=stood,
         changes=(),
+        arrangements=(),
     )
+    before = off_call(before, frozenset(adding.party for adding in joining))
     effects: list[Effect] = [Announce(c.notice, party=c.party, by=c.by) for c in facts]
-    if session.phase in _ALONE_WITH_AGENT and before.parties:
-        # There the agent is heard, unless somebody stands in for him; and cannot choose.
-        mode = SPY if before.replaced == AGENT else BARGE
-        if mode != before.mode or mode.heard_by(before.parties) != before.heard_by:
-            before = replace(before, mode=mode, heard_by=mode.heard_by(before.parties))
-            effects.append(SetRoute(mode.route(before.parties)))
+    if session.phase in _ALONE_WITH_AGENT and before.parties and not before.may_choose:
+        before, more = _as_when_alone(before)
+        effects += more
     for adding in joining:
         effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
         effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
-    effects += refuse_changes(session.changes, ErrorCode.REQUEST_FAILED, message)
+    refused = (*session.changes, *session.arrangements)
+    effects += refuse_changes(refused, ErrorCode.REQUEST_FAILED, message)
     undone = session.replaced == AGENT and before.replaced is None
-    if undone and len(before.parties) == 1:
+    if undone and len(before.together) == 1 and not before.kept:
         # The others left while somebody was about to take over: only the agent can speak now.
-        before = replace(before, heard_by=before.parties)
+        before = replace(before, heard_by=before.heard_by | before.together)
+    elif session.kept and not before.kept:
+        # The others may have left while it was about to be looked after.
+        after, more = with_few(before)
+        return after, (*effects, *more)
     elif not joining:
         return before, tuple(effects)
     gone_last = joining[0].party if joining else AGENT
     after, more = _as_few_as_are_left(before, gone_last)
     return after, (*effects, *more)
+
+
+def _as_when_alone(session: Session) -> Step:
+    """Alone with a party the agent is heard, unless somebody stands in for him; no choice there."""
+    free, refusals = refuse_turnings(session, "the agent is heard by whoever he is alone with")
+    mode = SPY if session.replaced == AGENT else BARGE
+    heard_by = mode.heard_by(session.parties)
+    if mode == session.mode and heard_by == session.heard_by:
+        return free, refusals
+    alone = replace(free, mode=mode, heard_by=heard_by)
+    return alone, (*refusals, SetRoute(mode.route(session.parties)))
 
 
 def rolled_back(session: Session, event: inputs.AudienceFailed) -> Step:
@@ -296,16 +367,24 @@ def left_alone(session: Session) -> bool:
 
 
 def _enough(session: Session) -> bool:
-    """Two parties talk, or the caller and whoever stands in for one."""
+    """Two parties talk, or the caller and whoever stands in for one; or somebody keeps the call."""
+    if session.kept:
+        return bool(session.parties)
     if len(session.talking) > 1:
         return True
     return session.replaced not in {None, AGENT} and CALLER in session.talking
 
 
 def _spoken_with(session: Session) -> bool:
-    """One party is left, and hears the agent or whoever stands in for him."""
-    spoken = session.heard_by if session.replaced is None else session.talking
-    return len(session.parties) == 1 and session.parties <= spoken
+    """One party is left, and hears the agent or whoever stands in for him.
+
+    Alone with somebody the agent speaks to him, though he may be whispering to one apart just now.
+    """
+    if len(session.together) != 1:
+        return False
+    if session.replaced is not None:
+        return session.together <= session.talking
+    return session.phase in _ALONE_WITH_AGENT or session.together <= session.heard_by
 
 
 def _as_few_as_are_left(session: Session, gone: Participant) -> Step:
@@ -316,9 +395,9 @@ def _as_few_as_are_left(session: Session, gone: Participant) -> Step:
     return after, (Converge(after.audience), *effects)
 
 
-def _go_on(session: Session, gone: Participant) -> Step:
+def _go_on(session: Session, gone: Participant, cause: int) -> Step:
     """Go on without somebody; one party who is left with the agent hears him."""
-    told = Announce(Notice.PARTY_LEFT, party=gone)
+    told = Announce(Notice.PARTY_LEFT, party=gone, cause=cause)
     if session.phase is Phase.FINISHING and session.replaced is None and not _enough(session):
         session = replace(session, end_for_all=True)
     after, effects = with_one(session)
@@ -327,25 +406,41 @@ def _go_on(session: Session, gone: Participant) -> Step:
 
 def with_one(session: Session) -> Step:
     """Return to ANSWERED when the agent and one party are left, who talk with each other."""
-    alone = session.phase is Phase.CONNECTED and len(session.parties) == 1
-    if not alone or session.replaced is not None:
+    alone = len(session.together) == 1 and not session.kept and session.replaced is None
+    if not alone or session.phase not in {Phase.CONNECTED, Phase.ANSWERED}:
+        return session, ()
+    if session.phase is Phase.ANSWERED and (session.apart or _is_heard(session)):
         return session, ()
     free, refusals = refuse_turnings(
         session, "one party is left, and hears the agent", ErrorCode.INVALID_STATE
     )
-    now = replace(free, phase=Phase.ANSWERED, mode=BARGE, heard_by=session.parties)
+    now = replace(free, phase=Phase.ANSWERED, mode=BARGE, heard_by=session.together)
     told = () if session.mode == BARGE else (Announce(Notice.MODE_CHANGED, mode=BARGE),)
-    return now, (*refusals, SetRoute(BARGE.route(now.parties)), *told)
+    return now, (*refusals, SetRoute(BARGE.route(now.parties, now.apart)), *told)
 
 
-def _gates_of(session: Session) -> ObserverMode:
+def _is_heard(session: Session) -> bool:
+    return session.mode == BARGE and session.heard_by == session.parties and not session.turnings
+
+
+def gates_of(session: Session) -> ObserverMode:
     """Return the mode whose gates are wanted now, though it may not be in effect yet."""
     changed = [change.mode for change in session.changes if change.mode is not None]
     turned = [turning.mode for turning in session.turnings if turning.settled]
     return [session.mode, *turned, *changed][-1]
 
 
+def listeners(
+    session: Session, before: frozenset[Participant], after: frozenset[Participant]
+) -> frozenset[Participant]:
+    """Return who hears the agent when ``after`` are apart instead of ``before``."""
+    if not session.agent_present:
+        return session.heard_by
+    mode = gates_of(session)
+    return (session.heard_by | mode.heard_by(before - after)) - (after - before - mode.targets)
+
+
 def _route(session: Session) -> frozenset[Participant]:
     """Return whom the agent speaks to once all mode changes under way are done."""
     mode = session.turnings[-1].mode if session.turnings else session.mode
-    return mode.route(session.parties)
+    return mode.route(session.parties, session.apart)

@@ -11,9 +11,9 @@ from bridge.model.modes import SPY
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
-from bridge.session.effects import Effect, HangUp, Refuse, Succeed, TearDown
+from bridge.session.effects import Announce, Effect, HangUp, Notice, Refuse, Succeed, TearDown
 from bridge.session.inputs import Command, Token
-from bridge.session.state import Change, Phase, Session, Standing
+from bridge.session.state import Arrangement, Change, Phase, Session, Standing
 
 Step: TypeAlias = tuple[Session, tuple[Effect, ...]]
 
@@ -73,11 +73,14 @@ def refuse_waiting(session: Session, code: ErrorCode, message: str) -> Step:
     """Refuse all that is under way but mode changes; nothing is undone."""
     waiting, effects = refuse_awaiting(session, code, message)
     adding = tuple(Refuse(a.token, code, message) for a in session.adding)
-    changes = refuse_changes(session.changes, code, message)
-    return replace(waiting, adding=(), changes=()), (*effects, *adding, *changes)
+    changes = refuse_changes((*session.changes, *session.arrangements), code, message)
+    none = replace(waiting, adding=(), changes=(), arrangements=())
+    return none, (*effects, *adding, *changes)
 
 
-def refuse_changes(changes: Iterable[Change], code: ErrorCode, message: str) -> tuple[Effect, ...]:
+def refuse_changes(
+    changes: Iterable[Change | Arrangement], code: ErrorCode, message: str
+) -> tuple[Effect, ...]:
     """Return the refusals of changes of the standing."""
     return tuple(Refuse(c.token, code, message) for c in changes if c.token is not None)
 
@@ -99,13 +102,48 @@ def give_up_adding(session: Session, message: str) -> Step:
         effects.append(HangUp(adding.party, HangupCause.NORMAL))
         effects.append(Refuse(adding.token, ErrorCode.CALL_CLOSED, message))
     given_up = frozenset(adding.party for adding in session.adding)
-    left = replace(
+    return replace(off_call(session, given_up), adding=()), tuple(effects)
+
+
+def off_call(session: Session, parties: frozenset[Participant]) -> Session:
+    """Return the session without parties whose legs are gone, or about to be."""
+    standing, stood = session.standing, session.stood
+    for party in parties:
+        standing, stood = standing.without(party), stood.without(party)
+    return replace(
         session,
-        adding=(),
-        parties=session.parties - given_up,
-        heard_by=session.heard_by - given_up,
+        parties=session.parties - parties,
+        heard_by=session.heard_by - parties,
+        standing=standing,
+        stood=stood,
     )
-    return left, tuple(effects)
+
+
+def let_go(session: Session, parties: frozenset[Participant]) -> Step:
+    """Hang parties up, and tell that they have left."""
+    effects: list[Effect] = []
+    for party in sorted(parties):
+        effects.append(HangUp(party, HangupCause.NORMAL))
+        effects.append(Announce(Notice.PARTY_LEFT, party=party, cause=HangupCause.NORMAL))
+    return off_call(session, parties), tuple(effects)
+
+
+def leave_behind(session: Session, message: str) -> Step:
+    """Return a call that the agent leaves: what he did to parties goes with him, or who he brought.
+
+    Unless somebody looks after the call: then all are left where they are put.
+    """
+    if session.kept:
+        refusals = refuse_changes(session.changes, ErrorCode.CALL_CLOSED, message)
+        left = replace(session, changes=())
+    else:
+        alone, given_up = give_up_adding(session, message)
+        left, gone = let_go(alone, alone.apart)
+        left, refused = refuse_waiting(left, ErrorCode.CALL_CLOSED, message)
+        refusals = (*given_up, *gone, *refused)
+    standing = left.standing.left_behind()
+    stood = left.stood.left_behind() if left.arrangements else standing
+    return replace(left, heard_by=frozenset(), standing=standing, stood=stood), refusals
 
 
 def refuse_state(session: Session, event: Command) -> Step:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias, TypeVar, cast, get_args
 
-from bridge.session import conference, endings, rules, takeover
+from bridge.session import arrangement, conference, endings, rules, takeover
 from bridge.session.effects import Tie
 from bridge.session.endings import Step
 from bridge.session.inputs import (
@@ -83,21 +83,33 @@ _AGENT_IS_GONE: Final = (
     _on(Answer, endings.refuse_closed),
     _on(Connect, endings.refuse_closed),
     _on(ChangeMode, endings.refuse_closed),
-    _on(AddParty, endings.refuse_closed),
-    _on(RemoveParty, endings.refuse_closed),
     _on(MuteParty, endings.refuse_closed),
     _on(HoldParty, endings.refuse_closed),
+)
+_CALL_IS_GONE: Final = (
+    *_AGENT_IS_GONE,
+    _on(AddParty, endings.refuse_closed),
+    _on(RemoveParty, endings.refuse_closed),
     _on(JoinParty, endings.refuse_closed),
     _on(Arrange, endings.refuse_closed),
     *_NOBODY_IS_ADDED,
+)
+_LOOKED_AFTER: Final = (
+    *_AGENT_IS_GONE,
+    _on(AddParty, arrangement.add_party_if_kept),
+    _on(RemoveParty, arrangement.remove_party_if_kept),
+    _on(JoinParty, arrangement.join_party),
+    _on(Arrange, arrangement.arrange),
+    _on(PartyAnswered, conference.party_answered),
+    _on(PartyFailed, conference.party_failed),
 )
 _CONFERENCE: Final = (
     _on(AddParty, conference.add_party),
     _on(RemoveParty, conference.remove_party),
     _on(MuteParty, conference.mute_party),
     _on(HoldParty, conference.hold_party),
-    _on(JoinParty, endings.refuse_state),
-    _on(Arrange, endings.refuse_state),
+    _on(JoinParty, arrangement.join_party),
+    _on(Arrange, arrangement.arrange),
     _on(PartyAnswered, conference.party_answered),
     _on(PartyFailed, conference.party_failed),
 )
@@ -174,18 +186,20 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
     Phase.ANSWERED: (
         _on(Answer, endings.refuse_state),
         _on(Connect, rules.connect),
-        _on(ChangeMode, endings.refuse_state),
+        _on(ChangeMode, rules.change_mode_alone),
         _on(Close, rules.finish),
         _on(Disconnect, rules.finish),
         *_CONFERENCE,
         *_TAKEOVER,
         *_DIALLING_IS_OVER,
         _on(PartyGone, conference.party_gone),
-        _on(AudienceStands, conference.settled),
-        _on(AudienceFailed, conference.rolled_back),
+        _on(AudienceStands, rules.gates_stand),
+        _on(AudienceFailed, rules.fail_closed),
         _on(LineLost, rules.mend),
         _on(EventsMissed, rules.mend),
-        *_VOICE_IS_OVER,
+        _on(VoiceReached, rules.voice_reached),
+        _on(VoiceSettled, rules.voice_settled),
+        _on(VoiceFailed, rules.voice_failed),
         *_ignored(VoiceFinished),
         _on(ServerLost, rules.server_lost),
         *_ignored(TornDown),
@@ -265,7 +279,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.FINISHING: (
-        *_AGENT_IS_GONE,
+        *_LOOKED_AFTER,
         _on(Close, rules.finish),
         _on(Disconnect, rules.finish),
         *_TAKEOVER_LATER,
@@ -283,7 +297,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.LEAVING: (
-        *_AGENT_IS_GONE,
+        *_LOOKED_AFTER,
         _on(Close, rules.join_the_end),
         _on(Disconnect, rules.join_the_end),
         *_TAKEOVER_LATER,
@@ -298,7 +312,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.DETACHED: (
-        *_AGENT_IS_GONE,
+        *_LOOKED_AFTER,
         _on(Close, rules.already_done),
         _on(Disconnect, rules.already_done),
         *_TAKEOVER,
@@ -314,7 +328,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         *_ignored(TornDown),
     ),
     Phase.ENDING: (
-        *_AGENT_IS_GONE,
+        *_CALL_IS_GONE,
         _on(Close, rules.join_the_end),
         _on(Disconnect, rules.join_the_end),
         *_TAKEOVER_IS_OVER,
@@ -325,7 +339,7 @@ _ROWS: Final[Mapping[Phase, tuple[Row, ...]]] = {
         _on(TornDown, rules.torn_down),
     ),
     Phase.DISCONNECTED: (
-        *_AGENT_IS_GONE,
+        *_CALL_IS_GONE,
         _on(Close, rules.already_done),
         _on(Disconnect, rules.already_done),
         *_TAKEOVER_IS_OVER,

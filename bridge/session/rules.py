@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, ObserverMode
-from bridge.model.participants import AGENT, CALLEE, CALLER
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
 from bridge.session.conference import as_it_was, roll_back, settle
@@ -34,15 +34,17 @@ from bridge.session.endings import (
     Step,
     end,
     give_up_adding,
+    leave_behind,
     over,
     refusal,
     refuse_awaiting,
+    refuse_state,
     refuse_turnings,
     refuse_waiting,
     succeed_awaiting,
 )
 from bridge.session.inputs import Input
-from bridge.session.state import AFTER_CONNECT, ALONE, BOTH, Phase, Session, Standing, Turning
+from bridge.session.state import AFTER_CONNECT, ALONE, BOTH, Phase, Session, Turning
 from bridge.session.takeover import change_mode_refused
 
 # --- commands -----------------------------------------------------------------------------------
@@ -55,6 +57,9 @@ def answer(session: Session, event: inputs.Answer) -> Step:
 
 def connect(session: Session, event: inputs.Connect) -> Step:
     """Ring the callee; a caller who was not answered hears his own phone ring back."""
+    if session.may_choose or session.arrangements:
+        message = "a party is apart, or the call is looked after: wait for the end of that"
+        return session, (refusal(event, ErrorCode.COMMAND_IN_PROGRESS, message),)
     if session.adding:
         message = "a party is being added: wait for that, or remove it"
         return session, (refusal(event, ErrorCode.COMMAND_IN_PROGRESS, message),)
@@ -79,17 +84,24 @@ def change_mode(session: Session, event: inputs.ChangeMode) -> Step:
         message = f"whisper to {', '.join(sorted(unknown))}: not on the call; there are: {there}"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
     turnings = (*session.turnings, Turning(event.token, event.mode))
-    turn = TurnVoice(event.token, event.mode.route(session.parties), event.cut)
+    turn = TurnVoice(event.token, _route_of(session, event.mode), event.cut)
     return replace(session, turnings=turnings), (turn,)
+
+
+def change_mode_alone(session: Session, event: inputs.ChangeMode) -> Step:
+    """Alone with one party the agent is heard by him; unless others are near."""
+    return change_mode(session, event) if session.may_choose else refuse_state(session, event)
 
 
 def finish(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """Let the agent finish, then leave (close, with others who talk) or end the call.
 
-    He takes along whom he was about to add.
+    He takes along whom he was about to add, unless somebody looks after the call.
     """
-    without, effects = give_up_adding(session, "the agent ended the call")
-    alone = len(without.parties) < len(BOTH) and without.replaced is None
+    message = "the agent ended the call"
+    without, effects = (session, ()) if session.kept else give_up_adding(session, message)
+    too_few = len(without.together) < len(BOTH) and not session.kept
+    alone = too_few and without.replaced is None
     finishing = replace(
         without,
         phase=Phase.FINISHING,
@@ -228,7 +240,7 @@ def voice_reached(session: Session, event: inputs.VoiceReached) -> Step:
     turning = _turning(session, event)
     if turning is None:
         return session, ()
-    wider = replace(session, heard_by=session.heard_by | turning.mode.heard_by(session.parties))
+    wider = replace(session, heard_by=session.heard_by | _heard_by(session, turning.mode))
     return wider, (Converge(wider.audience),)
 
 
@@ -239,7 +251,7 @@ def voice_settled(session: Session, event: inputs.VoiceSettled) -> Step:
         return session, ()
     now = replace(
         session,
-        heard_by=turning.mode.heard_by(session.parties),
+        heard_by=_heard_by(session, turning.mode),
         turnings=tuple(replace(t, settled=t.settled or t is turning) for t in session.turnings),
     )
     return now, (Converge(now.audience),)
@@ -276,6 +288,9 @@ def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:
     if before.phase is not session.phase:
         return before, undone
     again = as_it_was(session, before, undone)
+    if before.phase is Phase.ANSWERED and not before.may_choose:
+        # Alone with a party the agent is heard by him, come what may.
+        return before, (*undone, *again)
     silent, effects = _silence_all(before, event)
     return silent, (*undone, *(() if effects else again), *effects)
 
@@ -315,22 +330,29 @@ def voice_finished(session: Session, event: Input) -> Step:
     del event
     if session.end_for_all:
         return end(session, EndReason.AGENT_ENDED, HangupCause.NORMAL)
-    # Nobody could bring back whom the agent muted or held; whoever took over stays.
-    standing = Standing(takeover=session.standing.without(AGENT).takeover)
-    leaving = replace(
-        session, phase=Phase.LEAVING, heard_by=frozenset(), standing=standing, stood=standing
-    )
-    waiting, refusals = refuse_waiting(leaving, ErrorCode.CALL_CLOSED, "the agent left")
-    settled, effects = refuse_turnings(waiting, "the agent left")
+    left, refusals = leave_behind(session, "the agent left")
+    settled, effects = refuse_turnings(replace(left, phase=Phase.LEAVING), "the agent left")
     return settled, (*refusals, *effects, Converge(settled.audience))
 
 
 def detached(session: Session, event: Input) -> Step:
     """The agent is off the call; should a line of his be left, it is silent and reaped later."""
-    del event
-    settled, effects = settle(session)
+    joining = any(adding.answered for adding in session.adding)
+    if isinstance(event, inputs.AudienceFailed) and (joining or session.arrangements):
+        before, undone = roll_back(session, event.message)
+        if before.phase is not session.phase:
+            return before, undone
+        again = (*undone, *as_it_was(session, before, undone))
+        if any(isinstance(effect, Converge) for effect in again):
+            return before, again
+        left, effects = settle(before)
+        effects = (*again, *effects)
+    else:
+        left, effects = settle(session)
+    if left.phase is not session.phase:
+        return left, effects
     reason = session.reason or EndReason.AGENT_LEFT
-    done = replace(settled, phase=Phase.DETACHED, leaving=(), reason=reason, mode=SPY, told=True)
+    done = replace(left, phase=Phase.DETACHED, leaving=(), reason=reason, mode=SPY, told=True)
     succeeded = tuple(Succeed(token) for token in session.leaving)
     return done, (*effects, Announce(Notice.TERMINATED, reason=reason), *succeeded)
 
@@ -374,6 +396,14 @@ def _turning(
     session: Session, event: inputs.VoiceReached | inputs.VoiceSettled | inputs.VoiceFailed
 ) -> Turning | None:
     return next((t for t in session.turnings if t.token == event.token), None)
+
+
+def _heard_by(session: Session, mode: ObserverMode) -> frozenset[Participant]:
+    return mode.heard_by(session.parties, session.apart)
+
+
+def _route_of(session: Session, mode: ObserverMode) -> frozenset[Participant]:
+    return mode.route(session.parties, session.apart)
 
 
 def _unless_replaced(session: Session, mode: ObserverMode) -> ObserverMode:

@@ -107,6 +107,15 @@ class Standing:
         kept = {takeover.from_} if takeover is not None and takeover.kept else set()
         return self.muted | kept
 
+    def left_behind(self) -> Standing:
+        """Return what is left of it when the agent leaves: mutes are his, and nobody else's."""
+        takeover = self.takeover
+        if takeover is not None and takeover.from_ == AGENT:
+            takeover = replace(takeover, kept=False)
+        if not self.kept:
+            return Standing(takeover=takeover)
+        return replace(self, muted=frozenset(), takeover=takeover)
+
     def without(self, party: Participant) -> Standing:
         """Return the same after a party has gone."""
         takeover = self.takeover
@@ -134,6 +143,17 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrangement:
+    """An arrangement of the parties that is being carried out."""
+
+    token: Token
+    changed: frozenset[Participant]
+    """Whose place is another than before."""
+    leaving: frozenset[Participant]
+    """Who is let go when it stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """One call. Immutable: ``machine.step`` returns the next one."""
 
@@ -157,6 +177,8 @@ class Session:
     """As it last was in effect: what a failed change goes back to."""
     changes: tuple[Change, ...] = ()
     """What differs between the two."""
+    arrangements: tuple[Arrangement, ...] = ()
+    """What else does: arrangements that are under way."""
     leaving: tuple[Token, ...] = ()
     """close and disconnect commands that wait for the end."""
     end_for_all: bool = False
@@ -172,7 +194,7 @@ class Session:
             case Phase.RINGING | Phase.JOINING:
                 return _STATES[self.before_ringing]
             case Phase.FINISHING:
-                return CallState.CONNECTED if len(self.parties) > 1 else CallState.ANSWERED
+                return CallState.CONNECTED if len(self.together) > 1 else CallState.ANSWERED
             case phase:
                 return _STATES[phase]
 
@@ -191,8 +213,34 @@ class Session:
         """Who takes part and who hears the agent, as it shall stand in Asterisk now."""
         agent = ((AGENT, self.heard_by & self.parties),) if self.agent_present else ()
         now, parties = self.standing, self.parties
-        muted, held, apart = now.silenced & parties, now.held & parties, now.apart & parties
-        return Audience(parties, agent, muted, held, apart)
+        muted = (now.silenced | self.going) & parties
+        return Audience(parties, agent, muted, now.held & parties, self.apart)
+
+    @property
+    def apart(self) -> frozenset[Participant]:
+        """The parties who are apart from the others."""
+        return self.standing.apart & self.parties
+
+    @property
+    def together(self) -> frozenset[Participant]:
+        """The parties who are not apart, though they may be held."""
+        return self.parties - self.standing.apart
+
+    @property
+    def going(self) -> frozenset[Participant]:
+        """The parties who are let go when the arrangement that is under way stands."""
+        leaving = (arrangement.leaving for arrangement in self.arrangements)
+        return self.parties.intersection(frozenset[Participant]().union(*leaving))
+
+    @property
+    def may_choose(self) -> bool:
+        """The agent may be heard by others than by all, though he is alone with a party."""
+        return self.kept or bool(self.apart)
+
+    @property
+    def kept(self) -> bool:
+        """Somebody looks after the call, or does so until what is under way stands."""
+        return self.standing.kept or self.stood.kept
 
     @property
     def taken_over_by(self) -> Participant | None:
@@ -206,8 +254,8 @@ class Session:
 
     @property
     def talking(self) -> frozenset[Participant]:
-        """The parties whom nobody replaces: as long as there are two, the call goes on."""
-        return self.parties - {self.replaced}
+        """Those of them whom nobody replaces: as long as there are two, the call goes on."""
+        return self.together - {self.replaced}
 
     @property
     def bond(self) -> Bond:
@@ -215,17 +263,19 @@ class Session:
 
         Whose end need not be that of the call while a program runs must not decide it there: with
         somebody standing in for a party, everybody but the caller; with the agent heard, whoever
-        was added. As long as the agent has lines, the program runs.
+        was added. As long as the agent has lines, the program runs. While somebody looks after the
+        call, nobody's end is that of another.
         """
-        if self.phase not in _BOUND or len(self.parties) < len(BOTH):
+        parties = self.together
+        if self.phase not in _BOUND or self.kept or len(parties) < len(BOTH):
             return Bond()
         if self.replaced not in {None, AGENT}:
-            armed = self.parties & ALONE
+            armed = parties & ALONE
         elif self.heard_by or self.replaced:
-            armed = self.parties & BOTH
+            armed = parties & BOTH
         else:
-            armed = self.parties
-        spared = self.parties - armed if self.agent_present else frozenset()
+            armed = parties
+        spared = parties - armed if self.agent_present else frozenset()
         return Bond(self.talking, armed, spared)
 
 

@@ -27,14 +27,14 @@ from bridge.session.effects import (
 from bridge.session.endings import (
     Step,
     end,
-    give_up_adding,
+    leave_behind,
     refusal,
+    refuse_awaiting,
     refuse_changes,
     refuse_turnings,
-    refuse_waiting,
 )
 from bridge.session.inputs import Token
-from bridge.session.state import BOTH, Change, Phase, Session, Standing, Takeover
+from bridge.session.state import BOTH, Change, Phase, Session, Takeover
 
 
 def take_over(session: Session, event: inputs.TakeOver) -> Step:
@@ -50,11 +50,11 @@ def take_over(session: Session, event: inputs.TakeOver) -> Step:
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
     if event.from_ == AGENT:
         return _replace_agent(session, event)
-    if event.from_ == CALLER or event.from_ not in session.parties:
-        them = ", ".join(sorted({AGENT, *session.parties} - {CALLER}))
+    if event.from_ == CALLER or event.from_ not in session.together:
+        them = ", ".join(sorted({AGENT, *session.together} - {CALLER}))
         message = f"{event.from_!r} cannot be replaced; one can take over from: {them}"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
-    if CALLER not in session.parties and len(session.parties - {event.from_}) < len(BOTH):
+    if CALLER not in session.parties and len(session.together - {event.from_}) < len(BOTH):
         message = f"without the {event.from_} nobody is left to talk to {event.by}"
         return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
     return _mute_party(session, event) if event.keep else _drop_party(session, event)
@@ -127,16 +127,15 @@ def _replace_agent(session: Session, event: inputs.TakeOver) -> Step:
 def _drop_agent(session: Session, token: Token, takeover: Takeover) -> Step:
     """Take the agent off at once; what he did to parties goes with him."""
     message = f"{takeover.by} has taken the call over"
-    alone, effects = give_up_adding(session, message)
-    free, refusals = refuse_waiting(alone, ErrorCode.CALL_CLOSED, message)
-    standing = Standing(takeover=takeover)
+    free, effects = refuse_awaiting(session, ErrorCode.CALL_CLOSED, message)
+    left, refusals = leave_behind(free, message)
     leaving = replace(
-        free,
+        left,
         phase=Phase.LEAVING,
-        leaving=(*free.leaving, token),
+        leaving=(*left.leaving, token),
         reason=EndReason.TAKEN_OVER,
-        standing=standing,
-        stood=standing,
+        standing=replace(left.standing, takeover=takeover),
+        stood=replace(left.stood, takeover=takeover),
     )
     told = Announce(Notice.TAKEN_OVER, party=AGENT, by=takeover.by)
     return leaving, (*effects, *refusals, Converge(leaving.audience), told)
@@ -160,7 +159,7 @@ def _drop_party(session: Session, event: inputs.TakeOver) -> Step:
     effects = (
         HangUp(event.from_, HangupCause.NORMAL),
         Converge(taken.audience),
-        Announce(Notice.PARTY_LEFT, party=event.from_),
+        Announce(Notice.PARTY_LEFT, party=event.from_, cause=HangupCause.NORMAL),
         Announce(Notice.TAKEN_OVER, party=event.from_, by=event.by),
         Succeed(event.token),
     )
@@ -175,7 +174,7 @@ def _give_back(session: Session, token: Token | None) -> Step:
     change = Change(token, Notice.GIVEN_BACK, there.from_, there.by, mode)
     given = _standing(session, None, change)
     if mode is not None:
-        given = replace(given, heard_by=mode.heard_by(session.parties))
+        given = replace(given, heard_by=mode.heard_by(session.parties, session.apart))
     return given, (Converge(given.audience),)
 
 
@@ -183,7 +182,8 @@ def _mode_back(session: Session, there: Takeover) -> ObserverMode | None:
     """Return the mode of an agent who gets the call back; alone with somebody he speaks to him."""
     if there.from_ != AGENT:
         return None
-    return BARGE if len(session.parties) == 1 else there.mode
+    alone = len(session.together) == 1 and not session.may_choose
+    return BARGE if alone else there.mode
 
 
 def _nobody_stands_in(session: Session, there: Takeover) -> Step:
@@ -195,7 +195,8 @@ def _nobody_stands_in(session: Session, there: Takeover) -> Step:
     )
     told = Announce(Notice.GIVEN_BACK, party=there.from_, by=there.by)
     if free.phase is Phase.FINISHING:
-        free = replace(free, end_for_all=free.end_for_all or len(free.parties) == 1)
+        alone = len(free.together) == 1 and not free.kept
+        free = replace(free, end_for_all=free.end_for_all or alone)
         return free, (told,)
     if left_alone(free):
         ended, effects = end(free, EndReason.NOBODY_LEFT, HangupCause.NORMAL)

@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from bridge.model.participants import Participant
-from bridge.topology.objects import Direction, Key, Media, Snoop, Topology
+from bridge.topology.objects import (
+    CALL_BRIDGE,
+    Direction,
+    Key,
+    Media,
+    Snoop,
+    Topology,
+    is_room,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,18 +134,21 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
     """Return the stages that lead from ``now`` to ``wanted``; ``()`` when nothing differs.
 
     Gates close first and open last; a new end of a line gets its gate before it joins a bridge;
-    legs are neither made nor hung up here, only muted and put into their bridge. A snoop that is to
-    be in no bridge is left as it is made: sounds are played on it, and a command would wait for
-    their end, with everything behind it on the same socket.
+    legs are neither made nor hung up here, only muted and put into their bridge, from one right
+    into the other; who leaves the talk does so before anybody comes. Rooms that are needed no more
+    are removed when all is said: nobody waits for that. A snoop that is to be in no bridge is left
+    as it is made: sounds are played on it, and a command would wait for their end, with everything
+    behind it on the same socket.
     """
     stale = _stale_channels(now, wanted)
+    loose = stale - now.anchors
     fresh_snoops = [k for k in wanted.snoops if k not in now.snoops or k in stale]
     fresh_media = [k for k in wanted.media if k not in now.media or k in stale]
     fresh = {*fresh_snoops, *fresh_media}
-    moves = [
-        (bridge, channel)
+    departures = [
+        RemoveMember(bridge, channel)
         for channel in now.channels - stale
-        if (bridge := now.bridge_of(channel)) and bridge != wanted.bridge_of(channel)
+        if (bridge := now.bridge_of(channel)) and _goes_out(channel, now, wanted)
     ]
     joins = [
         AddMember(bridge, channel)
@@ -145,20 +156,23 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
         for channel in members
         if channel in stale or channel not in now.bridges.get(bridge, ())
     ]
+    people = [j for j in joins if j.channel in wanted.legs]
+    idle = [k for k in now.bridges if k not in wanted.bridges]
     stages: list[list[Command]] = [
         [
             *(CloseGate(k) for k in now.open_gates - wanted.open_gates),
             *(MuteLeg(k) for k in wanted.muted - now.muted),
         ],
-        [RemoveChannel(k) for k in stale],
-        [RemoveMember(bridge, channel) for bridge, channel in moves],
-        [DestroyBridge(k) for k in now.bridges if k not in wanted.bridges],
+        [RemoveChannel(k) for k in loose],
+        [*departures],
+        [DestroyBridge(k) for k in idle if not is_room(k)],
         [
             *(CreateBridge(k) for k in wanted.bridges if k not in now.bridges),
             *(CreateAnchor(k) for k in wanted.anchors - now.anchors),
         ],
         [j for j in joins if j.channel in wanted.anchors],
-        [j for j in joins if j.channel in wanted.legs],
+        [j for j in people if j.bridge != CALL_BRIDGE],
+        [j for j in people if j.bridge == CALL_BRIDGE],
         [*_creations(wanted, fresh_snoops, fresh_media)],
         [CloseGate(k) for k in fresh if _shuts_first(wanted, k)],
         [j for j in joins if j.channel not in wanted.legs and j.channel not in wanted.anchors],
@@ -166,6 +180,8 @@ def diff(now: Topology, wanted: Topology) -> tuple[Stage, ...]:
             *(OpenGate(k) for k in wanted.open_gates if _must_open(now, fresh, wanted, k)),
             *(UnmuteLeg(k) for k in now.muted - wanted.muted),
         ],
+        [RemoveChannel(k) for k in stale - loose],
+        [DestroyBridge(k) for k in idle if is_room(k)],
     ]
     return tuple(tuple(sorted(stage, key=repr)) for stage in stages if stage)
 
@@ -225,6 +241,12 @@ def without_channel(topology: Topology, channel: Key) -> Topology:
         anchors=topology.anchors - gone,
         muted=topology.muted - gone,
     )
+
+
+def _goes_out(channel: Key, now: Topology, wanted: Topology) -> bool:
+    """Tell whether a channel leaves its bridge for none, or has to be out before it goes on."""
+    there = wanted.bridge_of(channel)
+    return there != now.bridge_of(channel) and (there is None or channel not in wanted.legs)
 
 
 def _stale_channels(now: Topology, wanted: Topology) -> frozenset[Key]:

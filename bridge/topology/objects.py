@@ -28,6 +28,12 @@ PULSE_PREFIX: Final = "pulse."
 HOLD_PREFIX: Final = "bridge.hold."
 """Begins the keys of bridges that keep somebody with music."""
 
+APART_PREFIX: Final = "bridge.apart."
+"""Begins the keys of bridges that somebody is alone in, with anchors, apart from the others."""
+
+ANCHOR_PREFIX: Final = "anchor."
+"""Begins the keys of anchors."""
+
 ANCHORS: Final = frozenset({Key("anchor.one"), Key("anchor.two")})
 """Two silent wideband members, first in a bridge that people are in, that settle how it mixes.
 
@@ -130,6 +136,21 @@ def pulse_key(observer: Participant) -> Key:
 def line_key(one: Participant, other: Participant) -> Key:
     """Return the key of the private bridge between an observer and a party, or two observers."""
     return Key(f"bridge.line.{one}.{other}")
+
+
+def apart_key(party: Participant) -> Key:
+    """Return the key of the bridge that somebody is alone in, apart from the other parties."""
+    return Key(f"{APART_PREFIX}{party}")
+
+
+def anchors_of(party: Participant) -> frozenset[Key]:
+    """Return the keys of the anchors of that bridge."""
+    return frozenset(Key(f"{anchor}.{party}") for anchor in ANCHORS)
+
+
+def is_room(bridge: Key) -> bool:
+    """Tell whether a bridge is one that parties are put into: to talk, to wait, to be apart."""
+    return bridge == CALL_BRIDGE or bridge.startswith((HOLD_PREFIX, APART_PREFIX))
 
 
 def hold_key(party: Participant) -> Key:

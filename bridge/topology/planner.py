@@ -1,6 +1,7 @@
 """From the matrix to objects: a private line for every pair that does not share a bridge.
 
-The parties talk in one bridge. An observer has for each party a line of his own: two ends, alone
+The parties talk in one bridge; who is held is alone in one with music, who is apart in one without.
+An observer has for each party a line of his own: two ends, alone
 together in a bridge. The end of somebody who has a channel is a snoop on it, which spies what he
 says and whispers what the other says; the end of a program is a media channel. So the parties'
 own bridge is never touched, whoever made it; each speaker arrives apart; and a mode is nothing but
@@ -20,6 +21,8 @@ from bridge.topology.objects import (
     Media,
     Snoop,
     Topology,
+    anchors_of,
+    apart_key,
     cue_key,
     hold_key,
     leg_key,
@@ -46,12 +49,14 @@ def _call(audience: Audience) -> Topology:
         draft.share(CALL_BRIDGE, audience.talking)
     for party in audience.held:
         draft.bridges[hold_key(party)] = frozenset({leg_key(party)})
+    for party in audience.apart:
+        draft.share(apart_key(party), frozenset({party}), anchors_of(party))
     for observer, _ in audience.heard_by:
         for party in audience.parties:
             draft.line(observer, party)
     # Who is muted is heard through no line either; its gate needs not follow that.
-    for observer, _ in audience.heard_by:
-        for party in audience.muted - audience.held:
+    for observer, listeners in audience.heard_by:
+        for party in audience.muted & (audience.talking | audience.apart & listeners):
             draft.media[media_key(observer, party)] = Media(observer)
     return draft.topology(muted=frozenset(leg_key(party) for party in audience.muted))
 
@@ -84,15 +89,17 @@ class _Draft:
     def __init__(self, seated: frozenset[Participant], matrix: Matrix) -> None:
         self._seated = seated
         self._matrix = matrix
-        self._anchors: frozenset[Key] = frozenset()
+        self._anchors: set[Key] = set()
         self.bridges: dict[Key, frozenset[Key]] = {}
         self.snoops: dict[Key, Snoop] = {}
         self.media: dict[Key, Media] = {}
 
-    def share(self, bridge: Key, members: frozenset[Participant]) -> None:
+    def share(
+        self, bridge: Key, members: frozenset[Participant], anchors: frozenset[Key] = ANCHORS
+    ) -> None:
         """Put people into one bridge, with anchors."""
-        self._anchors = ANCHORS
-        self.bridges[bridge] = frozenset(map(leg_key, members)) | ANCHORS
+        self._anchors |= anchors
+        self.bridges[bridge] = frozenset(map(leg_key, members)) | anchors
 
     def line(self, one: Participant, other: Participant) -> None:
         """Lay a line between two; a gate stands open where somebody is to hear."""
@@ -116,6 +123,6 @@ class _Draft:
             bridges=self.bridges,
             snoops=self.snoops,
             media=self.media,
-            anchors=self._anchors,
+            anchors=frozenset(self._anchors),
             muted=muted,
         )

@@ -106,15 +106,16 @@ def wholes(draw: st.DrawFn) -> Whole:
     parties = draw(st.sampled_from([PARTIES, frozenset({CALLER, CALLEE}), frozenset({CALLER})]))
     some = st.frozensets(st.sampled_from(sorted(parties)))
     held, muted = draw(some), draw(some)
+    apart = draw(some) - held
     agent = draw(st.booleans())
     wanted: dict[CallId, Wanted] = {
-        CALL: Audience(parties, ((AGENT, draw(some)),) if agent else (), muted, held)
+        CALL: Audience(parties, ((AGENT, draw(some)),) if agent else (), muted, held, apart)
     }
     names = draw(st.frozensets(st.sampled_from(SEATED + PROGRAMS)))
     talking = parties - held
     for name in sorted(names):
-        heard_by = draw(some) & talking
-        audible = talking - muted
+        heard_by = draw(some) & (talking | apart)
+        audible = (talking - apart | heard_by) - muted
         wanted[CallId(f"of_{name}")] = Observation(
             name, parties, audible, heard_by, seated=name in SEATED
         )

@@ -51,11 +51,13 @@ def some(among: Collection[Participant]) -> st.SearchStrategy[frozenset[Particip
 def audiences(draw: st.DrawFn) -> Audience:
     parties = draw(some(PARTIES))
     observers = sorted(draw(some(OBSERVERS)))
+    held = draw(some(parties))
     return Audience(
         parties,
         tuple((observer, draw(some(parties))) for observer in observers),
         muted=draw(some(parties)),
-        held=draw(some(parties)),
+        held=held,
+        apart=draw(some(parties - held)),
     )
 
 
