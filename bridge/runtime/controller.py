@@ -49,6 +49,7 @@ from bridge.runtime.release import Release
 from bridge.runtime.seat import AccessPolicy, read_access
 from bridge.runtime.supervision import Supervision
 from bridge.runtime.telling import tell_engine, tell_supervision
+from bridge.runtime.transfers import Transfers
 from bridge.runtime.watch import Watch
 from bridge.session import Phase, Session, inputs
 from bridge.topology.objects import Key
@@ -111,6 +112,7 @@ class Controller:
         self._release = Release(self.ari)
         self.audit = Audit()
         self.supervision = Supervision(self, self.audit)
+        self.transfers = Transfers(self)
         self.admission = Admission(
             self.ari,
             self.supervision,
@@ -144,7 +146,7 @@ class Controller:
     @property
     def known(self) -> frozenset[CallId]:
         """Under which ids objects in Asterisk are in use."""
-        return frozenset(self._engines) | self.supervision.ids
+        return frozenset(self._engines) | self.supervision.ids | self.transfers.ids
 
     @property
     def directory(self) -> Directory:
@@ -301,6 +303,7 @@ class Controller:
         try:
             await engine.run()
         finally:
+            self.transfers.call_over(engine.incoming.call_id)
             del self._engines[engine.incoming.call_id]
             del self._by_caller[engine.incoming.channel_id]
             if self._watch is not None:
@@ -374,6 +377,8 @@ class Controller:
                     name = self.names.read(event.channel.id)
                     owner = name.call if name is not None else None
                     tell_supervision(self.supervision, owner, event)
+            case events.PlaybackFinished(playback=playback):
+                self.transfers.playbacks.finished(playback.id)
             case _:
                 pass
 

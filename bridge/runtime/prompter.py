@@ -7,6 +7,7 @@ of the call gets to know of it, and the call's own bridges are not touched.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from bridge.media.ears import AudioStream
@@ -37,14 +38,23 @@ class Prompter:
     """Speaks to the owner of one channel. ``aclose()`` has to follow, whatever happened.
 
     prompter_id: names its objects in Asterisk. channel_id: whose owner it speaks to, ``party``.
+    on_closed: called with the id when none of them is left.
     """
 
-    def __init__(self, workshop: Workshop, party: Participant, channel_id: str) -> None:
+    def __init__(
+        self,
+        workshop: Workshop,
+        party: Participant,
+        channel_id: str,
+        *,
+        on_closed: Callable[[CallId], None] = lambda _id: None,
+    ) -> None:
         self.prompter_id = new_call_id()
         self._party = party
         self._channel_id = channel_id
         self._program = workshop.new_program()
         self._executor = workshop.executor(self.prompter_id, {PROMPTER: self._program})
+        self._on_closed = on_closed
         self._lost = asyncio.Event()
         self._program.on_lost = lambda _party: self._lost.set()
 
@@ -91,6 +101,7 @@ class Prompter:
         """Fall silent, and leave nothing behind."""
         await self._program.aclose()
         await self._executor.tear_down(HangupCause.NORMAL)
+        self._on_closed(self.prompter_id)
 
 
 async def _nothing() -> None:

@@ -58,6 +58,20 @@ class CallEvent(StrEnum):
     RECORDING_FAILED = "RECORDING_FAILED"
     """A recording cannot go on, the call does: the handler gets the call and the Recording, whose
     ``failure`` says why."""
+    TRANSFER_STARTED = "TRANSFER_STARTED"
+    """The customers wait, and it rings. Handlers of these get the call and the Transfer."""
+    TRANSFER_RINGING = "TRANSFER_RINGING"
+    """Somebody is being rung: once for each."""
+    TRANSFER_ANSWERED = "TRANSFER_ANSWERED"
+    """Somebody has picked up, and is to accept."""
+    TRANSFER_NOT_ACCEPTED = "TRANSFER_NOT_ACCEPTED"
+    """Somebody was not had: ``transfer.error_code`` says why. The next is rung, if there is one."""
+    TRANSFER_ACCEPTED = "TRANSFER_ACCEPTED"
+    """``transfer.human`` has accepted."""
+    TRANSFER_CHANGED = "TRANSFER_CHANGED"
+    """Who talks with whom is another, by ``transfer.stage``: consulting, aside, together."""
+    TRANSFER_ENDED = "TRANSFER_ENDED"
+    """``transfer.outcome`` says how: once, last of these."""
     CALL_TERMINATED = "CALL_TERMINATED"
     """The call ended or the agent left it: once, last. ``call.end_reason`` says why."""
 
@@ -93,4 +107,11 @@ CALL_TAKEN_OVER: Final = CallEvent.CALL_TAKEN_OVER
 CALL_GIVEN_BACK: Final = CallEvent.CALL_GIVEN_BACK
 RECORDING_ENDED: Final = CallEvent.RECORDING_ENDED
 RECORDING_FAILED: Final = CallEvent.RECORDING_FAILED
+TRANSFER_STARTED: Final = CallEvent.TRANSFER_STARTED
+TRANSFER_RINGING: Final = CallEvent.TRANSFER_RINGING
+TRANSFER_ANSWERED: Final = CallEvent.TRANSFER_ANSWERED
+TRANSFER_NOT_ACCEPTED: Final = CallEvent.TRANSFER_NOT_ACCEPTED
+TRANSFER_ACCEPTED: Final = CallEvent.TRANSFER_ACCEPTED
+TRANSFER_CHANGED: Final = CallEvent.TRANSFER_CHANGED
+TRANSFER_ENDED: Final = CallEvent.TRANSFER_ENDED
 CALL_TERMINATED: Final = CallEvent.CALL_TERMINATED

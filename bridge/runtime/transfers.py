@@ -1,0 +1,160 @@
+"""All transfers of one controller: one at a time on each call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Final, Protocol
+
+import msgspec
+
+from bridge.ari import AriConnection
+from bridge.model.errors import CommandInProgressError
+from bridge.model.ids import CallId
+from bridge.model.participants import Participant
+from bridge.runtime.agent import AgentMedia
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.executor import Executor
+from bridge.runtime.offer import Terms
+from bridge.runtime.playbacks import Playbacks
+from bridge.runtime.prompter import Prompter
+from bridge.runtime.transfer import TransferEngine
+from bridge.session.transfer import Transfer
+from bridge.session.transfer.inputs import CallOver, Resumed
+
+_log = logging.getLogger(__name__)
+
+NOTE: Final = "transfer"
+"""The key of a transfer among the notes of its call: JSON, as ``encoded`` writes it."""
+
+
+class Remembered(msgspec.Struct, frozen=True):
+    """What a program has to know that takes a transfer up. The brief is not part of it."""
+
+    state: Transfer
+    accept_key: str
+    decline_key: str
+    accept_seconds: float
+    brief: str | None
+    """What Asterisk plays; what was PCM is lost with the program, and beeps stand for it."""
+    stays: bool
+
+
+class Host(Protocol):
+    """Who has the link and owns tasks: the controller."""
+
+    @property
+    def ari(self) -> AriConnection:
+        """The connection."""
+
+    def executor(self, object_id: CallId, programs: dict[Participant, AgentMedia]) -> Executor:
+        """Make an executor for objects that are named by an id."""
+
+    def new_program(self) -> AgentMedia:
+        """Make the voice and ears of a program."""
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
+        """Own a task; return what ends it."""
+
+
+class Transfers:
+    """Begins transfers, takes them up again, and knows which are under way.
+
+    What is to be known of one after a restart is kept in its call's notes as long as it lasts.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.playbacks = Playbacks(host.ari)
+        self._engines: dict[CallId, TransferEngine] = {}
+        self._prompters: set[CallId] = set()
+
+    @property
+    def ids(self) -> frozenset[CallId]:
+        """Under which ids there are objects of ours in Asterisk."""
+        return frozenset(self._prompters)
+
+    def of(self, call_id: CallId) -> TransferEngine | None:
+        """Return the transfer of a call that is under way."""
+        return self._engines.get(call_id)
+
+    def new(self, call: CallEngine, terms: Terms, *, stays: bool = False) -> TransferEngine:
+        """Make a transfer of a call; it begins by its command Begin, which has to follow.
+
+        Raises CommandInProgressError as long as there is another.
+        """
+        call_id = call.incoming.call_id
+        if call_id in self._engines:
+            raise CommandInProgressError(
+                f"call {call_id} is being transferred: complete or cancel that first"
+            )
+        return self._run(TransferEngine(call, self, terms, stays=stays))
+
+    def resume(self, call: CallEngine, ringing: frozenset[Participant]) -> TransferEngine | None:
+        """Go on with what the notes of a call tell of a transfer; None when there is none.
+
+        ringing: parties who are being rung, for this call, right now.
+        """
+        call_id = call.incoming.call_id
+        if call_id in self._engines or NOTE not in call.notes:
+            return None
+        try:
+            known = msgspec.json.decode(call.notes[NOTE], type=Remembered)
+        except msgspec.MsgspecError as error:
+            _log.warning("call %s: its transfer is not understood: %s", call_id, error)
+            del call.notes[NOTE]
+            return None
+        terms = Terms(
+            known.brief,
+            by_key=known.state.plan.by_key,
+            accept_key=known.accept_key,
+            decline_key=known.decline_key,
+            accept_seconds=known.accept_seconds,
+        )
+        engine = TransferEngine(call, self, terms, stays=known.stays, state=known.state)
+        session = call.session
+        engine.post(Resumed(session.parties, ringing, session.agent_present))
+        return self._run(engine)
+
+    def call_over(self, call_id: CallId) -> None:
+        """A call of ours is over, and nothing of it is left."""
+        if (engine := self._engines.get(call_id)) is not None:
+            engine.post(CallOver())
+
+    def new_prompter(self, party: Participant, channel_id: str) -> Prompter:
+        """Make a voice that one party alone hears."""
+        prompter = Prompter(self._host, party, channel_id, on_closed=self._prompters.discard)
+        self._prompters.add(prompter.prompter_id)
+        return prompter
+
+    def _run(self, engine: TransferEngine) -> TransferEngine:
+        call_id = engine.call.incoming.call_id
+        self._engines[call_id] = engine
+        engine.on_change.append(lambda: self._note(engine))
+        self._host.spawn(self._live(engine), f"transfer of {call_id}")
+        return engine
+
+    async def _live(self, engine: TransferEngine) -> None:
+        try:
+            await engine.run()
+        finally:
+            del self._engines[engine.call.incoming.call_id]
+            engine.call.notes.pop(NOTE, None)
+
+    @staticmethod
+    def _note(engine: TransferEngine) -> None:
+        engine.call.notes[NOTE] = encoded(engine)
+
+
+def encoded(engine: TransferEngine) -> str:
+    """Write down what is to be known of a transfer, as JSON."""
+    terms = engine.terms
+    known = Remembered(
+        engine.state.remembered(),
+        terms.accept_key,
+        terms.decline_key,
+        terms.accept_seconds,
+        terms.brief if isinstance(terms.brief, str) else None,
+        engine.stays,
+    )
+    return msgspec.json.encode(known).decode()
