@@ -26,6 +26,7 @@ from bridge.runtime.hands import Hands
 from bridge.runtime.handset import HandsetEvent, HandsetListener, channel_of
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
+from bridge.runtime.music import Music
 from bridge.runtime.notes import Notes
 from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
@@ -106,6 +107,10 @@ class CallEngine:
         self._mending = Retry(lambda: self.post(inputs.EventsMissed()))
         self._told = False
         executor.on_leg_gone = self._leg_missing
+        self.music = Music(ari, executor, self.notes)
+        """What those on hold hear."""
+        self.on_change.append(self._show_held)
+        self._show_held()
 
     @property
     def taken_over_by(self) -> Participant | None:
@@ -420,6 +425,9 @@ class CallEngine:
             return self.incoming.channel_name
         dialling = self._diallings.get(party)
         return "" if dialling is None else dialling.channel_name
+
+    def _show_held(self) -> None:
+        self.music.now_held(self.session.standing.held)
 
     def _stop_dialling(self) -> None:
         for dialling in self._diallings.values():

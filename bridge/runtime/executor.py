@@ -28,6 +28,7 @@ from bridge.topology.diff import (
     CreateMedia,
     CreateSnoop,
     OpenGate,
+    RemoveMember,
     Stage,
     UnmuteLeg,
     apply,
@@ -37,6 +38,7 @@ from bridge.topology.diff import (
 )
 from bridge.topology.objects import (
     CALL_BRIDGE,
+    HOLD_PREFIX,
     PULSE_PREFIX,
     Key,
     Topology,
@@ -84,8 +86,16 @@ class Executor:
         self._call = call
         self._application = application
         self._ids: dict[Key, str] = {}
+        self.music_of: Callable[[Participant], str] = lambda _party: ""
+        """Which class of music somebody on hold hears; empty: Asterisk's default."""
         self._orders = Orders(
-            ari, arrivals, application, programs, ids=self._ids, fresh=self._fresh
+            ari,
+            arrivals,
+            application,
+            programs,
+            ids=self._ids,
+            fresh=self._fresh,
+            music_of=self._music_of,
         )
         self._stands = Topology()
         self._keys: dict[str, Key] = {}
@@ -391,10 +401,18 @@ class Executor:
             case _:
                 return True
 
+    def _music_of(self, party: Participant) -> str:
+        return self.music_of(party)
+
+    def _is_held(self, channel: Key) -> bool:
+        return (self._stands.bridge_of(channel) or "").startswith(HOLD_PREFIX)
+
     async def _attempt(self, command: Command) -> ServerError | None:
         if not await self._is_timely(command):
             return None
         try:
+            if isinstance(command, AddMember | RemoveMember) and self._is_held(command.channel):
+                await self._orders.hush(command.channel)
             await self._orders.carry_out(command)
         except ServerError as error:
             return error

@@ -51,10 +51,16 @@ GATE_VARIABLE = "CALLBRIDGE_GATE"
 """``open`` or ``closed``: how a gate, or the mute of a leg, stands; without it it is open."""
 
 
+def announcement_id(channel_id: str) -> str:
+    """Return the id of what is played to somebody on hold: one thing at a time, found again."""
+    return f"announce-{channel_id}"
+
+
 class Orders:
     """Carries out single commands for an executor, which knows what stands.
 
     ids: Asterisk's ids by our keys, the executor's own; fresh: makes, and notes, a new one.
+    music_of: says which class of music somebody on hold hears; empty: Asterisk's default.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class Orders:
         *,
         ids: Mapping[Key, str],
         fresh: Callable[[Key], str],
+        music_of: Callable[[Participant], str],
     ) -> None:
         self._ari = ari
         self._arrivals = arrivals
@@ -73,6 +80,7 @@ class Orders:
         self._programs = programs
         self._ids = ids
         self._fresh = fresh
+        self._music_of = music_of
         self._mixed_since: float | None = None
         """When the call's bridge began to mix, in the event loop's time."""
         self._hooked_at: dict[Key, float] = {}
@@ -121,6 +129,18 @@ class Orders:
                 await self._note_gate(ids[leg], "open")
                 await self._ari.channels.unmute(channel_id=ids[leg], direction="in")
 
+    async def hush(self, leg: Key) -> None:
+        """End what is announced to somebody on hold: until then he cannot be moved.
+
+        Asterisk plays it in the thread that he is bridged by (bridge_channel.c, playfile), and
+        waits for its end. Raises ServerError.
+        """
+        try:
+            await self._ari.playbacks.stop(playback_id=announcement_id(self._ids[leg]))
+        except RequestFailedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+
     async def hooked(self, end: Key) -> None:
         """Wait until nothing is lost of what is whispered through an end that was just made."""
         if (hooked_at := self._hooked_at.get(end)) is not None:
@@ -150,7 +170,8 @@ class Orders:
         bridge_id = self._fresh(bridge)
         if bridge.startswith(HOLD_PREFIX):
             await self._ari.bridges.create_with_id(bridge_id=bridge_id, type="holding")
-            await self._ari.bridges.start_moh(bridge_id=bridge_id)
+            music = self._music_of(Participant(bridge.removeprefix(HOLD_PREFIX)))
+            await self._ari.bridges.start_moh(bridge_id=bridge_id, moh_class=music or None)
         else:
             await self._ari.bridges.create_with_id(bridge_id=bridge_id, type=BRIDGE_TYPE)
 
