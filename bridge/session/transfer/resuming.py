@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.model.errors import ErrorCode
 from bridge.model.participants import AGENT
 from bridge.model.states import HangupCause
-from bridge.session.transfer.effects import Drop, EndCall, Offer, TransferEffect
+from bridge.session.transfer.effects import Drop, EndCall, Offer, Outcome, TransferEffect
 from bridge.session.transfer.inputs import (
     LegAnswered,
     LegFailed,
@@ -14,7 +14,7 @@ from bridge.session.transfer.inputs import (
     Resumed,
     TransferFact,
 )
-from bridge.session.transfer.state import Transfer
+from bridge.session.transfer.state import Stage, Transfer
 
 
 def missed(transfer: Transfer, event: Resumed) -> tuple[TransferFact, ...]:
@@ -61,6 +61,8 @@ def left_over(transfer: Transfer, event: Resumed) -> tuple[TransferEffect, ...]:
 
 def _strays(before: Transfer, now: Transfer, event: Resumed) -> tuple[TransferEffect, ...]:
     """Return what lets those go who were dropped before it was looked, and are there yet."""
-    meant = {attempt.party for attempt in (*before.attempts, *now.attempts)} | {now.human}
+    stays = now.stage is not Stage.OVER or now.outcome in {Outcome.COMPLETED, Outcome.CONFERENCED}
+    meant = {attempt.party for attempt in (*before.attempts, *now.attempts)}
+    meant |= {now.human} if stays and now.human else set()
     strays = sorted(((event.parties | event.ringing) & now.humans) - meant)
     return tuple(Drop(party, HangupCause.NORMAL) for party in strays)

@@ -1,0 +1,425 @@
+"""A transfer, whatever happens in whatever order: an outcome, nothing left over, nobody in silence.
+
+The call, the phones and the people are played by ``World``: what is asked for is done or refused
+later, and what happened is reported late, twice, in another order, or never, as Hypothesis chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.model.errors import ErrorCode
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant, participant
+from bridge.model.states import EndReason
+from bridge.session.effects import Refuse, Succeed
+from bridge.session.inputs import Token
+from bridge.session.transfer import Stage, Transfer, inputs, step
+from bridge.session.transfer.effects import (
+    Drop,
+    EndCall,
+    Leave,
+    Offer,
+    Outcome,
+    Place,
+    Placement,
+    Ring,
+    Tell,
+    TransferEffect,
+    TransferNotice,
+    Withdraw,
+)
+from bridge.session.transfer.inputs import Plan, Target, TransferCommand, TransferFact
+from bridge.session.transfer.machine import INPUTS, TRANSITIONS
+from bridge.session.transfer.placement import names_of, placement
+
+GUEST = participant("guest")
+TALKING = {Stage.CONSULTING, Stage.ASIDE, Stage.TOGETHER}
+STUCK = "the customers may still be on hold"
+
+targets = st.lists(
+    st.lists(st.builds(Target, st.just("PJSIP/1003"), st.just(20)), min_size=1, max_size=2).map(
+        tuple
+    ),
+    min_size=1,
+    max_size=2,
+).map(tuple)
+plans = st.builds(
+    Plan,
+    rounds=targets,
+    offer=st.booleans(),
+    consult=st.booleans(),
+    hold_at_once=st.booleans(),
+    blind=st.booleans(),
+)
+
+
+@dataclass
+class World:
+    """The call as it is, what is under way in it, and what was not reported yet."""
+
+    data: st.DataObject
+    transfer: Transfer = field(default_factory=Transfer)
+    parties: set[Participant] = field(default_factory=set)
+    agent: bool = True
+    where: Placement = field(default_factory=Placement)
+    ringing: dict[Participant, bool] = field(default_factory=dict)
+    """Whether he is apart when he answers."""
+    offered: set[Participant] = field(default_factory=set)
+    chosen: set[Participant] = field(default_factory=set)
+    """Humans who had accepted at some time."""
+    places: list[Place] = field(default_factory=list)
+    reports: list[TransferFact] = field(default_factory=list)
+    lost: bool = False
+    over: bool = False
+    refusing: int = 1
+    """Of ten Places, how many fail."""
+    unanswered: set[Token] = field(default_factory=set)
+    told: list[Tell] = field(default_factory=list)
+    left: int = 0
+    next_token: int = 1
+
+    # --- what is asked for ----------------------------------------------------------------------
+
+    def token(self) -> Token:
+        token = Token(self.next_token)
+        self.next_token += 1
+        self.unanswered.add(token)
+        return token
+
+    def take(self, event: TransferCommand | TransferFact) -> None:
+        before = self.transfer
+        self.transfer, effects = step(before, event)
+        if self.transfer.human is not None:
+            self.chosen.add(self.transfer.human)
+        for effect in effects:
+            self.carry_out(effect)
+        assert_is_well_formed(self.transfer)
+        self.look()
+
+    def carry_out(self, effect: TransferEffect) -> None:
+        match effect:
+            case Ring(party, _, apart):
+                assert party not in self.parties | self.ringing.keys(), "a name is used twice"
+                if not self.over:
+                    self.ringing[party] = apart
+            case Drop(party):
+                self.drop(party)
+            case Offer(party) | Withdraw(party):
+                (self.offered.add if isinstance(effect, Offer) else self.offered.discard)(party)
+            case Place():
+                self.places.append(effect)
+            case Tell():
+                self.told.append(effect)
+            case EndCall():
+                assert self.transfer.ends_call, "a call is ended that somebody could go on with"
+                self.end(None)
+            case Leave():
+                self.left += 1
+            case Succeed(token) | Refuse(token):
+                assert token in self.unanswered, "a command is answered twice"
+                self.unanswered.discard(token)
+
+    def drop(self, party: Participant) -> None:
+        if self.ringing.pop(party, None) is not None:
+            self.report(inputs.LegFailed(party, ErrorCode.CALL_FAILED, "given up"))
+        self.hang_up(party)
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def report(self, fact: TransferFact) -> None:
+        self.reports.append(fact)
+
+    def hang_up(self, party: Participant) -> None:
+        if party not in self.parties:
+            return
+        self.parties.discard(party)
+        self.offered.discard(party)
+        self.report(inputs.PartyLeft(party, 16))
+        self.end_if_lonely(party)
+
+    def end_if_lonely(self, gone: Participant | None) -> None:
+        """Do as the call does by itself."""
+        enough = 1 if self.where.kept or self.agent else 2
+        if len(self.parties) < enough:
+            self.end(EndReason.CALLER_HUNG_UP if gone == CALLER else EndReason.PARTY_HUNG_UP)
+
+    def end(self, reason: EndReason | None) -> None:
+        if self.over:
+            return
+        self.over = True
+        self.parties.clear()
+        self.ringing.clear()
+        self.places.clear()
+        self.where = Placement()
+        self.report(inputs.CallOver(reason))
+
+    def answer(self, party: Participant) -> None:
+        apart = self.ringing.pop(party)
+        self.parties.add(party)
+        if apart:
+            self.where = put(self.where, apart=self.where.apart | {party})
+        self.report(inputs.LegAnswered(party))
+
+    def fail(self, party: Participant) -> None:
+        del self.ringing[party]
+        self.report(inputs.LegFailed(party, ErrorCode.CALL_BUSY, "busy", 17))
+
+    def place_next(self, *, fails: bool) -> None:
+        asked = self.places.pop(0)
+        if fails:
+            self.report(inputs.PlaceFailed(asked.number, "refused"))
+            return
+        self.where = asked.placement
+        self.report(inputs.Placed(asked.number))
+        self.look()
+        for party in sorted(asked.placement.leaving):
+            self.hang_up(party)
+        self.end_if_lonely(None)
+
+    def look_anew(self, *, restarted: bool) -> None:
+        """Forget what was not reported and what is under way, and report what is there."""
+        self.reports.clear()
+        self.places.clear()
+        self.lost = False
+        if restarted:
+            written = msgspec.json.encode(self.transfer.remembered())
+            self.transfer = msgspec.json.decode(written, type=Transfer)
+            self.unanswered.clear()
+            self.offered.clear()
+        if self.over:
+            self.take(inputs.CallOver())
+            return
+        self.take(
+            inputs.Resumed(frozenset(self.parties), frozenset(self.ringing), self.agent, restarted)
+        )
+
+    # --- what must hold -------------------------------------------------------------------------
+
+    @property
+    def talking(self) -> set[Participant]:
+        return self.parties - self.where.held - self.where.apart
+
+    @property
+    def is_at_rest(self) -> bool:
+        return not (self.places or self.reports or self.lost)
+
+    def look(self) -> None:
+        customers = self.transfer.customers & self.talking
+        strangers = (self.talking & self.transfer.humans) - self.chosen
+        if customers and not self.transfer.plan.joins_at_once:
+            assert not strangers, "somebody hears the customers and has not accepted"
+        if not self.is_at_rest or self.transfer.stage is Stage.NEW:
+            return
+        for customer in customers:
+            company = self.talking - {customer}
+            assert company or self.agent, f"{customer} is alone in silence"
+        if self.transfer.stage is Stage.CONSULTING:
+            assert self.transfer.customers <= self.where.held, "the customers hear the consult"
+            assert self.transfer.human not in self.where.held | self.where.apart
+        if self.transfer.stage is Stage.ASIDE:
+            assert self.where.held == {self.transfer.human}
+
+
+def put(where: Placement, *, apart: frozenset[Participant]) -> Placement:
+    return Placement(where.held, apart, where.leaving, where.kept)
+
+
+def assert_is_well_formed(transfer: Transfer) -> None:
+    where, humans = placement(transfer), transfer.humans
+    assert not where.held & where.apart
+    assert where.apart <= humans
+    away = {Stage.COMPLETING, Stage.RETURNING, Stage.OVER, Stage.NEW}
+    if transfer.stage is not Stage.OVER:
+        assert where.kept is (transfer.stage not in away)
+        assert where.leaving <= {transfer.by, transfer.human}
+    if transfer.stage in {Stage.JOINING, Stage.CONSULTING, Stage.TURNING_BACK}:
+        assert where.held == transfer.customers
+    if transfer.stage in {Stage.RINGING, Stage.HOLDING} and not transfer.attended:
+        assert where.held == transfer.customers
+    assert bool(transfer.attempts) is (transfer.stage is Stage.RINGING)
+    assert transfer.stage is not Stage.OVER or transfer.outcome is not None
+    talks = {*TALKING, Stage.TURNING_ASIDE, Stage.TURNING_BACK, Stage.GATHERING, Stage.JOINING}
+    assert transfer.stage not in talks or transfer.human is not None
+
+
+# --- what may happen ----------------------------------------------------------------------------
+
+
+def draw_command(world: World) -> TransferCommand:
+    token = world.token()
+    commands: list[TransferCommand] = [
+        inputs.Complete(token),
+        inputs.Cancel(token),
+        *[inputs.Toggle(token)] * 3,
+        *[inputs.Conference(token)] * 2,
+        inputs.Conference(token, for_good=True),
+    ]
+    return world.data.draw(st.sampled_from(commands), label="command")
+
+
+def by_chance(world: World) -> None:
+    """Let something happen."""
+    kind = world.data.draw(st.integers(0, 19), label="kind")
+    if kind < 2:
+        world.take(draw_command(world))
+    elif kind < 5 and world.places:
+        fails = world.data.draw(st.integers(0, 9), label="fails") < world.refusing
+        world.place_next(fails=fails)
+    elif kind < 12 and world.reports:
+        report(world)
+    elif kind < 17:
+        on_the_phone(world)
+    elif kind == 17 and not world.over:
+        come_or_go(world)
+    elif kind == 18:
+        world.look_anew(restarted=world.data.draw(st.booleans(), label="restarted"))
+    elif kind == 19:
+        plan = world.transfer.plan
+        second = inputs.Begin(world.token(), AGENT, frozenset({CALLER}), plan, frozenset({CALLER}))
+        world.take(second)
+
+
+def report(world: World) -> None:
+    """Report one of the next things, once, twice, or never."""
+    index = world.data.draw(st.integers(0, min(2, len(world.reports) - 1)), label="which")
+    fate = world.data.draw(st.integers(0, 9), label="fate")
+    fact = world.reports[index] if fate == 9 else world.reports.pop(index)
+    if fate == 8:
+        world.lost = True
+    else:
+        world.take(fact)
+
+
+def on_the_phone(world: World) -> None:
+    """Let somebody who is rung, or to whom it is offered, do something."""
+    draw = world.data.draw
+    rings, is_offered = bool(world.ringing), bool(world.offered)
+    if rings and is_offered:
+        rings = draw(st.booleans(), label="ringing")
+    if rings:
+        party = draw(st.sampled_from(sorted(world.ringing)), label="whose phone")
+        if draw(st.integers(0, 2), label="answers"):
+            world.answer(party)
+        else:
+            world.fail(party)
+    elif is_offered:
+        party = draw(st.sampled_from(sorted(world.offered)), label="to whom")
+        if draw(st.integers(0, 2), label="accepts"):
+            world.report(inputs.Accepted(party))
+        else:
+            world.offered.discard(party)
+            world.report(inputs.Declined(party, ErrorCode.CALL_DECLINED, "by key"))
+
+
+def come_or_go(world: World) -> None:
+    who = [*sorted(world.parties), AGENT, GUEST]
+    party = world.data.draw(st.sampled_from(who), label="who")
+    if party == GUEST and GUEST not in world.parties:
+        world.parties.add(GUEST)
+        world.report(inputs.PartyJoined(GUEST))
+    elif party == AGENT and world.agent:
+        world.agent = False
+        world.report(inputs.PartyLeft(AGENT))
+        world.end_if_lonely(None)
+    else:
+        world.hang_up(party)
+
+
+def come_to_rest(world: World) -> None:
+    """Let all that is under way happen; who talks makes up his mind."""
+    for _ in range(200):
+        if world.places:
+            world.place_next(fails=False)
+        elif world.reports:
+            world.take(world.reports.pop(0))
+        elif world.lost:
+            world.look_anew(restarted=False)
+        elif world.transfer.stage in {Stage.OVER, Stage.NEW}:
+            return
+        elif world.transfer.stage in TALKING:
+            last = world.data.draw(st.integers(0, 2), label="last word")
+            token = world.token()
+            world.take(
+                (
+                    inputs.Complete(token),
+                    inputs.Cancel(token),
+                    inputs.Conference(token, for_good=True),
+                )[last]
+            )
+        else:
+            assert world.offered or world.ringing, "nothing goes on"
+            on_the_phone(world)
+    raise AssertionError("it does not come to rest")
+
+
+def begun(world: World) -> None:
+    draw = world.data.draw
+    parties = {CALLER, *draw(st.sets(st.sampled_from([CALLEE, GUEST])), label="parties")}
+    by = draw(st.sampled_from([AGENT, CALLEE]), label="by")
+    world.agent = draw(st.booleans(), label="agent") or len(parties) == 1 or by == AGENT
+    customers = parties - {CALLEE} if draw(st.booleans(), label="all") else {CALLER}
+    world.parties = set(parties)
+    plan = draw(plans, label="plan")
+    world.take(
+        inputs.Begin(
+            world.token(),
+            by,
+            frozenset(customers),
+            plan,
+            frozenset(parties),
+            agent=world.agent,
+        )
+    )
+
+
+@settings(max_examples=400)
+@given(data=st.data())
+def test_every_run_comes_to_an_outcome_with_nothing_left_over(data: st.DataObject) -> None:
+    world = World(data, refusing=data.draw(st.sampled_from([0, 1, 5, 10]), label="refusing"))
+    begun(world)
+    for _ in range(data.draw(st.integers(0, 40), label="length")):
+        by_chance(world)
+    come_to_rest(world)
+    transfer = world.transfer
+    assert transfer.stage is Stage.OVER
+    assert world.unanswered == set(), "a command was never answered"
+    ends = [tell for tell in world.told if tell.notice is TransferNotice.ENDED]
+    assert [tell.outcome for tell in ends] == [transfer.outcome]
+    assert not world.ringing
+    assert not world.offered & world.parties
+    assert world.parties & transfer.humans <= {transfer.human}
+    if not transfer.message.startswith(STUCK):
+        assert not world.where.held & world.parties
+        assert not world.where.apart & world.parties
+        assert not world.where.kept
+    if transfer.outcome in {Outcome.CALLER_HUNG_UP, Outcome.CALL_OVER}:
+        assert not world.parties
+    completes = transfer.outcome is Outcome.COMPLETED and transfer.by == AGENT
+    assert world.left == (completes and transfer.by_there)
+
+
+def test_every_stage_says_what_follows_from_every_input() -> None:
+    assert {stage: frozenset(row) for stage, row in TRANSITIONS.items()} == dict.fromkeys(
+        Stage, frozenset(INPUTS)
+    )
+
+
+@given(
+    rounds=st.lists(
+        st.lists(st.builds(Target, st.just("PJSIP/1"), st.just(1), name=st.text(max_size=40)))
+    ),
+    taken=st.frozensets(st.sampled_from([CALLER, CALLEE, *map(participant, ["human", "anna"])])),
+)
+def test_humans_have_names_that_can_be_and_are_free(
+    rounds: list[list[Target]], taken: frozenset[Participant]
+) -> None:
+    names = names_of(Plan(tuple(map(tuple, rounds))), taken)
+    flat = [name for row in names for name in row]
+    assert [len(row) for row in names] == [len(row) for row in rounds]
+    assert len(set(flat)) == len(flat)
+    assert taken.isdisjoint(flat)
+    assert [participant(name) for name in flat] == flat
