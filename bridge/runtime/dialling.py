@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bridge.ari import AriConnection
 from bridge.model.errors import ErrorCode, RequestFailedError, ServerError
+from bridge.model.headers import Headers
 from bridge.model.participants import CALLEE, Participant
 from bridge.runtime.causes import callee_failed, unanswered, unreachable
 from bridge.runtime.executor import Executor
@@ -82,13 +83,19 @@ class Dialling:
             loop = asyncio.get_running_loop()
             self._watch = loop.call_later(seconds + _GRACE_SECONDS, self._give_up)
 
-    async def dial(self, incoming: IncomingCall, endpoint: str, seconds: int) -> list[Input]:
+    async def dial(
+        self, incoming: IncomingCall, endpoint: str, seconds: int, headers: Headers = ()
+    ) -> list[Input]:
         """Ring ``endpoint``; return the failure if that is not even possible."""
         self._endpoint = self.endpoint = endpoint
         self._seconds = seconds
         try:
             channel_id, self.channel_name = await self._executor.create_leg(
-                self._party, endpoint, number=incoming.caller_number, name=incoming.caller_name
+                self._party,
+                endpoint,
+                number=incoming.caller_number,
+                name=incoming.caller_name,
+                headers=headers,
             )
         except ServerError as error:
             await self._executor.sweep()

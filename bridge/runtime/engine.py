@@ -35,6 +35,7 @@ from bridge.runtime.retry import Retry
 from bridge.runtime.speaking import Speaking
 from bridge.runtime.tying import Tying
 from bridge.session import Phase, Session, effects, inputs, step
+from bridge.session.conference import is_taken
 from bridge.session.inputs import Command, Input, Token
 
 _log = logging.getLogger(__name__)
@@ -132,6 +133,16 @@ class CallEngine:
         dialling = Dialling(self._ari, self.executor, self.post, party)
         dialling.take_up(dialled)
         self._diallings[party] = dialling
+
+    def bring(self, party: Participant, channel_id: str, name: str) -> None:
+        """Note the channel of one who is to join: answered, in our application. name: Asterisk's.
+
+        JoinParty follows. Raises BadArgumentError when the party's name is taken.
+        """
+        if is_taken(self.session, party) or party in self.names_taken():
+            raise BadArgumentError(f"{party!r} is taken: give the new party another name")
+        self.executor.add_leg(party, channel_id)
+        self.adopt_dialling(party, Dialled(name.rpartition("-")[0], name))
 
     def post(self, event: Input) -> None:
         """Tell the call that something happened."""
@@ -287,9 +298,10 @@ class CallEngine:
         event, done = opened(letter)
         if isinstance(letter, Report) and self._hands.is_stale(event, letter.serial):
             return
-        if isinstance(event, inputs.AddParty) and event.party in self.names_taken():
-            message = f"an observer of the call is called {event.party!r}: give another name"
-            self._pending.settle(event.token, BadArgumentError(message))
+        new = event if isinstance(event, inputs.AddParty | inputs.JoinParty) else None
+        if new is not None and new.party in self.names_taken():
+            message = f"an observer of the call is called {new.party!r}: give another name"
+            self._pending.settle(new.token, BadArgumentError(message))
             return
         was, before = self.session, self.session.phase
         self.session, out = step(self.session, event)
@@ -314,11 +326,11 @@ class CallEngine:
                 return [await self._answer_caller()]
             case effects.RingCaller():
                 await self._ring_caller()
-            case effects.Dial(endpoint, seconds, party):
+            case effects.Dial(endpoint, seconds, party, headers):
                 self._ended.pop(party, None)
                 new = Dialling(self._ari, self.executor, self.post, party)
                 dialling = self._diallings.setdefault(party, new)
-                return await dialling.dial(self.incoming, endpoint, seconds)
+                return await dialling.dial(self.incoming, endpoint, seconds, headers)
             case effects.HangUp(party, cause):
                 if party in self._diallings:
                     self._diallings[party].stop()
@@ -451,6 +463,7 @@ class CallEngine:
         """End what is left of tasks and waits, whatever ended the call."""
         self._stop_dialling()
         self._mending.stop()
+        self.restored.set()
         await self._end_agent()
         reason = self.session.reason or EndReason.FAILED
         self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)

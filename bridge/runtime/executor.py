@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from bridge.ari import AriConnection, models
 from bridge.model.audibility import Wanted
@@ -14,6 +15,7 @@ from bridge.model.errors import (
     ServerError,
     ServerUnreachableError,
 )
+from bridge.model.headers import Headers
 from bridge.model.participants import Participant
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
@@ -42,6 +44,7 @@ from bridge.topology.objects import (
     PULSE_PREFIX,
     Key,
     Topology,
+    is_room,
     leg_key,
     media_key,
 )
@@ -49,6 +52,7 @@ from bridge.topology.planner import plan
 
 _log = logging.getLogger(__name__)
 
+_PJSIP = "PJSIP/"
 _ATTEMPTS = 3
 _AGAIN_SECONDS = 0.05
 """Asterisk still lists what is just being hung up, such as the snoops of a leg that is going."""
@@ -158,11 +162,14 @@ class Executor:
         legs: Mapping[Participant, str],
         bridges: Mapping[Key, tuple[str, frozenset[str]]],
         anchors: Mapping[Key, str],
+        anchor_names: Mapping[Key, str] = MappingProxyType({}),
     ) -> None:
         """Note what an earlier program left: ids of legs and of anchors, bridges and who is inside.
 
-        bridges: by their keys, the id and the ids of the members. Any leg may be muted.
+        bridges: by their keys, the id and the ids of the members. anchor_names: Asterisk's. Any leg
+        may be muted.
         """
+        self._orders.anchor_names.update(anchor_names)
         for party, channel_id in legs.items():
             self.add_leg(party, channel_id)
         for key, anchor_id in anchors.items():
@@ -222,14 +229,17 @@ class Executor:
             self._stands = without_channel(self._stands, key)
 
     async def create_leg(
-        self, party: Participant, endpoint: str, *, number: str, name: str
+        self, party: Participant, endpoint: str, *, number: str, name: str, headers: Headers = ()
     ) -> tuple[str, str]:
         """Make a leg to ``endpoint`` that does not ring yet; return its channel's id and name.
 
-        number, name: who is calling, as the endpoint will show it. Raises ServerError.
+        number, name: who is calling, as the endpoint will show it. headers: SIP headers that go
+        with the INVITE, should it be a PJSIP endpoint. Raises ServerError.
         """
         channel_id = self._fresh(leg_key(party))
         shown = {"CONNECTEDLINE(num,i)": number, "CONNECTEDLINE(name,i)": name}
+        if endpoint.startswith(_PJSIP):
+            shown |= {f"PJSIP_HEADER(add,{header})": value for header, value in headers}
         with self._arrivals.expect(channel_id) as arrival:
             channel = await self._ari.channels.create(
                 endpoint=endpoint,
@@ -267,13 +277,16 @@ class Executor:
     async def observe(self) -> None:
         """Learn from Asterisk what stands. A gate whose state is not known counts as open."""
         self._doubtful = False
+        # Whose leg comes while we ask is not in the list, and not missing for that.
+        known = self._stands.channels
         try:
             channels = {channel.id for channel in await self._ari.channels.list()}
             bridges = {bridge.id: bridge for bridge in await self._ari.bridges.list()}
         except ServerError:
             self.doubt()
             raise
-        gone = [key for key in self._stands.channels if self._ids[key] not in channels]
+        there = known & self._stands.channels
+        gone = [key for key in there if self._ids[key] not in channels]
         for key in gone:
             self._stands = without_channel(self._stands, key)
             if self._ids[key] in self._parties:
@@ -307,13 +320,15 @@ class Executor:
                 raise outcome
 
     async def tear_down(self, cause: int | None) -> None:
-        """Hang up all legs with ``cause`` and remove every object; without one, leave the legs.
+        """Hang up all legs with ``cause`` and remove every object.
+
+        Without a cause the legs, and the bridges that they are in, are left as they are.
 
         What cannot be removed is logged; it is found and removed by the next reconciliation.
         """
         stands, self._stands = self._stands, Topology()
         channels = [*stands.snoops, *stands.media]
-        bridges = [key for key in stands.bridges if key != CALL_BRIDGE]
+        bridges = [key for key in stands.bridges if not is_room(key)]
         if cause is not None:
             channels += stands.anchors
             bridges = list(stands.bridges)

@@ -301,7 +301,9 @@ class ObserverEngine:
             return True
         _, one, other = end.split(".")
         person = self._newest.get(Participant(other if one == self.name else one))
-        return person is not None and not person.held
+        if person is None or person.held:
+            return False
+        return not person.apart or any(person.role in mode.targets for mode in self.state.modes)
 
     async def _clear_away(self) -> None:
         if self._chair is not None:

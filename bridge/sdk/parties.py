@@ -27,6 +27,8 @@ class Party:
     """Nobody hears him: by ``call.mute``, or because somebody has taken over from him."""
     held: bool
     """He hears music instead of the others, and they do not hear him."""
+    apart: bool = False
+    """He is not with the others, though his phone is answered: a transfer is offered to him."""
 
 
 def parties_of(engine: CallEngine) -> tuple[Party, ...]:
@@ -44,6 +46,7 @@ def parties_of(engine: CallEngine) -> tuple[Party, ...]:
             joined=party in there,
             muted=party in session.stood.silenced,
             held=party in session.stood.held,
+            apart=party in session.stood.apart,
         )
         for party in (*first, *sorted((there | coming) - set(first)))
     )

@@ -290,8 +290,8 @@ def roll_back(session: Session, message: str) -> Step:
     for adding in joining:
         effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
         effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
-    refused = (*session.changes, *session.arrangements)
-    effects += refuse_changes(refused, ErrorCode.REQUEST_FAILED, message)
+    for undoing in (session.changes, session.arrangements):
+        effects += refuse_changes(undoing, ErrorCode.REQUEST_FAILED, message)
     undone = session.replaced == AGENT and before.replaced is None
     if undone and len(before.together) == 1 and not before.kept:
         # The others left while somebody was about to take over: only the agent can speak now.

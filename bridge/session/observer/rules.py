@@ -108,13 +108,15 @@ def people_changed(observer: Observer, event: inputs.PeopleChanged) -> Step:
         return _lose_target(now)
     settled = [turning.mode for turning in observer.turnings if turning.settled]
     coming = [turning.mode for turning in observer.turnings if not turning.settled]
-    barges = BARGE in ([observer.mode, *settled][-1], *coming)
-    if barges and observer.heard_by == observer.parties:
-        now = replace(now, heard_by=now.parties)
+    current = [observer.mode, *settled][-1]
+    now = replace(now, heard_by=now.heard_by - (now.apart - observer.apart - current.targets))
+    barges = BARGE in (current, *coming)
+    if barges and observer.heard_by == observer.parties - observer.apart:
+        now = replace(now, heard_by=now.parties - now.apart)
     latest = observer.modes[-1]
     # What a program says from now on is for whoever has come, too.
-    is_wider = latest == BARGE and now.parties != observer.parties
-    route = (SetRoute(latest.route(now.parties)),) if is_wider and not now.seated else ()
+    is_wider = latest == BARGE and latest.route(*_room(now)) != latest.route(*_room(observer))
+    route = (SetRoute(latest.route(*_room(now))),) if is_wider and not now.seated else ()
     return now, (*route, _arranged(now))
 
 
@@ -143,12 +145,12 @@ def change_mode(observer: Observer, event: inputs.ChangeMode) -> Step:
         return observer, (Refuse(event.token, ErrorCode.BAD_ARGUMENT, message),)
     if observer.seated:
         turning = Turning(event.token, event.mode, settled=True)
-        heard_by = event.mode.heard_by(observer.parties)
+        heard_by = event.mode.heard_by(*_room(observer))
         now = replace(observer, turnings=(*observer.turnings, turning), heard_by=heard_by)
         return now, (_arranged(now),)
     turning = Turning(event.token, event.mode)
     now = replace(observer, turnings=(*observer.turnings, turning))
-    return now, (TurnVoice(event.token, event.mode.route(observer.parties), event.cut),)
+    return now, (TurnVoice(event.token, event.mode.route(*_room(observer)), event.cut),)
 
 
 def voice_reached(observer: Observer, event: VoiceReached) -> Step:
@@ -156,7 +158,7 @@ def voice_reached(observer: Observer, event: VoiceReached) -> Step:
     turning = next((t for t in observer.turnings if t.token == event.token), None)
     if turning is None:
         return observer, ()
-    wider = replace(observer, heard_by=observer.heard_by | turning.mode.heard_by(observer.parties))
+    wider = replace(observer, heard_by=observer.heard_by | turning.mode.heard_by(*_room(observer)))
     return wider, (_arranged(wider),)
 
 
@@ -167,7 +169,7 @@ def voice_settled(observer: Observer, event: VoiceSettled) -> Step:
         return observer, ()
     now = replace(
         observer,
-        heard_by=turning.mode.heard_by(observer.parties),
+        heard_by=turning.mode.heard_by(*_room(observer)),
         turnings=tuple(replace(t, settled=t.settled or t is turning) for t in observer.turnings),
     )
     return now, (_arranged(now),)
@@ -326,6 +328,11 @@ def _refuse_joining(
 
 def _arranged(observer: Observer, *, mending: bool = False) -> Arrange:
     return Arrange(observer.wanted, observer.identities, mending)
+
+
+def _room(observer: Observer) -> tuple[frozenset[Participant], frozenset[Participant]]:
+    """Return who takes part, and who of them is apart."""
+    return observer.parties, observer.apart
 
 
 def _by_role(people: tuple[Person, ...]) -> dict[Participant, Person]:

@@ -62,17 +62,23 @@ class Observer:
 
     @property
     def talking(self) -> frozenset[Participant]:
-        """Those of the parties who are in the conversation."""
-        return frozenset(role for role, person in self.people.items() if not person.held)
+        """Those of the parties who are in the conversation: neither held nor apart."""
+        return frozenset(
+            role for role, person in self.people.items() if not (person.held or person.apart)
+        )
+
+    @property
+    def apart(self) -> frozenset[Participant]:
+        """Those of the parties who are apart from the others."""
+        return frozenset(role for role, person in self.people.items() if person.apart)
 
     @property
     def wanted(self) -> Observation:
         """What shall stand in Asterisk now."""
-        talking = self.talking
-        hears = frozenset(role for role in talking if not self.people[role].muted)
-        return Observation(
-            self.name, self.parties, hears, self.heard_by & talking, seated=self.seated
-        )
+        heard_by = self.heard_by & (self.talking | self.apart)
+        near = self.talking | heard_by
+        hears = frozenset(role for role in near if not self.people[role].muted)
+        return Observation(self.name, self.parties, hears, heard_by, seated=self.seated)
 
     @property
     def identities(self) -> tuple[tuple[Participant, str], ...]:
