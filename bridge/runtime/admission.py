@@ -9,12 +9,14 @@ from collections.abc import Awaitable, Callable
 from bridge.ari import AriConnection
 from bridge.directory import Directory, LiveCall
 from bridge.model.errors import CallbridgeError, CallNotFoundError
+from bridge.model.ids import CallId
 from bridge.model.keys import KeyMap
 from bridge.model.participants import Participant, participant
 from bridge.runtime.desk import Desk
+from bridge.runtime.memory import RememberedObserver
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.pulse import Pulses
-from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Seat, turn_away
+from bridge.runtime.seat import Access, AccessPolicy, Present, Rung, Sat, Seat, turn_away
 from bridge.runtime.supervision import Supervision, coached
 from bridge.session.inputs import Token
 from bridge.session.observer import inputs
@@ -65,6 +67,24 @@ class Admission:
         call = (await self._watch()).find(target)
         return await self._join(call, name, phone, target=target, hears_coaching=hears_coaching)
 
+    def seat_again(
+        self, call: LiveCall, was: RememberedObserver, phone: Sat, observer_id: CallId
+    ) -> ObserverEngine:
+        """Make an observer of somebody whose phone an earlier program had; Join has to follow.
+
+        Raises BadArgumentError when somebody has his name.
+        """
+        desk = self._desk(phone)
+        engine = self._supervision.admit(
+            call,
+            was.name,
+            desk=desk,
+            hears_coaching=was.hears_coaching,
+            observer_id=observer_id,
+        )
+        engine.coaches = was.coaches
+        return engine
+
     async def let_in(self, access: Access) -> None:
         """Let somebody who dialled the access code observe, if he may and there is a call.
 
@@ -103,10 +123,7 @@ class Admission:
         target: str,
         hears_coaching: bool = False,
     ) -> ObserverEngine:
-        desk = None
-        if phone is not None:
-            seat, pulse = Seat(self._ari, phone), self._pulses.new()
-            desk = Desk(seat, self._ari, self._supervision, self._keys, pulse)
+        desk = None if phone is None else self._desk(phone)
         engine = self._supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
         engine.coaches = coached(call, target)
         joining = asyncio.ensure_future(engine.command(inputs.Join))
@@ -123,6 +140,10 @@ class Admission:
             await engine.ended.wait()
             raise
         return engine
+
+    def _desk(self, phone: Rung | Present | Sat) -> Desk:
+        seat, pulse = Seat(self._ari, phone), self._pulses.new()
+        return Desk(seat, self._ari, self._supervision, self._keys, pulse)
 
 
 def _newest(directory: Directory) -> LiveCall:

@@ -21,31 +21,32 @@ from bridge.directory import Change, Directory
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import (
     CallbridgeError,
-    CapabilityError,
     InvalidStateError,
-    RequestFailedError,
-    ServerError,
 )
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyMap
 from bridge.model.participants import AGENT, CALLER, Participant
-from bridge.model.states import CallState, HangupCause
 from bridge.runtime.admission import Admission
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
 from bridge.runtime.audibility import AudibilityReport, look
 from bridge.runtime.audibility_check import EVERY_SECONDS, AudibilityCheck
 from bridge.runtime.audit import Audit
+from bridge.runtime.doorstep import check_caller, leave, require, turn_away
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
 from bridge.runtime.handset import HandsetEvent, channel_of
 from bridge.runtime.incoming import IncomingCall, read_incoming
+from bridge.runtime.memory import Remembered
 from bridge.runtime.names import Names, new_call_id
+from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.outage import Outage
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.pulse import Pulses
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.release import Release
+from bridge.runtime.remembering import Remembering
+from bridge.runtime.resume import Resumption
 from bridge.runtime.seat import AccessPolicy, read_access
 from bridge.runtime.supervision import Supervision
 from bridge.runtime.telling import tell_engine, tell_supervision
@@ -58,10 +59,7 @@ _log = logging.getLogger(__name__)
 
 _BACKOFF = Backoff(longest_s=0.5)
 """Calls wait for the link: it is looked for more often than that takes."""
-_LEAVE_SECONDS = 3.0
 _TURN_AWAY_SECONDS = 1.0
-_CHECK_SECONDS = 0.5
-"""How long Asterisk may list a channel whose end it has already reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +84,22 @@ class ControllerSettings:
 class Controller:
     """Takes calls from Asterisk and keeps an engine for each.
 
-    ``on_call`` is called with the engine of every new call, before its first event is processed.
+    ``on_call`` is called with the engine of every new call, before its first event is processed;
+    ``on_resumed`` with that of a call of an earlier program whose agent is to speak again: without
+    it he stays away. ``on_observer_resumed`` with an observer who is there again.
     """
 
     def __init__(
-        self, settings: ControllerSettings, *, on_call: Callable[[CallEngine], None]
+        self,
+        settings: ControllerSettings,
+        *,
+        on_call: Callable[[CallEngine], None],
+        on_resumed: Callable[[CallEngine], None] | None = None,
+        on_observer_resumed: Callable[[ObserverEngine], None] | None = None,
     ) -> None:
         self.settings = settings
+        self._on_resumed = on_resumed
+        self._on_observer_resumed = on_observer_resumed
         self._format = AudioFormat(settings.sample_rate)
         self._on_call = on_call
         self.names = Names(settings.ari.application)
@@ -112,7 +119,16 @@ class Controller:
         self._release = Release(self.ari)
         self.audit = Audit()
         self.supervision = Supervision(self, self.audit)
+        self.resumption = Resumption(self)
+        self.remembering = Remembering(
+            self.ari,
+            self.spawn,
+            observers_of=self.supervision.observers_of,
+            call_of=self.supervision.live_call_of,
+        )
+        self.supervision.remembering = self.remembering
         self.transfers = Transfers(self)
+        self.resumption.resumers.append(self._resume_transfer)
         self.admission = Admission(
             self.ari,
             self.supervision,
@@ -146,7 +162,12 @@ class Controller:
     @property
     def known(self) -> frozenset[CallId]:
         """Under which ids objects in Asterisk are in use."""
-        return frozenset(self._engines) | self.supervision.ids | self.transfers.ids
+        return (
+            frozenset(self._engines)
+            | self.supervision.ids
+            | self.transfers.ids
+            | self.resumption.ids
+        )
 
     @property
     def directory(self) -> Directory:
@@ -218,7 +239,7 @@ class Controller:
         """
         await self.ari.open()
         try:
-            self._require(self.ari.capabilities, self.settings.sample_rate)
+            require(self.ari.capabilities, self.settings.sample_rate)
             async with self._reconciling:
                 await reconcile(self)
         except BaseException:
@@ -231,7 +252,7 @@ class Controller:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
         self._closing = True
         await self.supervision.close()
-        await asyncio.gather(*(self._leave(engine) for engine in self.engines))
+        await asyncio.gather(*map(leave, self.engines))
         if self._turning_away:
             await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
         self._outage.over()
@@ -267,7 +288,7 @@ class Controller:
             return
         self.take(event)
         if (engine := self._by_caller.get(event.channel.id)) is not None:
-            self._spawn(self._check_caller(engine), f"check {engine.incoming.call_id}")
+            self._spawn(check_caller(self.ari, engine), f"check {engine.incoming.call_id}")
 
     def adopt(
         self,
@@ -284,17 +305,49 @@ class Controller:
         engine.executor.adopt(legs, bridges, anchors)
         _log.info("call %s: taken over, its parties are talking", incoming.call_id)
 
+    @property
+    def resumes(self) -> bool:
+        """Somebody gets the calls that are taken up."""
+        return self._on_resumed is not None
+
+    def take_up(self, memory: Remembered, session: Session) -> CallEngine:
+        """Go on with a call as it is remembered; the agent is there again unless he had left."""
+        present = session.phase is not Phase.DETACHED
+        engine = self._engine(memory.incoming, with_agent=present, session=session, memory=memory)
+        if present and self._on_resumed is not None:
+            self._on_resumed(engine)
+        return engine
+
+    def _resume_transfer(self, engine: CallEngine, memory: Remembered) -> bool:
+        ringing = frozenset(coming.party for coming in memory.outline.adding)
+        there = frozenset(adding.party for adding in engine.session.adding)
+        return self.transfers.resume(engine, ringing & there) is not None
+
+    def observer_resumed(self, engine: ObserverEngine) -> None:
+        """Tell of an observer who is there again."""
+        if self._on_observer_resumed is not None:
+            self._on_observer_resumed(engine)
+
     def _engine(
-        self, incoming: IncomingCall, *, with_agent: bool, session: Session | None = None
+        self,
+        incoming: IncomingCall,
+        *,
+        with_agent: bool,
+        session: Session | None = None,
+        memory: Remembered | None = None,
     ) -> CallEngine:
         agent = self.new_program() if with_agent else None
         executor = self.executor(incoming.call_id, {} if agent is None else {AGENT: agent})
-        executor.add_leg(CALLER, incoming.channel_id)
+        if session is None or CALLER in session.parties:
+            executor.add_leg(CALLER, incoming.channel_id)
         engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)
         self._engines[incoming.call_id] = engine
         self._by_caller[incoming.channel_id] = engine
         engine.on_change.append(lambda: self._show(engine))
         engine.names_taken = lambda: self.supervision.names_of(incoming.call_id)
+        if memory is not None:
+            engine.notes.update(memory.notes)
+        self.remembering.begin(engine, serial=0 if memory is None else memory.serial)
         self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")
         return engine
@@ -304,6 +357,7 @@ class Controller:
             await engine.run()
         finally:
             self.transfers.call_over(engine.incoming.call_id)
+            self.remembering.end(engine.incoming.call_id)
             del self._engines[engine.incoming.call_id]
             del self._by_caller[engine.incoming.channel_id]
             if self._watch is not None:
@@ -318,39 +372,6 @@ class Controller:
         call_id = engine.incoming.call_id
         self._watch.adopt(call_id, legs or {CALLER: engine.incoming.channel_id})
         self.supervision.call_changed(call_id)
-
-    async def _check_caller(self, engine: CallEngine) -> None:
-        """End a call whose caller was listed and had hung up already."""
-        await asyncio.sleep(_CHECK_SECONDS)
-        channel_id = engine.incoming.channel_id
-        try:
-            await self.ari.channels.get(channel_id=channel_id)
-        except RequestFailedError:
-            engine.channel_gone(channel_id, HangupCause.NORMAL)
-        except ServerError as error:
-            # The link is down: its next UP compares all calls with what stands.
-            _log.debug("call %s: caller not asked for: %s", engine.incoming.call_id, error)
-
-    async def _turn_away(self, channel_id: str) -> None:
-        try:
-            await self.ari.channels.hangup(
-                channel_id=channel_id, reason_code=str(HangupCause.NETWORK_OUT_OF_ORDER.value)
-            )
-        except ServerError as error:
-            _log.warning("channel %s came as we left and waits: %s", channel_id, error)
-
-    async def _leave(self, engine: CallEngine) -> None:
-        """Take the agent off a call, and end it if he was alone with the caller."""
-        if engine.session.phase is Phase.DETACHED:
-            return
-        try:
-            async with asyncio.timeout(_LEAVE_SECONDS):
-                if engine.session.state is CallState.CONNECTED:
-                    await engine.command(lambda token: inputs.Close(token, cut=True))
-                else:
-                    await engine.command(lambda token: inputs.Disconnect(token, cut=True))
-        except (CallbridgeError, TimeoutError) as error:
-            _log.warning("call %s: not left in order: %s", engine.incoming.call_id, error)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -378,7 +399,7 @@ class Controller:
                     owner = name.call if name is not None else None
                     tell_supervision(self.supervision, owner, event)
             case events.PlaybackFinished(playback=playback):
-                self.transfers.playbacks.finished(playback.id)
+                self.transfers.playbacks.finished(playback.id, playback.state)
             case _:
                 pass
 
@@ -399,13 +420,16 @@ class Controller:
             self._spawn(self.admission.let_in(access), f"access {channel_id}")
             return
         if self._closing:
-            task = asyncio.get_running_loop().create_task(self._turn_away(channel_id))
+            task = asyncio.get_running_loop().create_task(turn_away(self.ari, channel_id))
             self._turning_away.add(task)
             self._own(task)
         else:
             self.take(event)
 
     def _engine_of(self, channel_id: str) -> CallEngine | None:
+        whose = (e for e in self._engines.values() if e.executor.party_of(channel_id) is not None)
+        if (engine := next(whose, None)) is not None:
+            return engine
         name = self.names.read(channel_id)
         if name is None:
             return self._by_caller.get(channel_id)
@@ -472,23 +496,3 @@ class Controller:
         self._turning_away.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: %s", task.get_name(), error, exc_info=error)
-
-    @staticmethod
-    def _require(capabilities: Capabilities, rate: int) -> None:
-        """Raise CapabilityError for a server without which no agent can take part."""
-        needs = {
-            "media over WebSocket (chan_websocket, Asterisk 22.6 or 20.16)": (
-                capabilities.websocket_media
-            ),
-            "media over RTP (chan_rtp, res_rtp_multicast)": capabilities.rtp_media,
-            "snoop channels (res_stasis_snoop)": capabilities.snoop,
-            "mixing of several voices (bridge_softmix)": capabilities.softmix,
-            "dialling (bridge_holding)": capabilities.dialling,
-            f"audio at {rate} Hz (codec_resample)": rate in capabilities.sample_rates,
-        }
-        missing = [what for what, there in needs.items() if not there]
-        if missing:
-            raise CapabilityError(
-                f"Asterisk {capabilities.version} lacks {'; '.join(missing)}: "
-                "load the module, or use a version that has it"
-            )

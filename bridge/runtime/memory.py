@@ -20,7 +20,7 @@ from bridge.ari.resource import segment
 from bridge.model.errors import RequestFailedError, ServerError
 from bridge.model.ids import CallId
 from bridge.model.modes import SPY, ObserverMode
-from bridge.model.participants import CALLEE, CALLER, Participant
+from bridge.model.participants import CALLEE, Participant
 from bridge.runtime.incoming import IncomingCall
 from bridge.session.outline import Outline
 
@@ -45,11 +45,10 @@ class RememberedLeg:
     """A party's channel."""
 
     channel_id: str
-    name: str = ""
-    """Asterisk's name, such as ``PJSIP/1001-00000001``; empty when not known."""
     endpoint: str = ""
     """What was dialled; empty for who called."""
     ring_seconds: int = 0
+    """How long it was rung at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +63,11 @@ class RememberedObserver:
 
 @dataclass(frozen=True, slots=True)
 class RememberedSeat:
-    """Somebody on a phone who observes. channels: those of the parties of the call he is on."""
+    """Somebody on a phone who observes. channels: ids of those of the parties of the call."""
 
     observer: RememberedObserver
+    call_id: CallId
     channels: tuple[str, ...] = ()
-    taken_over: Participant | None = None
     version: int = VERSION
 
 
@@ -77,6 +76,9 @@ class Remembered:
     """One call. serial: grows with every change; the greatest one holds."""
 
     call_id: CallId
+    channel_id: str
+    """The caller's, who may have gone."""
+    channel_name: str
     outline: Outline
     legs: Mapping[Participant, RememberedLeg]
     caller_number: str = ""
@@ -91,11 +93,10 @@ class Remembered:
     @property
     def incoming(self) -> IncomingCall:
         """The call as it came."""
-        leg = self.legs.get(CALLER, RememberedLeg(""))
         return IncomingCall(
             call_id=self.call_id,
-            channel_id=leg.channel_id,
-            channel_name=leg.name,
+            channel_id=self.channel_id,
+            channel_name=self.channel_name,
             caller_number=self.caller_number,
             caller_name=self.caller_name,
             callee_number=self.callee_number,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from bridge.ari import AriConnection, events, models
@@ -14,14 +13,14 @@ from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId, Names
+from bridge.runtime.remains import Remains, missed, sort_out
+from bridge.runtime.resume import Resumption
 from bridge.runtime.supervision import Supervision
-from bridge.topology.objects import ANCHORS, CALL_BRIDGE, HOLD_PREFIX, SEAT_BRIDGE, Key
+from bridge.topology.objects import CALL_BRIDGE, Key
 
 _log = logging.getLogger(__name__)
 
 _NOT_FOUND = 404
-_LEG = "leg."
-_ENOUGH = 2
 
 
 class Owner(Protocol):
@@ -44,6 +43,10 @@ class Owner(Protocol):
         """The observers."""
 
     @property
+    def resumption(self) -> Resumption:
+        """Takes up what is remembered."""
+
+    @property
     def engines(self) -> tuple[CallEngine, ...]:
         """The calls that are known."""
 
@@ -61,97 +64,6 @@ class Owner(Protocol):
 
         legs, anchors: ids of channels. bridges: ids, and those of their members.
         """
-
-
-@dataclass(slots=True)
-class Remains:
-    """What of a call that nobody knows was found in Asterisk."""
-
-    bridges: dict[str, Key] = field(default_factory=dict)
-    """Keys of our bridges, by their ids."""
-    channels: dict[str, Key] = field(default_factory=dict)
-    """Keys of our channels, by their ids."""
-    inside: dict[Key, frozenset[str]] = field(default_factory=dict)
-    """Ids of all channels in the call's own bridge, in those of who is held, and in an observer's
-    own: his phone, which may have dialled in."""
-
-    @property
-    def members(self) -> frozenset[str]:
-        """Ids of all channels in the call's own bridge."""
-        return self.inside.get(CALL_BRIDGE, frozenset())
-
-    @property
-    def rooms(self) -> Mapping[Key, tuple[str, frozenset[str]]]:
-        """Ids and members of the bridges that parties are in, by their keys."""
-        return {
-            key: (bridge, self.inside[key])
-            for bridge, key in self.bridges.items()
-            if key in self.inside and key != SEAT_BRIDGE
-        }
-
-    @property
-    def talking(self) -> Mapping[Participant, str]:
-        """The channels of the parties, if there are two or more in the call's bridge or held.
-
-        The caller is the one who is not of our making. Should he have gone, the first of the
-        others stands in his place: somebody has to be the one whose call it is.
-        """
-        people = frozenset[str]().union(*(members for _, members in self.rooms.values()))
-        strangers = people - set(self.channels)
-        legs = {
-            Participant(key.removeprefix(_LEG)): i
-            for i, key in sorted(self.channels.items(), key=lambda item: item[1])
-            if i in people and key.startswith(_LEG)
-        }
-        if len(strangers) > 1 or len(strangers) + len(legs) < _ENOUGH:
-            return {}
-        if not strangers:
-            return {CALLER: legs.pop(next(iter(legs))), **legs}
-        return {CALLER: next(iter(strangers)), **legs}
-
-    @property
-    def anchors(self) -> Mapping[Key, str]:
-        """The ids of the anchors in the call's bridge, by their keys."""
-        inside = ((i, key) for i, key in self.channels.items() if i in self.members)
-        return {key: i for i, key in inside if key in ANCHORS}
-
-
-def sort_out(
-    channels: Iterable[models.Channel],
-    bridges: Iterable[models.Bridge],
-    names: Names,
-    known: frozenset[CallId],
-) -> Mapping[CallId, Remains]:
-    """Return what belongs to calls of this application that are not ``known``. Pure."""
-    remains: defaultdict[CallId, Remains] = defaultdict(Remains)
-    for channel in channels:
-        name = names.read(channel.id)
-        if name is not None and name.call not in known:
-            remains[name.call].channels[channel.id] = name.key
-    for bridge in bridges:
-        name = names.read(bridge.id)
-        if name is not None and name.call not in known:
-            found = remains[name.call]
-            found.bridges[bridge.id] = name.key
-            if name.key in {CALL_BRIDGE, SEAT_BRIDGE} or name.key.startswith(HOLD_PREFIX):
-                found.inside[name.key] = frozenset(bridge.channels)
-    return remains
-
-
-def missed(
-    channels: Iterable[models.Channel], application: str, names: Names, known: frozenset[str]
-) -> list[models.Channel]:
-    """Return channels that wait in the application and that no call knows. Pure.
-
-    known: channel ids that belong to somebody.
-    """
-    waiting = []
-    for channel in channels:
-        data = channel.dialplan
-        inside = data.app_name == "Stasis" and data.app_data.split(",")[0] == application
-        if inside and names.read(channel.id) is None and channel.id not in known:
-            waiting.append(channel)
-    return waiting
 
 
 async def reconcile(owner: Owner) -> None:
@@ -173,34 +85,46 @@ async def reconcile(owner: Owner) -> None:
     belongs = {member for bridge in bridges for member in bridge.channels}
     belongs |= {engine.incoming.channel_id for engine in legs}
     by_id = {channel.id: channel for channel in channels}
-    for call_id, found in remains.items():
-        await _settle_remains(owner, call_id, found, by_id)
+    # First everybody is under control again, then what is left over is removed.
+    taken = await asyncio.gather(
+        *(_taken_up(owner, call_id, found, by_id) for call_id, found in remains.items())
+    )
+    await asyncio.gather(
+        *(
+            _remove(ari, call_id, found, kept)
+            for (call_id, found), kept in zip(remains.items(), taken, strict=True)
+        )
+    )
     for channel in missed(channels, ari.settings.application, names, frozenset(belongs)):
         _log.info("channel %s came while no events did", channel.id)
         owner.take_missed(_arrival(channel, ari.settings.application))
 
 
-async def _settle_remains(
+async def _taken_up(
     owner: Owner, call_id: CallId, found: Remains, by_id: Mapping[str, models.Channel]
-) -> None:
-    """Keep parties who talk, with their bridges; remove all else."""
-    kept: set[str] = set()
+) -> frozenset[str]:
+    """Keep what is remembered, or else parties who talk, with their bridges; return all ids."""
+    kept = await owner.resumption.take_up(call_id, found, by_id)
+    if kept is not None:
+        return kept
     legs = found.talking
-    if legs and CALL_BRIDGE in found.rooms and legs[CALLER] in by_id:
-        kept = {
-            *legs.values(),
-            *found.anchors.values(),
-            *(room for room, _ in found.rooms.values()),
-        }
-        owner.adopt(_incoming(by_id[legs[CALLER]], call_id), legs, found.rooms, found.anchors)
-    ari = owner.ari
-    people = frozenset[str]().union(*found.inside.values())
-    for channel_id in {*found.channels, *people} - kept:
-        _log.info("call %s: removing channel %s, left over", call_id, channel_id)
-        await _removed(ari.channels.hangup(channel_id=channel_id))
-    for object_id in set(found.bridges) - kept:
-        _log.info("call %s: removing bridge %s, left over", call_id, object_id)
-        await _removed(ari.bridges.destroy(bridge_id=object_id))
+    if not legs or CALL_BRIDGE not in found.rooms or legs[CALLER] not in by_id:
+        return frozenset()
+    owner.adopt(_incoming(by_id[legs[CALLER]], call_id), legs, found.rooms, found.anchors)
+    rooms = (room for room, _ in found.rooms.values())
+    return frozenset({*legs.values(), *found.anchors.values(), *rooms})
+
+
+async def _remove(
+    ari: AriConnection, call_id: CallId, found: Remains, kept: frozenset[str]
+) -> None:
+    """Remove what belongs to a call and is not kept: channels first."""
+    channels = {*found.channels, *found.people} - kept
+    bridges = set(found.bridges) - kept
+    for object_id in sorted(channels | bridges):
+        _log.info("call %s: removing %s, left over", call_id, object_id)
+    await asyncio.gather(*(_removed(ari.channels.hangup(channel_id=i)) for i in channels))
+    await asyncio.gather(*(_removed(ari.bridges.destroy(bridge_id=i)) for i in bridges))
 
 
 async def _removed(removal: Awaitable[None]) -> None:

@@ -51,6 +51,14 @@ class Present:
     channel_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Sat:
+    """A channel that was an observer's already, and is up; an earlier program had it."""
+
+    channel_id: str
+    channel_name: str
+
+
 class Sitter(Protocol):
     """Whose seat it is: an ObserverEngine."""
 
@@ -75,7 +83,7 @@ class Seat:
     (``Executor.tear_down``).
     """
 
-    def __init__(self, ari: AriConnection, origin: Rung | Present) -> None:
+    def __init__(self, ari: AriConnection, origin: Rung | Present | Sat) -> None:
         self._ari = ari
         self._origin = origin
         self._post: Callable[[SeatFact], None] | None = None
@@ -101,6 +109,10 @@ class Seat:
                 await self._ring(sitter, self._origin)
             case Present():
                 await self._answer(sitter, self._origin)
+            case Sat(channel_id, name):
+                self.channel_id, self.channel_name = channel_id, name
+                if await self._is_tied(name):
+                    self._end(Seated())
 
     async def _ring(self, sitter: Sitter, phone: Rung) -> None:
         try:
@@ -166,7 +178,7 @@ class Seat:
         """A channel is gone (ChannelDestroyed, or missed). cause: Q.850; text: Asterisk's words."""
         if channel_id == self.channel_id:
             match self._origin:
-                case Rung(endpoint=who) | Present(channel_name=who):
+                case Rung(endpoint=who) | Present(channel_name=who) | Sat(channel_name=who):
                     self._end(_seat_failed(callee_failed(who, cause, text)))
 
     def _end(self, fact: SeatFact) -> None:

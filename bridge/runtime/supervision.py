@@ -29,6 +29,7 @@ from bridge.runtime.flow import Flow
 from bridge.runtime.gallery import GalleryEngine, Member
 from bridge.runtime.names import new_call_id
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.remembering import Remembering
 from bridge.runtime.takeovers import Takeovers
 from bridge.session.inputs import ServerLost, Token
 from bridge.session.observer import Stage, inputs
@@ -109,6 +110,8 @@ class Supervision:
         self._takeovers = Takeovers(self.call_of, host.engine)
         self._flow = Flow(host.ari, self._observed)
         self._flow_runs = False
+        self.remembering: Remembering | None = None
+        """Told of who observes; to be set by the owner."""
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -158,14 +161,16 @@ class Supervision:
         *,
         desk: Desk | None = None,
         hears_coaching: bool = False,
+        observer_id: CallId | None = None,
     ) -> ObserverEngine:
         """Make an observer of a call; he joins it by the command Join.
 
-        desk: of a person on a phone; None for a program. Raises BadArgumentError when somebody on
+        desk: of a person on a phone; None for a program. observer_id: of objects that there are
+        already. Raises BadArgumentError when somebody on
         the call has the name, or may get it.
         """
         self._require_name(call, name)
-        observer_id = new_call_id()
+        observer_id = observer_id or new_call_id()
         program = self._host.new_program() if desk is None else None
         engine = ObserverEngine(
             observer_id,
@@ -183,6 +188,8 @@ class Supervision:
         end_desk = None
         if desk is not None:
             desk.attach(engine)
+            if self.remembering is not None:
+                self.remembering.begin_seat(engine)
             end_desk = self._host.spawn(desk.run(), f"desk of {name}")
         self._host.spawn(self._live(engine, end_desk), f"observer {name}")
         self._count_audio(call)
@@ -222,7 +229,7 @@ class Supervision:
     ) -> None:
         """Let an observer take part otherwise. Raises what the machine refuses it with."""
         with self._audited(engine, str(mode), by):
-            if (call := self._call(engine)) is not None:
+            if (call := self.live_call_of(engine)) is not None:
                 # Whether the server needs it may have been measured since he joined.
                 self._count_audio(call)
                 self._flow.require(call, mode)
@@ -364,6 +371,8 @@ class Supervision:
         finally:
             if end_desk is not None:
                 end_desk()
+            if self.remembering is not None:
+                self.remembering.end(engine.observer_id)
             call_id = self._places.pop(engine.observer_id).call_id
             self._look_at(call_id)
 
@@ -383,7 +392,8 @@ class Supervision:
         calls = (self._host.directory.get(place.call_id) for place in self._places.values())
         return [call for call in calls if call is not None]
 
-    def _call(self, engine: ObserverEngine) -> LiveCall | None:
+    def live_call_of(self, engine: ObserverEngine) -> LiveCall | None:
+        """Return the call that an observer is on, as it is now."""
         call_id = self.call_of(engine)
         return self._host.directory.get(call_id) if call_id is not None else None
 
@@ -420,6 +430,7 @@ class Supervision:
                 party.channel_id,
                 held=over or party.role in standing.held,
                 muted=party.role in standing.silenced,
+                apart=party.role in standing.apart,
             )
             for party in call.parties
             if party.up
@@ -432,11 +443,15 @@ class Supervision:
         return next((other for other in found if other is not None), None)
 
     def _look(self, engine: ObserverEngine) -> None:
+        if self.remembering is not None:
+            self.remembering.changed(engine.observer_id)
         if (call_id := self.call_of(engine)) is not None:
             self._look_at(call_id)
 
     def _look_at(self, call_id: CallId) -> None:
-        """Let a call's gallery be as its observers need it."""
+        """Let a call's gallery be as its observers need it, and remember these."""
+        if self.remembering is not None:
+            self.remembering.changed(call_id)
         room = self._rooms.get(call_id)
         if self.observers_of(call_id):
             if room is None:

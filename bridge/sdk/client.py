@@ -19,6 +19,7 @@ from bridge.model.keys import KeyMap
 from bridge.model.participants import participant
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller, ControllerSettings
+from bridge.runtime.agent import AgentMedia
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import Audit
 from bridge.runtime.observer import ObserverEngine
@@ -29,6 +30,7 @@ from bridge.sdk.discovery import find_server
 from bridge.sdk.events import CallEvent, ClientEvent
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.sdk.observer import Observer
+from bridge.sdk.resuming import Resuming
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
 
 _log = logging.getLogger(__name__)
@@ -105,6 +107,7 @@ class Client:
         self._handlers = Handlers()
         self._calls: dict[str, ActiveCall] = {}
         self._unheard: list[ActiveCall] = []
+        self._resuming = Resuming(self._handlers)
         self._controller: Controller | None = None
 
     async def __aenter__(self) -> Self:
@@ -220,6 +223,7 @@ class Client:
                 waiting, self._unheard = self._unheard, []
                 for call in waiting:
                     self._hand_over(call)
+            self._resuming.listened(event)
             return function
 
         return register if handler is None else register(handler)
@@ -231,7 +235,12 @@ class Client:
         """
         if self._controller is not None:
             raise InvalidStateError("this client is connected")
-        controller = Controller(self._settings, on_call=self._incoming)
+        controller = Controller(
+            self._settings,
+            on_call=self._incoming,
+            on_resumed=self._resumed,
+            on_observer_resumed=self._observer_resumed,
+        )
         controller.audit.listeners.append(partial(self._handlers.emit, events.AUDIT))
         controller.audibility_check.listeners.append(
             partial(self._handlers.emit, events.AUDIBILITY_DIFFERS)
@@ -244,6 +253,7 @@ class Client:
             await controller.open()
             if any(map(self._handlers.has, (events.LIVE_CALL_BEGAN, events.LIVE_CALL_ENDED))):
                 await controller.watch()
+            self._resuming.connected(controller)
         except BaseException:
             self._controller = None
             await controller.close()
@@ -295,9 +305,24 @@ class Client:
     def _incoming(self, engine: CallEngine) -> None:
         if engine.agent is None:
             return
+        call = self._take(engine, engine.agent)
+        if self._handlers.has(events.INCOMING_CALL):
+            self._hand_over(call)
+        else:
+            _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
+            self._unheard.append(call)
+
+    def _resumed(self, engine: CallEngine) -> None:
+        if engine.agent is not None:
+            self._resuming.call(self._take(engine, engine.agent), engine)
+
+    def _observer_resumed(self, engine: ObserverEngine) -> None:
+        self._resuming.observer(engine, self._connected())
+
+    def _take(self, engine: CallEngine, agent: AgentMedia) -> ActiveCall:
         call = ActiveCall(
             engine,
-            engine.agent,
+            agent,
             route=self._route,
             endpoint=self._endpoint,
             controller=self._connected(),
@@ -305,11 +330,7 @@ class Client:
             on_event=self._call_event,
         )
         self._calls[call.call_id] = call
-        if self._handlers.has(events.INCOMING_CALL):
-            self._hand_over(call)
-        else:
-            _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
-            self._unheard.append(call)
+        return call
 
     def _live_change(self, change: Change) -> None:
         match change:

@@ -11,6 +11,14 @@ class ClientEvent(StrEnum):
 
     INCOMING_CALL = "INCOMING_CALL"
     """Somebody calls: the handler gets the call, which is PENDING, and has a task of its own."""
+    CALL_RESUMED = "CALL_RESUMED"
+    """A call that an earlier program had goes on: the handler gets it, and has a task of its own.
+
+    Nobody hears the agent yet, or only who is alone with him. Who listens to it does so before
+    ``connect()``, or right after: a second later, agents of calls that nobody took have left."""
+    OBSERVER_RESUMED = "OBSERVER_RESUMED"
+    """An observer of an earlier program is on the call again, as a spy: the handler gets the
+    Observer. Programs come back only if somebody listens; phones do in any case."""
     LIVE_CALL_BEGAN = "LIVE_CALL_BEGAN"
     """People talk, whoever placed the call: the handler gets the LiveCall. Those first that were
     there already. Whoever listens to it before ``connect()`` has the PBX watched."""
@@ -89,6 +97,8 @@ OBSERVER_MODE_CHANGED: Final = ObserverEvent.OBSERVER_MODE_CHANGED
 OBSERVER_LEFT: Final = ObserverEvent.OBSERVER_LEFT
 
 INCOMING_CALL: Final = ClientEvent.INCOMING_CALL
+CALL_RESUMED: Final = ClientEvent.CALL_RESUMED
+OBSERVER_RESUMED: Final = ClientEvent.OBSERVER_RESUMED
 LIVE_CALL_BEGAN: Final = ClientEvent.LIVE_CALL_BEGAN
 LIVE_CALL_ENDED: Final = ClientEvent.LIVE_CALL_ENDED
 OBSERVER_DIALLED_IN: Final = ClientEvent.OBSERVER_DIALLED_IN

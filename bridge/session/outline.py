@@ -68,17 +68,21 @@ def outline(session: Session) -> Outline:
 
 
 def resumed(
-    was: Outline, present: frozenset[Participant], coming: frozenset[Participant]
+    was: Outline,
+    present: frozenset[Participant],
+    coming: frozenset[Participant],
+    *,
+    agent: bool = True,
 ) -> Session | None:
     """Return the call that goes on; None when there is nothing to go on with.
 
     present: whose channels are up and in the call; coming: whose channels are there, and who did
-    not join yet.
+    not join yet. agent: somebody may speak for the agent again, if he had not left.
     """
     standing = _standing(was.standing, present)
     if was.phase in _OVER or was.is_pending or not present:
         return None
-    if was.phase in _AGENT_LEFT:
+    if was.phase in _AGENT_LEFT or not agent:
         if len(present) < _ENOUGH and not standing.kept:
             return None
         left = standing if standing.kept else Standing()

@@ -201,7 +201,8 @@ def _get_variable(world: World, _server: Server, request: Request) -> Json:
 def _set_variable(world: World, _server: Server, request: Request) -> None:
     channel = world.stasis_channel(request.path[0])
     name = request.need("variable", "Variable name is required")
-    variables.write(world, channel, name, request.query.get("value"))
+    body = request.body if isinstance(request.body, dict) else {}
+    variables.write(world, channel, name, request.query.get("value", body.get("value")))
 
 
 @route("POST", "channels/{}/variables")

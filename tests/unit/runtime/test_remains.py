@@ -5,7 +5,7 @@ from __future__ import annotations
 from bridge.ari import models
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.runtime.names import CallId, Names
-from bridge.runtime.reconcile import Remains, missed, sort_out
+from bridge.runtime.remains import Remains, missed, sort_out
 from bridge.topology.objects import (
     ANCHORS,
     CALL_BRIDGE,
