@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
+from bridge.media.pcm import AudioFormat
 from bridge.model.errors import (
     BadArgumentError,
     CallClosedError,
@@ -22,13 +23,16 @@ from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState, EndReason
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.agent import AgentMedia
+from bridge.runtime.announcing import Announcements
 from bridge.runtime.keypad import Keypad
 from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
+from bridge.sdk.holding import Holding
 from bridge.sdk.parties import Party, name_for, parties_of
 from bridge.sdk.recording import Announcement, Pauses, Recording, RecordingOptions, begin
 from bridge.sdk.routing import endpoint_for
+from bridge.sdk.transferring import Transferring
 from bridge.session import inputs
 from bridge.session.digits import Digits, Wanted
 from bridge.session.effects import Announce, Notice
@@ -53,7 +57,7 @@ _EVENTS = {
 }
 
 
-class ActiveCall:
+class ActiveCall(Transferring, Holding):
     """A call, and the agent's part in it.
 
     Commands wait until they are in effect, and raise an error of ``bridge.errors`` when they are
@@ -84,6 +88,12 @@ class ActiveCall:
         engine.listeners.append(self._notice)
         self._keypad = Keypad(engine)
         self._keypad.listeners.append(self._key_pressed)
+        self._announcements = Announcements(
+            engine,
+            controller.transfers,
+            controller.spawn,
+            AudioFormat(controller.settings.sample_rate),
+        )
 
     def __repr__(self) -> str:
         return f"<ActiveCall {self.call_id} {self.state}>"
@@ -241,17 +251,6 @@ class ActiveCall:
         """Let a party be heard again. Raises what ``mute`` raises."""
         await self._mute(name, on=False)
 
-    async def hold(self, name: str) -> None:
-        """Keep a party apart from all, with music, until ``unhold``. Raises what ``mute`` raises.
-
-        When the agent leaves, nobody is muted or on hold any more.
-        """
-        await self._hold(name, on=True)
-
-    async def unhold(self, name: str) -> None:
-        """Bring a held party back to the others. Raises what ``mute`` raises."""
-        await self._hold(name, on=False)
-
     # --- keys -----------------------------------------------------------------------------------
 
     async def collect_digits(
@@ -284,9 +283,6 @@ class ActiveCall:
 
     async def _mute(self, name: str, *, on: bool) -> None:
         await self._engine.command(lambda token: inputs.MuteParty(token, Participant(name), on))
-
-    async def _hold(self, name: str, *, on: bool) -> None:
-        await self._engine.command(lambda token: inputs.HoldParty(token, Participant(name), on))
 
     @property
     def _names(self) -> set[str]:

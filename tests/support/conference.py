@@ -27,6 +27,9 @@ HZ = {
     "friend": TONES["observer"],
     AGENT: TONES["agent"],
     "boss": TONES["supervisor"],
+    "human": TONES["other_callee"],
+    "human2": TONES["other_caller"],
+    "brief": TONES["other_agent"],
 }
 """What everybody says."""
 
@@ -38,6 +41,7 @@ _SETTLED_FRAMES = 12
 _LOOK_FRAMES = 8
 _LOOKS = 3
 _MUSIC_FRAMES = 50
+_NOTHING_SECONDS = 1.0
 
 Pairs = set[tuple[str, str]]
 """(listener, speaker)."""
@@ -131,9 +135,21 @@ class Conference:
             pairs |= _voices(name, party.pcm()[-_LOOK_FRAMES * RATE // 50 :], absent)
         if agent:
             self._ear = self._ear or self.call.audio_stream(max_seconds=0.2)
-            frames = [await anext(self._ear) for _ in range(10 + _LOOK_FRAMES)]
-            pairs |= _voices(AGENT, pcm_from_bytes(b"".join(frames[-_LOOK_FRAMES:])))
+            pairs |= await self._agent_hears(self._ear)
         return pairs
+
+    async def _agent_hears(self, ear: AudioStream) -> Pairs:
+        """Measure whom the agent hears; who hears nobody at all gets no frames."""
+        frames: list[bytes] = []
+        try:
+            async with asyncio.timeout(_NOTHING_SECONDS):
+                while len(frames) < 10 + _LOOK_FRAMES:
+                    frames.append(await anext(ear))
+        except TimeoutError:
+            if frames:
+                raise UnclearError(AGENT, len(frames)) from None
+            return set()
+        return _voices(AGENT, pcm_from_bytes(b"".join(frames[-_LOOK_FRAMES:])))
 
     def clear(self) -> None:
         """Forget what was heard up to now."""

@@ -1,0 +1,106 @@
+"""A call that is transferred, and what everybody on it hears in each phase."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from bridge import ActiveCall
+from bridge.ari import events
+from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
+from bridge.lab.hearing import tone
+from bridge.model.participants import Participant
+from bridge.runtime import CallEngine
+from bridge.sdk.transfer import Transfer
+from tests.support.conference import HZ, RATE, Conference, Pairs
+from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, DirectCall, Pbx, Program
+
+HUMAN = CALLEE_ENDPOINT
+"""A target whom a test lets answer, or not."""
+NOBODY = "PJSIP/1777"
+"""A target that does not exist."""
+
+
+@dataclass
+class TransferScene:
+    """A caller, an AI that never stops saying its tone, and maybe a callee; all are measured."""
+
+    pbx: Pbx
+    program: Program
+    conference: Conference
+
+    @classmethod
+    async def begin(cls, pbx: Pbx, *, callee: bool = False) -> TransferScene:
+        """Let the AI answer a caller and, if wanted, connect the callee."""
+        program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT)
+        caller = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=CALLER_TONE))
+        call = await program.next_call()
+        direct = DirectCall(pbx, call, caller, callee_tone=CALLEE_TONE)
+        conference = await Conference.of(direct, connect=callee)
+        return cls(pbx, program, conference)
+
+    @property
+    def call(self) -> ActiveCall:
+        """The call, as its program has it."""
+        return self.conference.call
+
+    @property
+    def engine(self) -> CallEngine:
+        """The call, as the runtime has it; it goes on when the AI has left."""
+        return self.call._engine
+
+    async def transfer(self, to: Any = HUMAN, **options: Any) -> Transfer:
+        """Begin a transfer; the AI says its tone from then on, to whoever hears it."""
+        transfer = await self.call.transfer(to, **options)
+        await self.conference.speak()
+        return transfer
+
+    async def answer(self, name: str = "human") -> DirectParty:
+        """Wait until a human is rung, and pick up for him; he says his tone."""
+        party = await self.conference.pick_up(name)
+        self.conference.people[name] = party
+        return party
+
+    async def press(self, name: str, key: str) -> float:
+        """Let a key be pressed at somebody's phone; return when, by ``time.monotonic()``.
+
+        A direct party has no keys: the runtime is told what Asterisk tells of a phone's.
+        """
+        channel_id = self.engine.executor.channel_of(Participant(name))
+        channel = next(c for c in await self.pbx.listed() if c.id == channel_id)
+        event = events.ChannelDtmfReceived(
+            application="callbridge", timestamp="", digit=key, duration_ms=100, channel=channel
+        )
+        at = time.monotonic()
+        self.engine.handset(event)
+        return at
+
+    async def hears(self, expected: Pairs, *, music: Collection[str] = ()) -> None:
+        """Fail unless exactly these hear each other now, and exactly ``music`` hear music.
+
+        Speakers: those on the call, ``ai``, and ``brief``.
+        """
+        heard = await self.conference.heard(*music)
+        assert heard == expected, (sorted(heard - expected), sorted(expected - heard))
+        assert await self.conference.music() == set(music)
+
+    async def parties_hear(self, expected: Pairs, *, music: Collection[str] = ()) -> None:
+        """As ``hears``, without the ears of the AI, which may have left."""
+        heard = await self.conference.heard_by_parties(*music)
+        assert heard == expected, (sorted(heard - expected), sorted(expected - heard))
+        assert await self.conference.music() == set(music)
+
+    async def gone(self, name: str) -> None:
+        """Wait until somebody was hung up; he is measured no more."""
+        await self.conference.people.pop(name).wait_closed()
+
+    async def hang_up(self, name: str) -> None:
+        """Let somebody hang up; he is measured no more."""
+        await self.conference.people.pop(name).hangup()
+
+
+def spoken_brief(seconds: float) -> bytes:
+    """Return a brief that can be told from all voices."""
+    return tone(HZ["brief"], SENT_DBFS, seconds, RATE).astype("<i2").tobytes()
