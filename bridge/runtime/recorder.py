@@ -43,6 +43,8 @@ RESUME_SECONDS: Final = 0.25
 
 _TICK_SECONDS: Final = 0.1
 _LONGEST_WRITE_SECONDS: Final = 1.0
+_LATE_SECONDS: Final = 0.06
+"""How late a frame may be that was said before the end."""
 _GONE: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 
 
@@ -221,6 +223,7 @@ class Recorder:
             await self._finish()
 
     async def _finish(self) -> None:
+        await asyncio.sleep(_LATE_SECONDS)
         await self._write_to(self._stopped_at)
         facts = self.facts
         if facts.paused:
