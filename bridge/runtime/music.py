@@ -56,6 +56,11 @@ class Music:
             if self.of(held) != was:
                 await self._play(held)
 
+    def forget(self, party: Participant) -> None:
+        """Take back what was chosen for one hold, which has not come about."""
+        if party not in self._held:
+            self._notes.pop(f"{_OF_CALL}.{party}", None)
+
     def now_held(self, parties: frozenset[Participant]) -> None:
         """Note who is on hold: what was chosen for one hold ends with it."""
         for party in self._held - parties:

@@ -63,6 +63,15 @@ class Prompter:
         """Of what is said and heard."""
         return self._program.format
 
+    @property
+    def room(self) -> str:
+        """The id of the bridge in which he hears what is played. Raises ServerError without one."""
+        ids = map(self._executor.id_of, self._executor.stands.bridges)
+        found = next((bridge_id for bridge_id in ids if bridge_id is not None), None)
+        if found is None:
+            raise ServerError(f"there is no line to {self._party}")
+        return found
+
     async def open(self) -> None:
         """Lay the line. Raises ServerError."""
         self._executor.borrow_legs({self._party: self._channel_id})

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from bridge.ari import AriConnection
 from bridge.lab.asterisk import Instance
@@ -21,12 +22,13 @@ class SharedAsterisk:
     """One Asterisk for many tests. Whatever happens to it fails one test: the next has a new one.
 
     kind: what it is for, a part of its name. patience_s: for how long something may be left in it.
-    All but ``lent`` block.
+    music: as in Instance.start. All but ``lent`` block.
     """
 
-    def __init__(self, kind: str, *, patience_s: float = 5.0) -> None:
+    def __init__(self, kind: str, *, patience_s: float = 5.0, music: Path | None = None) -> None:
         self._patience_s = patience_s
         self._name = f"{kind}-{os.getpid()}"
+        self._music = music
         self._instance: Instance | None = None
         self._failure: Exception | None = None
 
@@ -39,7 +41,7 @@ class SharedAsterisk:
             raise self._failure
         if self._instance is None:
             try:
-                self._instance = Instance.start(self._name, tied=True)
+                self._instance = Instance.start(self._name, tied=True, music=self._music)
             except CallbridgeError as error:
                 self._failure = error
                 raise
