@@ -24,6 +24,15 @@ _CLASS = re.compile(r"[\w.@-]{1,79}", re.ASCII)
 _NOT_FOUND = 404
 
 
+def checked_music(music: str) -> str:
+    """Return the name of a class as it is, or empty. Raises BadArgumentError."""
+    if music and not _CLASS.fullmatch(music):
+        raise BadArgumentError(
+            f"music={music!r} cannot name a music class: it is letters, digits, _ . @ and -"
+        )
+    return music
+
+
 class Music:
     """The music of one call, kept in its notes: ``music``, and ``music.caller`` for one hold.
 
@@ -41,15 +50,17 @@ class Music:
         """Return what a party hears, or would hear, on hold."""
         return self._notes.get(f"{_OF_CALL}.{party}", self._notes.get(_OF_CALL, ""))
 
+    def begin(self, music: str) -> None:
+        """Choose the class for a call on which nobody has been on hold yet."""
+        if music:
+            self._notes[_OF_CALL] = music
+
     async def choose(self, music: str, party: Participant | None = None) -> None:
         """Choose the class for the call or, until he is brought back, for one party.
 
         Who is on hold hears it at once. Raises BadArgumentError, ServerError.
         """
-        if music and not _CLASS.fullmatch(music):
-            raise BadArgumentError(
-                f"music={music!r} cannot name a music class: it is letters, digits, _ . @ and -"
-            )
+        checked_music(music)
         before = {held: self.of(held) for held in self._held}
         self._notes[_OF_CALL if party is None else f"{_OF_CALL}.{party}"] = music
         for held, was in before.items():

@@ -22,6 +22,7 @@ from bridge.runtime import CallEngine, Controller, ControllerSettings
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import Audit
+from bridge.runtime.music import checked_music
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.seat import Access, AccessPolicy, Rung
 from bridge.sdk import events
@@ -63,6 +64,8 @@ class Client:
     or a function that is asked; by default nobody.
     keys: what the keys of supervisors' phones do, such as ``{"4": "spy"}``; by default 4 spy,
     5 whisper, 6 barge, * next call, # leave.
+    music: what those on hold hear, a class of Asterisk's ``musiconhold.conf``; or a function that,
+    given a new call, returns its class; by default Asterisk's default.
 
     Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
     """
@@ -82,6 +85,7 @@ class Client:
         probe: bool = True,
         supervisors: Collection[str] | Callable[[Access], bool] = (),
         keys: Mapping[str, str] | None = None,
+        music: str | Callable[[ActiveCall], str] = "",
         instance: str = "default",
     ) -> None:
         if "{number}" not in endpoint:
@@ -104,6 +108,7 @@ class Client:
         )
         self._route = route
         self._endpoint = endpoint
+        self._music = checked_music(music) if isinstance(music, str) else music
         self._handlers = Handlers()
         self._calls: dict[str, ActiveCall] = {}
         self._unheard: list[ActiveCall] = []
@@ -306,6 +311,7 @@ class Client:
         if engine.agent is None:
             return
         call = self._take(engine, engine.agent)
+        engine.music.begin(self._music_for(call))
         if self._handlers.has(events.INCOMING_CALL):
             self._hand_over(call)
         else:
@@ -331,6 +337,15 @@ class Client:
         )
         self._calls[call.call_id] = call
         return call
+
+    def _music_for(self, call: ActiveCall) -> str:
+        if isinstance(self._music, str):
+            return self._music
+        try:
+            return checked_music(self._music(call))
+        except Exception:  # noqa: BLE001 - a user's function may raise anything; the call goes on
+            _log.exception("call %s: its music is Asterisk's default", call.call_id)
+            return ""
 
     def _live_change(self, change: Change) -> None:
         match change:

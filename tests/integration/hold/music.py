@@ -1,0 +1,87 @@
+"""Music that is a tone, one for each class, and what of it is heard, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import soundfile
+
+from bridge.lab.ears import DirectParty
+from bridge.lab.hearing import levels, pcm_from_bytes, tone
+from tests.support.conference import HZ, RATE
+
+MUSIC: Final = {"default": 383.0, "jazz": 1373.0, "blues": 1961.0}
+"""Hz of each class: 150 Hz and more from every voice, and from each other."""
+MUSIC_DBFS: Final = -12.0
+MUSIC_SECONDS: Final = 20.0
+
+PRESENT_DBFS: Final = -20.0
+ABSENT_DBFS: Final = -75.0
+LOUD_DBFS: Final = -40.0
+GAP_MS: Final = 60.0
+
+_SETTLED_FRAMES: Final = 15
+_LOOK_FRAMES: Final = 25
+_FRAME_S: Final = 0.02
+
+
+def write_music(folder: Path) -> Path:
+    """Write a folder of music; the class ``default`` is the folder itself."""
+    for name, hz in MUSIC.items():
+        place = folder if name == "default" else folder / name
+        place.mkdir(exist_ok=True)
+        soundfile.write(place / "tune.flac", tone(hz, MUSIC_DBFS, MUSIC_SECONDS, 48000), 48000)
+    return folder
+
+
+async def heard(party: DirectParty, *, within: Sequence[str] = ()) -> set[str]:
+    """Return which classes of music and which voices a party hears now; each is there or not.
+
+    within: those whose level is not judged.
+    """
+    begin = len(party.frames) + _SETTLED_FRAMES
+    await party.wait_frames(begin + _LOOK_FRAMES)
+    pcm = pcm_from_bytes(b"".join(payload for _, payload in list(party.frames)[begin:]))
+    found = levels(pcm, RATE, {**MUSIC, **HZ})
+    judged = {name: dbfs for name, dbfs in found.items() if name not in within}
+    unclear = {n: dbfs for n, dbfs in judged.items() if ABSENT_DBFS <= dbfs <= PRESENT_DBFS}
+    assert not unclear, unclear
+    return {name for name, dbfs in judged.items() if dbfs > PRESENT_DBFS}
+
+
+async def frames(party: DirectParty, seconds: float) -> None:
+    """Wait until a party has heard so much more."""
+    await party.wait_frames(len(party.frames) + round(seconds / _FRAME_S), timeout=seconds + 5)
+
+
+def longest_gap_ms(party: DirectParty, since: float, until: float) -> float:
+    """Return for how long a party heard nothing at a time, at most.
+
+    since, until: by ``time.monotonic()``. Two loud frames 20 ms apart are no gap.
+    """
+    loud = [
+        at for at, payload in party.frames if since <= at <= until and _dbfs(payload) > LOUD_DBFS
+    ]
+    ends = [since, *loud, until]
+    return max(b - a for a, b in itertools.pairwise(ends)) * 1000 - _FRAME_S * 1000
+
+
+async def gap_of(party: DirectParty, change: asyncio.Future[None] | None = None) -> float:
+    """Await a change; return the longest gap, in ms, that a party heard around it."""
+    await frames(party, 0.3)
+    begin = time.monotonic()
+    if change is not None:
+        await change
+    await frames(party, 0.5)
+    return longest_gap_ms(party, begin - 0.2, time.monotonic())
+
+
+def _dbfs(payload: bytes) -> float:
+    pcm = pcm_from_bytes(payload).astype(np.float64)
+    return float(20 * np.log10(max(1.0, np.sqrt(2 * np.mean(pcm**2))) / 32768))
