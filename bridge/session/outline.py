@@ -82,30 +82,36 @@ def resumed(
     standing = _standing(was.standing, present)
     if was.phase in _OVER or was.is_pending or not present:
         return None
-    if was.phase in _AGENT_LEFT or not agent:
-        if len(present) < _ENOUGH and not standing.kept:
-            return None
-        left = standing if standing.kept else Standing()
-        return Session(phase=Phase.DETACHED, parties=present, standing=left, stood=left)
-    talking = present - standing.apart
+    left = was.phase in _AGENT_LEFT or not agent
+    if left and len(present) < _ENOUGH and not standing.kept:
+        return None
+    if left and not standing.kept:
+        # Nobody could bring back whom the agent had muted or held.
+        standing = Standing()
     session = Session(
-        phase=Phase.CONNECTED,
+        phase=Phase.DETACHED if left else Phase.CONNECTED,
         before_ringing=was.before_ringing,
         parties=present,
         standing=standing,
         stood=standing,
-        adding=tuple(
-            Adding(_NOBODY_ASKS, new.party, apart=new.apart)
-            for new in was.adding
-            if new.party in coming
-        ),
+        adding=() if left and not standing.kept else _adding(was, coming),
         end_for_all=was.end_for_all,
     )
-    if len(talking) >= _ENOUGH:
+    if left or len(session.together) >= _ENOUGH:
         return session
     rings = was.phase in _CONNECTING and CALLEE in coming
-    phase = Phase.RINGING if rings else Phase.ANSWERED
-    return replace(session, phase=phase, mode=BARGE, heard_by=talking)
+    alone = replace(session, phase=Phase.RINGING if rings else Phase.ANSWERED)
+    if alone.may_choose and was.mode != BARGE:
+        return alone
+    return replace(alone, mode=BARGE, heard_by=alone.together)
+
+
+def _adding(was: Outline, coming: frozenset[Participant]) -> tuple[Adding, ...]:
+    return tuple(
+        Adding(_NOBODY_ASKS, new.party, apart=new.apart)
+        for new in was.adding
+        if new.party in coming
+    )
 
 
 def _standing(was: Standing, present: frozenset[Participant]) -> Standing:
