@@ -249,7 +249,7 @@ def with_few(session: Session) -> Step:
 
     One is left with the agent, who speaks to him; or with nobody, and the call ends.
     """
-    if session.kept or _enough(session):
+    if (session.kept and session.parties) or _enough(session):
         return session, ()
     has_agent = session.replaced is None and session.phase in {Phase.ANSWERED, Phase.CONNECTED}
     if len(session.together) == 1 and (has_agent or _spoken_with(session)):
