@@ -100,7 +100,8 @@ class Withdraw:
 class Place:
     """Make ``placement`` so → Placed | PlaceFailed, with its number.
 
-    Of several only the last one counts. again: how often it failed before; wait a little then.
+    Of several only the last one counts. again: how often it failed before; it is worth a
+    pause then, of 200 ms times ``again``.
     """
 
     number: int
@@ -121,7 +122,7 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class EndCall:
-    """Hang up whoever is left: there is nobody to talk to. CallOver may follow."""
+    """Hang up whoever is left: nobody is there to talk to. CallOver may follow."""
 
 
 @dataclass(frozen=True, slots=True)

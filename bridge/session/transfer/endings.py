@@ -23,12 +23,9 @@ from bridge.session.transfer.effects import (
 )
 from bridge.session.transfer.inputs import TransferCommand, TransferInput
 from bridge.session.transfer.placement import place
-from bridge.session.transfer.state import Attempt, Stage, Transfer
+from bridge.session.transfer.state import TRIES, Attempt, Stage, Transfer
 
 Step: TypeAlias = tuple[Transfer, tuple[TransferEffect, ...]]
-
-TRIES: Final = 3
-"""How often it is tried to bring the customers back."""
 
 _HARMLESS: Final = {Outcome.CANCELLED, Outcome.FAILED, Outcome.HUMAN_LEFT}
 """The customers are where Cancel would have brought them."""
@@ -139,6 +136,7 @@ def come_back(transfer: Transfer, outcome: Outcome, code: ErrorCode | None, mess
         outcome=outcome,
         code=code,
         message=message,
+        failures=0,
     )
     effects = (*dropped(transfer.attempts), *refused)
     if now.has_company:
@@ -167,9 +165,8 @@ def _over(transfer: Transfer) -> Step:
 
 def completed(transfer: Transfer, event: inputs.Placed) -> Step:
     """The customers talk with the human: who transferred is done."""
-    if event.number != transfer.number:
-        return transfer, ()
-    answered, succeeded = succeed_waiting(replace(transfer, stood=transfer.wanted))
+    del event
+    answered, succeeded = succeed_waiting(transfer)
     over, told = _over(answered)
     leaves = transfer.outcome is Outcome.COMPLETED and transfer.by == AGENT and transfer.by_there
     return over, (*told, *((Leave(),) if leaves else ()), *succeeded)
@@ -177,25 +174,21 @@ def completed(transfer: Transfer, event: inputs.Placed) -> Step:
 
 def returned(transfer: Transfer, event: inputs.Placed) -> Step:
     """The customers are back."""
-    if event.number != transfer.number:
-        return transfer, ()
-    answered, succeeded = succeed_waiting(replace(transfer, stood=transfer.wanted))
+    del event
+    answered, succeeded = succeed_waiting(transfer)
     over, told = _over(answered)
     return over, (*told, *succeeded)
 
 
 def return_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
-    """Try it again; in the end somebody has to be told that the customers may still wait."""
-    if event.number != transfer.number:
-        return transfer, ()
-    failures = transfer.failures + 1
-    if failures < TRIES:
-        return place(replace(transfer, failures=failures), again=failures)
-    message = f"the customers may still be on hold, unhold them or end the call: {event.message}"
-    stuck = replace(transfer, code=ErrorCode.REQUEST_FAILED, message=message)
-    answered, refused = refuse_waiting(stuck, ErrorCode.REQUEST_FAILED, message)
-    over, told = _over(answered)
-    return over, (*told, *refused)
+    """Try it again; a call in which nobody can be brought back is not left as it is."""
+    failed = replace(transfer, failures=transfer.failures + 1)
+    if failed.failures < TRIES:
+        return place(failed, again=failed.failures)
+    message = f"the customers could not be brought back, the call is ended: {event.message}"
+    answered, refused = refuse_waiting(failed, ErrorCode.REQUEST_FAILED, message)
+    over, effects = end_call(replace(answered, code=ErrorCode.REQUEST_FAILED, message=message))
+    return over, (*refused, *effects)
 
 
 def caller_hung_up(transfer: Transfer, gone: Participant) -> Step:

@@ -55,21 +55,42 @@ def _followed(transfer: Transfer, event: TransferInput) -> Step:
 
 def resumed(transfer: Transfer, event: Resumed) -> Step:
     """Let happen what was missed; then ask anew for all that is under way."""
-    now = replace(transfer, waiting=() if event.restarted else transfer.waiting, failures=0)
-    now = replace(now, agent=now.agent or event.agent)
+    waiting = () if event.restarted else transfer.waiting
+    now = replace(transfer, waiting=waiting, agent=transfer.agent or event.agent)
     effects: list[TransferEffect] = []
     for fact in resuming.missed(now, event):
         now, out = _followed(now, fact)
         effects += out
     if now.stage is Stage.OVER:
         return now, (*effects, *resuming.left_over(now, event))
-    now, places = place(now)
+    now, places = place(replace(now, failures=0, asked=True))
     return now, (*places, *effects, *resuming.offered_anew(transfer, now, event))
 
 
 def _on(kind: type[_I], rule: Callable[[Transfer, _I], Step]) -> Row:
     """Tie a rule to the input it takes; ``step`` calls it with nothing else."""
     return cast("type[TransferInput]", kind), cast("Rule", rule)
+
+
+def _placed(rule: Callable[[Transfer, Placed], Step]) -> Row:
+    """Tie a rule to what became of the last Place; what became of those before is late."""
+
+    def answered(transfer: Transfer, event: Placed) -> Step:
+        if event.number != transfer.number or not transfer.asked:
+            return transfer, ()
+        now = replace(transfer, stood=transfer.wanted, asked=False, failures=0)
+        return rule(now, event)
+
+    return _on(Placed, answered)
+
+
+def _not_placed(rule: Callable[[Transfer, PlaceFailed], Step]) -> Row:
+    def answered(transfer: Transfer, event: PlaceFailed) -> Step:
+        if event.number != transfer.number or not transfer.asked:
+            return transfer, ()
+        return rule(replace(transfer, asked=False), event)
+
+    return _on(PlaceFailed, answered)
 
 
 def _ignored(*kinds: type[TransferInput]) -> tuple[Row, ...]:
@@ -91,7 +112,7 @@ _TURNING: Final = (
     _on(Conference, endings.refuse_busy),
     *_LATE_ANSWERS,
     _on(PartyLeft, rules.left_the_consult),
-    _on(Placed, rules.arrived),
+    _placed(rules.arrived),
 )
 _TALKING: Final = (
     _on(Begin, endings.refuse_second),
@@ -101,8 +122,8 @@ _TALKING: Final = (
     _on(Conference, rules.conference),
     *_LATE_ANSWERS,
     _on(PartyLeft, rules.left_the_consult),
-    _on(Placed, rules.stands_again),
-    *_ignored(PlaceFailed),
+    _placed(rules.stands_again),
+    _not_placed(rules.try_again),
     *_GOING_ON,
 )
 
@@ -125,8 +146,8 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
         _on(Conference, endings.refuse_early),
         *_LATE_ANSWERS,
         _on(PartyLeft, rules.left_while_ringing),
-        _on(Placed, rules.holding_stands),
-        _on(PlaceFailed, rules.holding_failed),
+        _placed(rules.holding_stands),
+        _not_placed(rules.holding_failed),
         *_GOING_ON,
     ),
     Stage.RINGING: (
@@ -140,16 +161,16 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
         _on(Accepted, rules.accepted),
         _on(Declined, rules.declined),
         _on(PartyLeft, rules.left_while_ringing),
-        _on(Placed, rules.ringing_stands),
-        _on(PlaceFailed, rules.ringing_failed),
+        _placed(rules.stands_again),
+        _not_placed(rules.ringing_failed),
         *_GOING_ON,
     ),
-    Stage.JOINING: (*_TURNING, _on(PlaceFailed, rules.join_failed), *_GOING_ON),
+    Stage.JOINING: (*_TURNING, _not_placed(rules.place_failed), *_GOING_ON),
     Stage.CONSULTING: _TALKING,
-    Stage.TURNING_ASIDE: (*_TURNING, _on(PlaceFailed, rules.turn_failed), *_GOING_ON),
+    Stage.TURNING_ASIDE: (*_TURNING, _not_placed(rules.turn_failed), *_GOING_ON),
     Stage.ASIDE: _TALKING,
-    Stage.TURNING_BACK: (*_TURNING, _on(PlaceFailed, rules.turn_failed), *_GOING_ON),
-    Stage.GATHERING: (*_TURNING, _on(PlaceFailed, rules.turn_failed), *_GOING_ON),
+    Stage.TURNING_BACK: (*_TURNING, _not_placed(rules.turn_failed), *_GOING_ON),
+    Stage.GATHERING: (*_TURNING, _not_placed(rules.turn_failed), *_GOING_ON),
     Stage.TOGETHER: _TALKING,
     Stage.COMPLETING: (
         _on(Begin, endings.refuse_second),
@@ -159,8 +180,8 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
         _on(Conference, endings.refuse_late),
         *_LATE_ANSWERS,
         _on(PartyLeft, rules.left_as_it_completes),
-        _on(Placed, endings.completed),
-        _on(PlaceFailed, rules.complete_failed),
+        _placed(endings.completed),
+        _not_placed(rules.place_failed),
         *_GOING_ON,
     ),
     Stage.RETURNING: (
@@ -171,8 +192,8 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
         _on(Conference, endings.refuse_late),
         *_LATE_ANSWERS,
         _on(PartyLeft, rules.left_on_the_way_back),
-        _on(Placed, endings.returned),
-        _on(PlaceFailed, endings.return_failed),
+        _placed(endings.returned),
+        _not_placed(endings.return_failed),
         *_GOING_ON,
     ),
     Stage.OVER: (

@@ -76,7 +76,10 @@ def placed(before: Transfer, now: Transfer) -> tuple[Transfer, tuple[TransferEff
 def place(transfer: Transfer, again: int = 0) -> tuple[Transfer, tuple[TransferEffect, ...]]:
     """Ask for the placement, whatever was asked for before."""
     number, wanted = transfer.number + 1, placement(transfer)
-    return replace(transfer, number=number, wanted=wanted), (Place(number, wanted, again),)
+    # Should this one fail, what the one before has come to counts, and that is not known.
+    stood = None if transfer.asked else transfer.stood
+    asked = replace(transfer, number=number, wanted=wanted, stood=stood, asked=True)
+    return asked, (Place(number, wanted, again),)
 
 
 def forgotten(where: Placement, party: Participant) -> Placement:

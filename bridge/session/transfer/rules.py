@@ -35,8 +35,8 @@ from bridge.session.transfer.endings import (
     refuse_waiting,
     succeed_waiting,
 )
-from bridge.session.transfer.placement import forgotten, names_of, placement
-from bridge.session.transfer.state import Attempt, Stage, Transfer
+from bridge.session.transfer.placement import forgotten, names_of, place, placement
+from bridge.session.transfer.state import TRIES, Attempt, Stage, Transfer
 
 _ARRIVES: Final = {
     Stage.JOINING: Stage.CONSULTING,
@@ -90,17 +90,14 @@ def _problem(event: inputs.Begin) -> str | None:
 
 def holding_stands(transfer: Transfer, event: inputs.Placed) -> Step:
     """The customers wait: ring."""
-    if event.number != transfer.number:
-        return transfer, ()
-    answered, succeeded = succeed_waiting(replace(transfer, stood=transfer.wanted))
+    del event
+    answered, succeeded = succeed_waiting(transfer)
     ringing, effects = _ring_next(replace(answered, stage=Stage.RINGING))
     return ringing, (Tell(TransferNotice.STARTED), *effects, *succeeded)
 
 
 def holding_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
     """Nothing has changed, unless something else was placed before."""
-    if event.number != transfer.number:
-        return transfer, ()
     if event.number > 1:
         return come_back(transfer, Outcome.FAILED, ErrorCode.REQUEST_FAILED, event.message)
     answered, refused = refuse_waiting(transfer, ErrorCode.REQUEST_FAILED, event.message)
@@ -135,19 +132,10 @@ def _ring_next(transfer: Transfer) -> Step:
     return replace(transfer, rounds_begun=index + 1, attempts=attempts), tuple(effects)
 
 
-def ringing_stands(transfer: Transfer, event: inputs.Placed) -> Step:
-    """Who transfers has left; it rings on."""
-    if event.number != transfer.number:
-        return transfer, ()
-    return succeed_waiting(replace(transfer, stood=transfer.wanted))
-
-
 def ringing_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
     """Who transfers stays, and waits after all; if he is gone, nobody is with the customers."""
-    if event.number != transfer.number:
-        return transfer, ()
-    if transfer.stood == transfer.wanted:
-        return transfer, ()
+    if transfer.stood is None:
+        return try_again(transfer, event)
     if not transfer.by_there:
         return come_back(transfer, Outcome.FAILED, ErrorCode.REQUEST_FAILED, event.message)
     answered, refused = refuse_waiting(transfer, ErrorCode.REQUEST_FAILED, event.message)
@@ -231,33 +219,34 @@ def _attempt(transfer: Transfer, party: Participant) -> Attempt | None:
 
 def arrived(transfer: Transfer, event: inputs.Placed) -> Step:
     """Who talks with whom is as it was wanted."""
-    if event.number != transfer.number:
-        return transfer, ()
-    now = replace(transfer, stage=_ARRIVES[transfer.stage], stood=transfer.wanted)
-    answered, succeeded = succeed_waiting(now)
+    del event
+    answered, succeeded = succeed_waiting(replace(transfer, stage=_ARRIVES[transfer.stage]))
     return answered, (Tell(TransferNotice.CHANGED, transfer.human), *succeeded)
 
 
-def join_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
-    """He has accepted and could not be put to anybody: he is let go, the customers come back."""
-    if event.number != transfer.number:
-        return transfer, ()
+def place_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
+    """He could not be put to anybody: he is let go, the customers come back."""
     return come_back(transfer, Outcome.FAILED, ErrorCode.REQUEST_FAILED, event.message)
 
 
 def turn_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
-    """Everybody talks with whom he talked before."""
-    if event.number != transfer.number:
-        return transfer, ()
-    back = replace(transfer, stage=transfer.came_from, wanted=transfer.stood)
+    """Everybody talks with whom he talked before; where that is not known, it is seen to."""
+    back = replace(transfer, stage=transfer.came_from, wanted=transfer.stood or transfer.wanted)
     return refuse_waiting(back, ErrorCode.REQUEST_FAILED, event.message)
 
 
 def stands_again(transfer: Transfer, event: inputs.Placed) -> Step:
     """It was asked for once more, and is so."""
-    if event.number != transfer.number:
-        return transfer, ()
-    return replace(transfer, stood=transfer.wanted), ()
+    del event
+    return succeed_waiting(transfer)
+
+
+def try_again(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
+    """Ask for the same, a few times; then the customers had better come back."""
+    failed = replace(transfer, failures=transfer.failures + 1)
+    if failed.failures < TRIES:
+        return place(failed, again=failed.failures)
+    return come_back(failed, Outcome.FAILED, ErrorCode.REQUEST_FAILED, event.message)
 
 
 def toggle(transfer: Transfer, event: inputs.Toggle) -> Step:
@@ -317,13 +306,6 @@ def complete_again(transfer: Transfer, event: inputs.Complete) -> Step:
     if transfer.outcome is not Outcome.COMPLETED:
         return refuse_busy(transfer, event)
     return replace(transfer, waiting=(*transfer.waiting, event.token)), ()
-
-
-def complete_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
-    """The human could not be put to the customers: he is let go, and they come back."""
-    if event.number != transfer.number:
-        return transfer, ()
-    return come_back(transfer, Outcome.FAILED, ErrorCode.REQUEST_FAILED, event.message)
 
 
 def cancel(transfer: Transfer, event: inputs.Cancel) -> Step:
@@ -419,7 +401,7 @@ def _gone(transfer: Transfer, party: Participant) -> Transfer:
         by_there=transfer.by_there and party != transfer.by,
         agent=transfer.agent and party != AGENT,
         wanted=forgotten(transfer.wanted, party),
-        stood=forgotten(transfer.stood, party),
+        stood=None if transfer.stood is None else forgotten(transfer.stood, party),
     )
 
 

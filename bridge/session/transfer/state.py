@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from bridge.model.errors import ErrorCode
 from bridge.model.participants import AGENT, Participant
 from bridge.session.inputs import Token
 from bridge.session.transfer.effects import Outcome, Placement
 from bridge.session.transfer.inputs import Plan, Target
+
+TRIES: Final = 5
+"""How often it is tried to bring the customers back before the call is ended."""
 
 
 class Stage(StrEnum):
@@ -79,12 +83,14 @@ class Transfer:
     """Who has accepted."""
     wanted: Placement = field(default_factory=Placement)
     """What the last Place asked for."""
-    stood: Placement = field(default_factory=Placement)
-    """What the last one that was carried out asked for."""
+    stood: Placement | None = field(default_factory=Placement)
+    """What is so when that fails; None: not known."""
+    asked: bool = False
+    """The last Place was not answered yet."""
     number: int = 0
     """Of the last Place."""
     failures: int = 0
-    """How often the way back failed."""
+    """How many Places failed, one after the other."""
     waiting: tuple[Token, ...] = ()
     """Commands that are answered when the last Place is."""
     outcome: Outcome | None = None
@@ -106,10 +112,10 @@ class Transfer:
 
     @property
     def ends_call(self) -> bool:
-        """It is over, and nobody is left to talk to."""
+        """It is over, and nobody is left to talk to, or can be brought to those who are."""
         stays = self.outcome in {Outcome.COMPLETED, Outcome.CONFERENCED, Outcome.CALL_OVER}
         lonely = not (self.customers and self.has_company)
-        return self.stage is Stage.OVER and lonely and not stays
+        return self.stage is Stage.OVER and not stays and (lonely or self.failures >= TRIES)
 
     def remembered(self) -> Transfer:
         """Return what a program that takes it up has to know: nobody waits there."""
