@@ -57,8 +57,8 @@ class Terms:
 
     brief: PCM at the program's rate, or media that Asterisk plays, such as ``sound:queue-minutes``.
     by_key: he accepts by ``accept_key``, for which he has ``accept_seconds`` after he has heard the
-    brief once; it is repeated meanwhile. Else he is accepted when the brief is over. decline_key may be
-    empty. detector: makes what listens for an answering machine, given the rate in Hz.
+    brief once; it is repeated meanwhile. Else he is accepted when the brief is over.
+    decline_key: may be empty. detector: makes what listens for an answering machine, given Hz.
     """
 
     brief: bytes | str | None = None

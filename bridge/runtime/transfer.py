@@ -111,6 +111,11 @@ class TransferEngine:
         call.handset_listeners.append(self._handset)
         call.on_change.append(self._call_changed)
 
+    @property
+    def offered(self) -> frozenset[Participant]:
+        """Who is being asked whether he takes it."""
+        return frozenset(self._offers)
+
     def post(self, event: TransferInput) -> None:
         """Tell the transfer that something happened."""
         self._mailbox.put_nowait(event)
@@ -167,7 +172,7 @@ class TransferEngine:
         session = self.call.session
         if session.phase is Phase.DISCONNECTED:
             self.post(inputs.CallOver(session.reason))
-        elif not session.agent_present:
+        elif session.phase in {Phase.LEAVING, Phase.DETACHED}:
             self._agent_left()
 
     def _agent_left(self) -> None:

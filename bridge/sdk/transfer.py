@@ -179,7 +179,7 @@ class Transfer:
         return self._engine.state.outcome or Outcome.CALL_OVER
 
     async def wait_accepted(self) -> str:
-        """Wait until a human has accepted; return his name.
+        """Wait until a human has accepted and is where he belongs; return his name.
 
         Raises ConnectFailedError when nobody did, CallerGoneError when the last customer hung up,
         InvalidStateError when it was cancelled, CallClosedError when the call is over.
@@ -209,7 +209,7 @@ class Transfer:
     def _told(self, tell: Tell) -> None:
         if tell.code is not None:
             self._code, self._message = tell.code, tell.message
-        if tell.notice in {TransferNotice.ACCEPTED, TransferNotice.ENDED}:
+        if tell.notice in {TransferNotice.CHANGED, TransferNotice.ENDED}:
             self._decided.set()
         if (event := _EVENTS.get(tell.notice)) is not None:
             self._on_event(event, self)

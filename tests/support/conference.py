@@ -28,7 +28,7 @@ HZ = {
     AGENT: TONES["agent"],
     "boss": TONES["supervisor"],
     "human": TONES["other_callee"],
-    "human2": TONES["other_caller"],
+    "human2": TONES["other_observer"],
     "brief": TONES["other_agent"],
 }
 """What everybody says."""

@@ -11,9 +11,12 @@ from bridge import ActiveCall
 from bridge.ari import events
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import tone
+from bridge.lab.waiting import until
+from bridge.model.ids import CallId
 from bridge.model.participants import Participant
 from bridge.runtime import CallEngine
 from bridge.sdk.transfer import Transfer
+from bridge.session.transfer import Stage
 from tests.support.conference import HZ, RATE, Conference, Pairs
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, DirectCall, Pbx, Program
 
@@ -58,9 +61,19 @@ class TransferScene:
         return transfer
 
     async def answer(self, name: str = "human") -> DirectParty:
-        """Wait until a human is rung, and pick up for him; he says his tone."""
+        """Wait until a human is rung, and pick up for him; he says his tone.
+
+        Returns when he is on the call: being offered it, or talking.
+        """
         party = await self.conference.pick_up(name)
         self.conference.people[name] = party
+        who = Participant(name)
+
+        def there() -> bool:
+            transfer = self.program.client._connected().transfers.of(CallId(self.call.call_id))
+            return transfer is None or who in transfer.offered or transfer.state.human == who
+
+        await until(there, f"{name} has joined")
         return party
 
     async def press(self, name: str, key: str) -> float:
@@ -104,3 +117,8 @@ class TransferScene:
 def spoken_brief(seconds: float) -> bytes:
     """Return a brief that can be told from all voices."""
     return tone(HZ["brief"], SENT_DBFS, seconds, RATE).astype("<i2").tobytes()
+
+
+def stage_of(transfer: Transfer) -> Stage:
+    """Return where a transfer stands; see ``state_of`` of a call."""
+    return transfer.stage
