@@ -39,6 +39,8 @@ _LONGEST_SILENCE: Final = 10
 _LATE_SECONDS: Final = 1.0
 """How much longer than itself something takes to be said."""
 
+_END_SECONDS: Final = 0.5
+
 
 class Kit(Protocol):
     """What it is said with: the registry of transfers."""
@@ -137,12 +139,12 @@ class Announcements:
         elif held:
             async with self._to_held(channel_id, said) as sound:
                 await sound.wait()
-            _check(sound, said)
+            await _check(sound, said)
         else:
             async with self._prompter(party, channel_id) as prompter:
                 async with self._kit.playbacks.playing(prompter.room, said) as sound:
                     await sound.wait()
-                _check(sound, said)
+                await _check(sound, said)
 
     async def _whisper(
         self, party: Participant, channel_id: str, pcm: bytes, *, held: bool
@@ -175,6 +177,8 @@ def _silence(seconds: float) -> str:
     return ",".join(_SILENCE.format(seconds=part) for part in parts)
 
 
-def _check(sound: Sound, said: str) -> None:
+async def _check(sound: Sound, said: str) -> None:
     if sound.failed:
+        # If he has just hung up, his end, which ends this wait, is on its way.
+        await asyncio.sleep(_END_SECONDS)
         raise BadArgumentError(f"Asterisk could not play {said!r}: is there such a sound?")
