@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 
 from bridge.ari import (
     AriConnection,
-    AriSettings,
     Backoff,
     Capabilities,
     LinkState,
@@ -24,13 +22,12 @@ from bridge.model.errors import (
     InvalidStateError,
 )
 from bridge.model.ids import CallId
-from bridge.model.keys import KeyMap
 from bridge.model.participants import AGENT, CALLER, Participant
 from bridge.runtime.admission import Admission
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
 from bridge.runtime.audibility import AudibilityReport, look
-from bridge.runtime.audibility_check import EVERY_SECONDS, AudibilityCheck
+from bridge.runtime.audibility_check import AudibilityCheck
 from bridge.runtime.audit import Audit
 from bridge.runtime.doorstep import check_caller, leave, require, turn_away
 from bridge.runtime.engine import CallEngine
@@ -44,12 +41,15 @@ from bridge.runtime.outage import Outage
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.pulse import Pulses
 from bridge.runtime.reconcile import reconcile
+from bridge.runtime.refer import Refers
 from bridge.runtime.release import Release
 from bridge.runtime.remembering import Remembering
 from bridge.runtime.resume import Resumption
-from bridge.runtime.seat import AccessPolicy, read_access
+from bridge.runtime.seat import read_access
+from bridge.runtime.settings import ControllerSettings
 from bridge.runtime.supervision import Supervision
 from bridge.runtime.telling import tell_engine, tell_supervision
+from bridge.runtime.transfer_policy import TransferPolicy
 from bridge.runtime.transfers import Transfers
 from bridge.runtime.watch import Watch
 from bridge.session import Phase, Session, inputs
@@ -60,25 +60,6 @@ _log = logging.getLogger(__name__)
 _BACKOFF = Backoff(longest_s=0.5)
 """Calls wait for the link: it is looked for more often than that takes."""
 _TURN_AWAY_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class ControllerSettings:
-    """What a controller has to know."""
-
-    ari: AriSettings
-    sample_rate: int = 24000
-    """Hz, of the agent's audio in both directions: 8000, 16000 or 24000."""
-    send_buffer_seconds: float = 120.0
-    """How much audio an agent may send ahead."""
-    probe: bool = True
-    """Measure, once and beside everything else, what the version does not tell."""
-    access: AccessPolicy = field(default_factory=AccessPolicy)
-    """Who may observe by dialling the access code."""
-    keys: KeyMap = field(default_factory=KeyMap)
-    """What the keys of supervisors' phones do."""
-    audibility_seconds: float = EVERY_SECONDS
-    """How often it is checked who hears whom on calls that are observed."""
 
 
 class Controller:
@@ -105,7 +86,8 @@ class Controller:
         self.names = Names(settings.ari.application)
         self._arrivals = Arrivals()
         self._engines: dict[CallId, CallEngine] = {}
-        self._by_caller: dict[str, CallEngine] = {}
+        self._by_channel: dict[str, CallEngine] = {}
+        """Of channels whose ids do not tell whose they are."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._turning_away: set[asyncio.Task[None]] = set()
         self._reconciling = asyncio.Lock()
@@ -128,6 +110,8 @@ class Controller:
         )
         self.supervision.remembering = self.remembering
         self.transfers = Transfers(self)
+        self.transfer_policy = TransferPolicy(settings.transfers, self.audit)
+        self.refers = Refers(self, self.transfer_policy)
         self.resumption.resumers.append(self._resume_transfer)
         self.admission = Admission(
             self.ari,
@@ -269,7 +253,7 @@ class Controller:
 
     def take(self, event: events.StasisStart) -> None:
         """Begin a call with a channel that entered the application, unless it has one."""
-        if event.channel.id in self._by_caller:
+        if event.channel.id in self._by_channel:
             return
         incoming = read_incoming(event, new_call_id())
         engine = self._engine(incoming, with_agent=True)
@@ -287,7 +271,7 @@ class Controller:
             self._spawn(self.admission.let_in(access), f"access {event.channel.id}")
             return
         self.take(event)
-        if (engine := self._by_caller.get(event.channel.id)) is not None:
+        if (engine := self._by_channel.get(event.channel.id)) is not None:
             self._spawn(check_caller(self.ari, engine), f"check {engine.incoming.call_id}")
 
     def adopt(
@@ -298,7 +282,7 @@ class Controller:
         anchors: Mapping[Key, str],
     ) -> None:
         """Look after a call of an earlier run whose parties are still talking."""
-        if incoming.call_id in self._engines or incoming.channel_id in self._by_caller:
+        if incoming.call_id in self._engines or incoming.channel_id in self._by_channel:
             return
         session = Session(phase=Phase.DETACHED, parties=frozenset(legs))
         engine = self._engine(incoming, with_agent=False, session=session)
@@ -342,12 +326,14 @@ class Controller:
             executor.add_leg(CALLER, incoming.channel_id)
         engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)
         self._engines[incoming.call_id] = engine
-        self._by_caller[incoming.channel_id] = engine
+        self._by_channel[incoming.channel_id] = engine
         engine.on_change.append(lambda: self._show(engine))
         engine.names_taken = lambda: self.supervision.names_of(incoming.call_id)
         if memory is not None:
             engine.notes.update(memory.notes)
         self.remembering.begin(engine, serial=0 if memory is None else memory.serial)
+        engine.on_brought = lambda channel_id: self._by_channel.update({channel_id: engine})
+        self.refers.attach(engine)
         self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")
         return engine
@@ -359,7 +345,8 @@ class Controller:
             self.transfers.call_over(engine.incoming.call_id)
             self.remembering.end(engine.incoming.call_id)
             del self._engines[engine.incoming.call_id]
-            del self._by_caller[engine.incoming.channel_id]
+            for channel_id in [c for c, e in self._by_channel.items() if e is engine]:
+                del self._by_channel[channel_id]
             if self._watch is not None:
                 self._watch.release(engine.incoming.call_id)
 
@@ -392,7 +379,7 @@ class Controller:
                 | events.ChannelStateChange()
                 | events.ChannelDestroyed()
             ):
-                if engine := self._engine_of(event.channel.id):
+                if engine := self.engine_of(event.channel.id):
                     tell_engine(engine, event)
                 else:
                     name = self.names.read(event.channel.id)
@@ -405,7 +392,7 @@ class Controller:
 
     def _at_a_phone(self, event: HandsetEvent) -> None:
         channel_id = channel_of(event)
-        if engine := self._engine_of(channel_id):
+        if engine := self.engine_of(channel_id):
             engine.handset(event)
         elif isinstance(event, events.ChannelDtmfReceived):
             self.supervision.key_pressed(channel_id, event.digit)
@@ -413,7 +400,12 @@ class Controller:
     def _entered(self, event: events.StasisStart, channel_id: str) -> None:
         expected = self._arrivals.enter(channel_id)
         ours = self.names.read(channel_id) is not None
-        if expected or ours or channel_id in self._by_caller:
+        if expected or ours or channel_id in self._by_channel:
+            return
+        if (left := event.replace_channel) is not None and self.engine_of(left.id) is not None:
+            # Asterisk's own transfer of a leg of ours, which nobody has allowed.
+            _log.warning("channel %s is turned away: it took the place of %s", channel_id, left.id)
+            self._spawn(turn_away(self.ari, channel_id), f"turn away {channel_id}")
             return
         access = read_access(event)
         if access is not None and not self._closing:
@@ -426,14 +418,15 @@ class Controller:
         else:
             self.take(event)
 
-    def _engine_of(self, channel_id: str) -> CallEngine | None:
+    def engine_of(self, channel_id: str) -> CallEngine | None:
+        """Return the call that a channel belongs to."""
         whose = (e for e in self._engines.values() if e.executor.party_of(channel_id) is not None)
         if (engine := next(whose, None)) is not None:
             return engine
+        if (engine := self._by_channel.get(channel_id)) is not None:
+            return engine
         name = self.names.read(channel_id)
-        if name is None:
-            return self._by_caller.get(channel_id)
-        return self._engines.get(name.call)
+        return None if name is None else self._engines.get(name.call)
 
     # --- the link -------------------------------------------------------------------------------
 

@@ -91,6 +91,8 @@ class CallEngine:
         """Called when anything about the call is other than before. Must not block."""
         self.notes = Notes()
         """What else is to be known of the call after a restart of the program."""
+        self.on_brought: Callable[[str], None] = lambda _channel_id: None
+        """Called with the id of a channel that was another's: events of it are for us now."""
         self.names_taken: Callable[[], Collection[Participant]] = frozenset
         """Says what observers of the call are called: no party may have such a name."""
         self._ari = ari
@@ -142,6 +144,7 @@ class CallEngine:
         if is_taken(self.session, party) or party in self.names_taken():
             raise BadArgumentError(f"{party!r} is taken: give the new party another name")
         self.executor.add_leg(party, channel_id)
+        self.on_brought(channel_id)
         self.adopt_dialling(party, Dialled(name.rpartition("-")[0], name))
 
     def post(self, event: Input) -> None:

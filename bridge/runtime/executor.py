@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -108,6 +108,8 @@ class Executor:
         """Ends of lines, and legs, that may be shut though ``_stands`` says otherwise."""
         self._strays: set[str] = set()
         """Ids of objects that may exist and that nothing of ours uses: to be removed."""
+        self._given: set[str] = set()
+        """Ids of legs of our making that are another call's."""
         self._borrowed: set[Participant] = set()
         """Those whose legs belong to somebody else's call."""
         self.may_open: Callable[[Key], bool] = lambda _end: True
@@ -115,6 +117,8 @@ class Executor:
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
+        self.farewells: dict[str, Callable[[], Awaitable[None]]] = {}
+        """By ids of legs: what is done before we hang one up. May raise ServerError."""
 
     @property
     def stands(self) -> Topology:
@@ -196,6 +200,12 @@ class Executor:
             if leg_key(person) not in self._stands.legs:
                 self._borrowed.add(person)
                 self.add_leg(person, channel_id)
+
+    def give_leg(self, party: Participant) -> None:
+        """Let another call have a party's leg: it is neither hung up nor moved by us any more."""
+        if (channel_id := self.channel_of(party)) is not None:
+            self._given.add(channel_id)
+            self._drop_leg(party)
 
     def _drop_leg(self, person: Participant) -> None:
         leg = leg_key(person)
@@ -354,6 +364,8 @@ class Executor:
     async def _release(self, leg_id: str, cause: int) -> None:
         """Hang up a leg; one that does not go is a stray."""
         try:
+            if (farewell := self.farewells.pop(leg_id, None)) is not None:
+                await farewell()
             await self._orders.hang_up(leg_id, cause)
         except ServerError as error:
             _log.warning("call %s: leg %s is not released yet: %s", self._call, leg_id, error)
@@ -369,7 +381,7 @@ class Executor:
     def _is_ours(self, object_id: str) -> bool:
         """Tell whether an object is to be there by a plan or not at all. A pulse has its owner."""
         name = self._names.read(object_id)
-        if name is None or name.key.startswith(PULSE_PREFIX):
+        if name is None or name.key.startswith(PULSE_PREFIX) or object_id in self._given:
             return False
         return name.call == self._call
 

@@ -33,6 +33,8 @@ OTHERS = "CALLBRIDGE_OTHERS"
 SPARED = "CALLBRIDGE_SPARED"
 """Channel variable: 1 when nothing ends with the leg as long as the agent has lines, else 0."""
 
+_NOT_FOUND = 404
+
 _IN_GROUP = f"GROUP({GROUP})"
 _IN_LINES = f"GROUP({LINES})"
 
@@ -97,6 +99,29 @@ class Release:
             _log.debug("%s: %s", variable, error)
             return ""
         return answer.value
+
+
+async def untied(ari: AriConnection, legs: Collection[str], moving: str) -> None:
+    """Take one leg of a call out of its ties: nobody's end is its own, and its end nobody's.
+
+    legs: ids of all legs of the call that it leaves. Raises ServerError.
+    """
+    try:
+        stood = (await ari.channels.get_channel_var(channel_id=moving, variable=OTHERS)).value
+    except RequestFailedError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        # It was never tied.
+        return
+    _log.debug("%s is tied no more to %s", moving, stood)
+    own = (_IN_GROUP, "CHANNEL(hangup_handler_pop)")
+    loose = [(moving, variable) for variable in own] + [(leg, OTHERS) for leg in {moving, *legs}]
+    await asyncio.gather(
+        *(
+            ari.channels.set_channel_var(channel_id=leg, variable=variable, value="")
+            for leg, variable in loose
+        )
+    )
 
 
 class Ties:

@@ -127,25 +127,32 @@ class PhonePolicy:
         return endpoint in self._endpoints
 
 
-class TransferPolicy:
-    """Decides on every transfer, and has each request written down.
+def number_as_endpoint(target: str, dialled: str) -> str:
+    """Return the PJSIP endpoint of a number; what was not dialled may be an endpoint already."""
+    return target if "/" in target and target != dialled else f"PJSIP/{target}"
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRules:
+    """What decides on transfers.
 
     decide: the program's own word, synchronous or not; by default everything is allowed that can be
-    dialled. What it raises, and what takes it longer than five seconds, is a no. dial: as Dial.
+    dialled. What it raises, and what takes it longer than five seconds, is a no.
     """
 
-    def __init__(
-        self,
-        decide: Policy | None,
-        *,
-        dial: Dial,
-        audit: Audit,
-        phones: PhonePolicy | None = None,
-    ) -> None:
-        self._decide = decide
-        self._dial = dial
+    decide: Policy | None = None
+    phones: PhonePolicy = field(default_factory=PhonePolicy)
+    dial: Dial = number_as_endpoint
+
+
+class TransferPolicy:
+    """Decides on every transfer, and has each request written down."""
+
+    def __init__(self, rules: TransferRules, audit: Audit) -> None:
+        self._decide = rules.decide
+        self._dial = rules.dial
+        self.phones = rules.phones
         self._audit = audit
-        self.phones = phones or PhonePolicy()
 
     async def ask(self, request: TransferRequest) -> Permit:
         """Return what is granted. Raises TransferDeniedError, which says why not."""

@@ -20,6 +20,7 @@ from bridge.runtime.transfer_policy import (
     TransferKind,
     TransferPolicy,
     TransferRequest,
+    TransferRules,
     TransferSource,
     Verdict,
 )
@@ -38,7 +39,7 @@ def dial(target: str, dialled: str) -> str:
 
 
 def policy(decide: Policy | None = None, phones: PhonePolicy | None = None) -> TransferPolicy:
-    return TransferPolicy(decide, dial=dial, audit=Audit(), phones=phones)
+    return TransferPolicy(TransferRules(decide, phones or PhonePolicy(), dial), Audit())
 
 
 def results(asked: TransferPolicy) -> list[tuple[str, str, str]]:

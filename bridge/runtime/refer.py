@@ -1,0 +1,330 @@
+"""Transfers that a party asks for at his phone: SIP REFER, blind or attended.
+
+Asterisk hands a REFER to the application (ChannelTransfer) when that was asked for on the leg:
+``PJSIP_TRANSFER_HANDLING()=ari-only``, from 22.3, 21.8 and 20.13, which every server has that is
+good enough for us. Measured with 22.10.1:
+
+- The phone gets 202 and "100 Trying" by itself, and is told the rest by ``transfer_progress``:
+  ``channel_answered`` as 200, ``channel_declined`` as 603, ``channel_unavailable`` as 503. Nothing
+  else happens to its leg: it is hung up when we do, or when the phone does so itself.
+- Each of these comes back as a ChannelTransfer with a ``state``; and should the phone hang up
+  before the last one, as one without a state, which looks like the request itself.
+- Of the Refer-To address the event has the user part alone. It is dialled as a number; its host and
+  its parameters mean nothing.
+- What was not asked for is transferred by Asterisk itself ("core"): a Local channel takes the place
+  of the leg, and the call is lost to us. It is turned away.
+- ``Refer-Sub: false`` crashes Asterisk before 22.11, 23.5 and 20.21, when it comes on such a leg:
+  there it is asked for on the legs of those phones alone that may transfer.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from bridge.ari import AriConnection, events, models
+from bridge.ari.capabilities import Version, is_since
+from bridge.model.errors import (
+    CallbridgeError,
+    ErrorCode,
+    RequestFailedError,
+    ServerError,
+    TransferDeniedError,
+)
+from bridge.model.headers import checked_headers, header_text
+from bridge.model.ids import CallId
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.runtime.attended import connect
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.handset import HandsetEvent
+from bridge.runtime.offer import Terms
+from bridge.runtime.transfer import TransferEngine
+from bridge.runtime.transfer_policy import (
+    RING_SECONDS,
+    Permit,
+    TransferKind,
+    TransferPolicy,
+    TransferRequest,
+    TransferSource,
+)
+from bridge.runtime.transfers import Transfers
+from bridge.session.transfer import Stage
+from bridge.session.transfer.effects import Outcome, Tell, TransferNotice
+from bridge.session.transfer.inputs import Begin, Plan, Target
+
+_log = logging.getLogger(__name__)
+
+SAFE_SINCE: Final[Mapping[int, Version]] = MappingProxyType(
+    {20: (20, 21), 22: (22, 11), 23: (23, 5)}
+)
+"""Releases from which a REFER with ``Refer-Sub: false`` does no harm."""
+
+_HANDLING = "PJSIP_TRANSFER_HANDLING()"
+_TECHNOLOGY = "PJSIP/"
+_NOT_IN_A_NUMBER = re.compile(r"[^0-9A-Za-z*#+_.-]")
+
+TRYING: Final = "channel_progress"
+ANSWERED: Final = "channel_answered"
+DECLINED: Final = "channel_declined"
+UNAVAILABLE: Final = "channel_unavailable"
+
+_REFUSED = {
+    ErrorCode.CALL_DECLINED,
+    ErrorCode.CALL_BUSY,
+    ErrorCode.TRANSFER_DENIED,
+    ErrorCode.COMMAND_IN_PROGRESS,
+}
+"""Why somebody was not had who could be reached, or why nobody was rung."""
+
+
+class Host(Protocol):
+    """Who has the link, the calls, and owns tasks: the controller."""
+
+    @property
+    def ari(self) -> AriConnection:
+        """The connection."""
+
+    @property
+    def transfers(self) -> Transfers:
+        """All transfers."""
+
+    def engine_of(self, channel_id: str) -> CallEngine | None:
+        """Return the call that a channel belongs to."""
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
+        """Own a task; return what ends it."""
+
+
+class Refers:
+    """What phones ask for, on all calls of ours.
+
+    ``on_transfer``: called with every transfer that a phone has begun.
+    """
+
+    def __init__(self, host: Host, policy: TransferPolicy) -> None:
+        self._host = host
+        self._policy = policy
+        self.on_transfer: Callable[[CallEngine, TransferEngine], None] = lambda _call, _transfer: (
+            None
+        )
+
+    def attach(self, engine: CallEngine) -> None:
+        """Let the phones of a call's parties transfer it from now on, as far as they may."""
+        phones = _Phones(engine, self._host, self._policy, lambda t: self.on_transfer(engine, t))
+        engine.on_change.append(phones.prepare)
+        engine.handset_listeners.append(phones.take)
+        phones.prepare()
+
+
+class _Phones:
+    """The phones of one call."""
+
+    def __init__(
+        self,
+        engine: CallEngine,
+        host: Host,
+        policy: TransferPolicy,
+        on_transfer: Callable[[TransferEngine], None],
+    ) -> None:
+        self._engine = engine
+        self._host = host
+        self._policy = policy
+        self._on_transfer = on_transfer
+        self._asked: set[str] = set()
+        """Ids of channels of which it was asked that Asterisk hands us what they ask for."""
+        self._under_way: dict[str, str] = {}
+        """What phones, by ids of their channels, are to be told when their transfers are over."""
+
+    @property
+    def _call_id(self) -> CallId:
+        return self._engine.incoming.call_id
+
+    # --- legs -----------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Ask Asterisk to hand us what the phones of new parties ask for."""
+        legs = map(self._engine.executor.channel_of, self._engine.session.parties)
+        for channel_id in {leg for leg in legs if leg is not None} - self._asked:
+            self._asked.add(channel_id)
+            self._host.spawn(self._ask_for(channel_id), f"transfers by {channel_id}")
+
+    async def _ask_for(self, channel_id: str) -> None:
+        ari = self._host.ari
+        try:
+            name = (await ari.channels.get(channel_id=channel_id)).name
+            endpoint = name.rpartition("-")[0]
+            if not endpoint.startswith(_TECHNOLOGY):
+                return
+            safe = is_since(ari.capabilities.version_info, SAFE_SINCE)
+            if safe or self._policy.phones.allows(endpoint):
+                await ari.channels.set_channel_var(
+                    channel_id=channel_id, variable=_HANDLING, value="ari-only"
+                )
+        except RequestFailedError as error:
+            # He has hung up.
+            _log.debug("call %s: no transfers by %s: %s", self._call_id, channel_id, error)
+        except ServerError as error:
+            _log.warning("call %s: no transfers by %s yet: %s", self._call_id, channel_id, error)
+            self._asked.discard(channel_id)
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def take(self, party: Participant, event: HandsetEvent) -> None:
+        """A party did something at his phone."""
+        if not isinstance(event, events.ChannelTransfer) or event.state is not None:
+            return
+        channel_id = event.referred_by.source_channel.id
+        if channel_id in self._under_way:
+            # Its second request, or what Asterisk tells of the first one's end.
+            return
+        self._under_way[channel_id] = UNAVAILABLE
+        self._host.spawn(self._serve(party, event), f"transfer by {channel_id}")
+
+    async def _serve(self, party: Participant, event: events.ChannelTransfer) -> None:
+        phone = event.referred_by.source_channel.id
+        request = self._request(party, event)
+        farewells = self._engine.executor.farewells
+        # Should it be let go meanwhile, it is to know before that how its transfer stands.
+        farewells[phone] = lambda: self._tell(phone, self._under_way[phone])
+        try:
+            permit = await self._policy.ask(request)
+            if request.kind is TransferKind.ATTENDED:
+                result = await self._attended(party, phone, event.refer_to.destination_channel)
+            else:
+                result = await self._blind(party, phone, permit)
+        except CallbridgeError as error:
+            _log.warning("call %s: not transferred by %s: %s", self._call_id, phone, error)
+            self._under_way[phone] = DECLINED if error.error_code in _REFUSED else UNAVAILABLE
+            result = error.error_message
+        self._policy.note_end(request, result)
+        if (farewell := farewells.pop(phone, None)) is not None:
+            await farewell()
+        del self._under_way[phone]
+
+    def _request(self, party: Participant, event: events.ChannelTransfer) -> TransferRequest:
+        to, incoming = event.refer_to, self._engine.incoming
+        replaces = to.destination_channel is not None or to.requested_destination.protocol_id
+        return TransferRequest(
+            self._call_id,
+            party,
+            to.requested_destination.destination or "",
+            TransferKind.ATTENDED if replaces else TransferKind.BLIND,
+            TransferSource.PHONE,
+            event.referred_by.source_channel.name.rpartition("-")[0],
+            incoming.caller_number,
+            incoming.callee_number,
+        )
+
+    async def _tell(self, channel_id: str, state: str) -> None:
+        """Tell a phone how far its transfer is. One that has hung up need not know."""
+        try:
+            await self._host.ari.channels.transfer_progress(channel_id=channel_id, states=state)
+        except RequestFailedError as error:
+            _log.debug("call %s: %s not told to the phone: %s", self._call_id, state, error)
+        except ServerError as error:
+            _log.warning("call %s: %s not told to the phone: %s", self._call_id, state, error)
+
+    # --- blind ----------------------------------------------------------------------------------
+
+    async def _blind(self, party: Participant, phone: str, permit: Permit) -> str:
+        """Transfer the others to somebody who is rung; return how it ended.
+
+        The phone stays on the line until he has answered, and gets the others back if he does not.
+        """
+        session = self._engine.session
+        customers = session.parties - {party} - session.standing.apart
+        if not customers:
+            raise TransferDeniedError(f"there is nobody whom {party} could transfer")
+        await self._tell(phone, TRYING)
+        plan = Plan(
+            rounds=((self._target(party, permit),),),
+            by_key=False,
+            offer=False,
+            consult=False,
+            # Several go on talking with each other.
+            hold_at_once=len(customers) == 1,
+        )
+        transfer = self._host.transfers.new(self._engine, Terms(by_key=False))
+        transfer.listeners.append(lambda tell: self._note(phone, tell))
+        self._on_transfer(transfer)
+        try:
+            await transfer.command(
+                lambda token: Begin(
+                    token,
+                    party,
+                    customers,
+                    plan,
+                    parties=session.parties,
+                    agent=session.agent_present,
+                    taken=self._taken(),
+                )
+            )
+        except CallbridgeError:
+            transfer.give_up()
+            raise
+        await transfer.ended.wait()
+        return _result(transfer)
+
+    def _note(self, phone: str, tell: Tell) -> None:
+        """Note what a phone is to be told when its transfer is over."""
+        match tell.notice:
+            case TransferNotice.ACCEPTED:
+                self._under_way[phone] = ANSWERED
+            case TransferNotice.ENDED if tell.outcome is not Outcome.COMPLETED:
+                self._under_way[phone] = DECLINED if tell.code in _REFUSED else UNAVAILABLE
+            case _:
+                pass
+
+    def _target(self, party: Participant, permit: Permit) -> Target:
+        """Return who is rung, and what the INVITE tells him."""
+        incoming = self._engine.incoming
+        number = self._number_of(party)
+        host = urlsplit(self._host.ari.settings.url).hostname or "localhost"
+        headers = {
+            "X-Callbridge-Call-Id": str(incoming.call_id),
+            "X-Callbridge-Caller": header_text(incoming.caller_number),
+            "Referred-By": f"<sip:{number}@{host}>" if number else "",
+        }
+        given = {name: value for name, value in headers.items() if value}
+        sip = checked_headers({**given, **dict(permit.headers)})
+        with_headers = permit.endpoint.startswith(_TECHNOLOGY)
+        return Target(
+            permit.endpoint, permit.ring_seconds or RING_SECONDS, sip if with_headers else ()
+        )
+
+    def _number_of(self, party: Participant) -> str:
+        """Return the number of a party's phone, as far as it can stand in an address."""
+        dialled = self._engine.endpoint_of(party).partition("/")[2]
+        number = self._engine.incoming.caller_number if party == CALLER else dialled
+        return _NOT_IN_A_NUMBER.sub("", number)
+
+    def _taken(self) -> frozenset[Participant]:
+        coming = {adding.party for adding in self._engine.session.adding}
+        return frozenset({*self._engine.names_taken(), *coming, CALLER, CALLEE, AGENT})
+
+    # --- attended -------------------------------------------------------------------------------
+
+    async def _attended(
+        self, party: Participant, phone: str, consulted: models.Channel | None
+    ) -> str:
+        """Bring together whom the phone talks with on its two lines; return how it ended."""
+        if consulted is None:
+            raise TransferDeniedError("whom the phone has consulted is on another server")
+
+        def joined() -> None:
+            self._under_way[phone] = ANSWERED
+
+        await connect(self._host, self._engine, party, consulted, joined)
+        return str(Outcome.COMPLETED)
+
+
+def _result(transfer: TransferEngine) -> str:
+    """Say how a transfer ended."""
+    state = transfer.state
+    outcome = state.outcome if state.stage is Stage.OVER else None
+    words = str(outcome or Outcome.CALL_OVER)
+    return f"{words}: {state.message}" if state.message else words
