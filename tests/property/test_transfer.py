@@ -11,7 +11,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 from typing import Protocol, TypeVar
 
@@ -72,6 +72,8 @@ class World:
     offered: set[Participant] = field(default_factory=set)
     chosen: set[Participant] = field(default_factory=set)
     """Humans who had accepted at some time."""
+    private: bool = True
+    """The customers are not to hear the human, nor he them."""
     places: list[Place] = field(default_factory=list)
     reports: list[TransferFact] = field(default_factory=list)
     lost: bool = False
@@ -97,6 +99,10 @@ class World:
         self.transfer, effects = step(before, event)
         if self.transfer.human is not None:
             self.chosen.add(self.transfer.human)
+        if self.transfer.stage in {Stage.GATHERING, Stage.COMPLETING}:
+            self.private = False
+        elif self.transfer.stage is Stage.CONSULTING and not self.transfer.asked:
+            self.private = True
         for effect in effects:
             self.carry_out(effect)
         assert_is_well_formed(self.transfer)
@@ -164,7 +170,7 @@ class World:
         apart = self.ringing.pop(party)
         self.parties.add(party)
         if apart:
-            self.where = put(self.where, apart=self.where.apart | {party})
+            self.where = replace(self.where, apart=self.where.apart | {party})
         self.report(inputs.LegAnswered(party))
 
     def fail(self, party: Participant) -> None:
@@ -176,7 +182,13 @@ class World:
         if fails or self.over:
             self.report(inputs.PlaceFailed(asked.number, "refused"))
             return
-        self.where = asked.placement
+        leaving, before = asked.placement.leaving & self.parties, self.where
+        # Whoever leaves stays where he is until he is gone.
+        self.where = replace(
+            asked.placement,
+            held=(asked.placement.held - leaving) | (before.held & leaving),
+            apart=(asked.placement.apart - leaving) | (before.apart & leaving),
+        )
         self.report(inputs.Placed(asked.number))
         self.look()
         for party in sorted(asked.placement.leaving):
@@ -215,6 +227,8 @@ class World:
         strangers = (self.talking & self.transfer.humans) - self.chosen
         if customers and not self.transfer.plan.joins_at_once:
             assert not strangers, "somebody hears the customers and has not accepted"
+            consulted = self.transfer.humans & self.talking
+            assert not (self.private and consulted), "a word of the consult is heard"
         if not self.is_at_rest or self.transfer.stage is Stage.NEW:
             return
         for customer in customers:
@@ -227,10 +241,6 @@ class World:
             assert self.where.held == {self.transfer.human}
 
 
-def put(where: Placement, *, apart: frozenset[Participant]) -> Placement:
-    return Placement(where.held, apart, where.leaving, where.kept)
-
-
 def assert_is_well_formed(transfer: Transfer) -> None:
     where, humans = placement(transfer), transfer.humans
     assert not where.held & where.apart
@@ -238,7 +248,8 @@ def assert_is_well_formed(transfer: Transfer) -> None:
     away = {Stage.COMPLETING, Stage.RETURNING, Stage.OVER, Stage.NEW}
     if transfer.stage is not Stage.OVER:
         assert where.kept is (transfer.stage not in away)
-        assert where.leaving <= {transfer.by, transfer.human}
+        assert where.leaving <= {transfer.by, *humans}
+        assert not where.leaving & transfer.customers
     if transfer.stage in {Stage.JOINING, Stage.CONSULTING, Stage.TURNING_BACK}:
         assert where.held == transfer.customers
     if transfer.stage in {Stage.RINGING, Stage.HOLDING} and not transfer.attended:

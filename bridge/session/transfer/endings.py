@@ -30,6 +30,14 @@ Step: TypeAlias = tuple[Transfer, tuple[TransferEffect, ...]]
 _HARMLESS: Final = {Outcome.CANCELLED, Outcome.FAILED, Outcome.HUMAN_LEFT}
 """The customers are where Cancel would have brought them."""
 
+_ALONE_WITH_HIM: Final = {
+    Stage.JOINING,
+    Stage.CONSULTING,
+    Stage.TURNING_ASIDE,
+    Stage.TURNING_BACK,
+}
+"""The human talks, or may do so, and is not to hear the customers."""
+
 
 def ignore(transfer: Transfer, event: TransferInput) -> Step:
     """Nothing follows: the fact is late, doubled, or speaks of what is over."""
@@ -128,10 +136,11 @@ def answered_late(transfer: Transfer, event: inputs.LegAnswered) -> Step:
 def come_back(transfer: Transfer, outcome: Outcome, code: ErrorCode | None, message: str) -> Step:
     """Bring the customers back, or end the call where they would be alone."""
     why = code or ErrorCode.INVALID_STATE
+    hears = transfer.human is not None and transfer.stage in _ALONE_WITH_HIM
     answered, refused = refuse_waiting(transfer, why, message)
     now = replace(
         answered,
-        stage=Stage.RETURNING,
+        stage=Stage.RELEASING if hears else Stage.RETURNING,
         attempts=(),
         outcome=outcome,
         code=code,

@@ -78,7 +78,7 @@ def _placed(rule: Callable[[Transfer, Placed], Step]) -> Row:
     def answered(transfer: Transfer, event: Placed) -> Step:
         if event.number != transfer.number or not transfer.asked:
             return transfer, ()
-        now = replace(transfer, stood=transfer.wanted, asked=False, failures=0)
+        now = replace(transfer, stood=transfer.wanted, asked=False, unsure=False, failures=0)
         return rule(now, event)
 
     return _on(Placed, answered)
@@ -124,6 +124,18 @@ _TALKING: Final = (
     _on(PartyLeft, rules.left_the_consult),
     _placed(rules.stands_again),
     _not_placed(rules.try_again),
+    *_GOING_ON,
+)
+
+_COMING_BACK: Final = (
+    _on(Begin, endings.refuse_second),
+    _on(Complete, endings.refuse_late),
+    _on(Cancel, rules.cancel_again),
+    _on(Toggle, endings.refuse_late),
+    _on(Conference, endings.refuse_late),
+    *_LATE_ANSWERS,
+    _on(PartyLeft, rules.left_on_the_way_back),
+    _not_placed(endings.return_failed),
     *_GOING_ON,
 )
 
@@ -184,18 +196,8 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
         _not_placed(rules.place_failed),
         *_GOING_ON,
     ),
-    Stage.RETURNING: (
-        _on(Begin, endings.refuse_second),
-        _on(Complete, endings.refuse_late),
-        _on(Cancel, rules.cancel_again),
-        _on(Toggle, endings.refuse_late),
-        _on(Conference, endings.refuse_late),
-        *_LATE_ANSWERS,
-        _on(PartyLeft, rules.left_on_the_way_back),
-        _placed(endings.returned),
-        _not_placed(endings.return_failed),
-        *_GOING_ON,
-    ),
+    Stage.RELEASING: (*_COMING_BACK, _placed(rules.released)),
+    Stage.RETURNING: (*_COMING_BACK, _placed(endings.returned)),
     Stage.OVER: (
         _on(Begin, endings.refuse_late),
         _on(Complete, endings.complete_over),

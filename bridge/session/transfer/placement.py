@@ -22,6 +22,7 @@ UNDER_WAY = frozenset(
         Stage.TURNING_BACK,
         Stage.GATHERING,
         Stage.COMPLETING,
+        Stage.RELEASING,
         Stage.RETURNING,
     }
 )
@@ -49,10 +50,13 @@ def placement(transfer: Transfer) -> Placement:
             return Placement(apart=others, kept=True)
         case Stage.COMPLETING:
             stays = transfer.outcome is Outcome.CONFERENCED
-            return Placement(apart=others, leaving=_NOBODY if stays else _who_leaves(transfer))
+            leaves = _NOBODY if stays else _who_leaves(transfer)
+            return Placement(apart=others, leaving=leaves | others)
+        case Stage.RELEASING:
+            humans = transfer.humans
+            return Placement(held=transfer.customers, apart=others, leaving=humans, kept=True)
         case Stage.RETURNING:
-            # Whoever is let go is apart until he is gone, lest he hear the customers.
-            return Placement(apart=transfer.humans, leaving=human)
+            return Placement(apart=transfer.humans, leaving=transfer.humans)
         case Stage.NEW | Stage.OVER:
             return transfer.wanted
 
@@ -76,9 +80,8 @@ def placed(before: Transfer, now: Transfer) -> tuple[Transfer, tuple[TransferEff
 def place(transfer: Transfer, again: int = 0) -> tuple[Transfer, tuple[TransferEffect, ...]]:
     """Ask for the placement, whatever was asked for before."""
     number, wanted = transfer.number + 1, placement(transfer)
-    # Should this one fail, what the one before has come to counts, and that is not known.
-    stood = None if transfer.asked else transfer.stood
-    asked = replace(transfer, number=number, wanted=wanted, stood=stood, asked=True)
+    unsure = transfer.unsure or transfer.asked
+    asked = replace(transfer, number=number, wanted=wanted, asked=True, unsure=unsure)
     return asked, (Place(number, wanted, again),)
 
 

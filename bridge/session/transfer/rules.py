@@ -134,7 +134,7 @@ def _ring_next(transfer: Transfer) -> Step:
 
 def ringing_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
     """Who transfers stays, and waits after all; if he is gone, nobody is with the customers."""
-    if transfer.stood is None:
+    if transfer.unsure:
         return try_again(transfer, event)
     if not transfer.by_there:
         return come_back(transfer, Outcome.FAILED, ErrorCode.REQUEST_FAILED, event.message)
@@ -231,7 +231,8 @@ def place_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
 
 def turn_failed(transfer: Transfer, event: inputs.PlaceFailed) -> Step:
     """Everybody talks with whom he talked before; where that is not known, it is seen to."""
-    back = replace(transfer, stage=transfer.came_from, wanted=transfer.stood or transfer.wanted)
+    wanted = transfer.wanted if transfer.unsure else transfer.stood
+    back = replace(transfer, stage=transfer.came_from, wanted=wanted)
     return refuse_waiting(back, ErrorCode.REQUEST_FAILED, event.message)
 
 
@@ -282,7 +283,8 @@ def complete_early(transfer: Transfer, event: inputs.Complete) -> Step:
     """Who transfers does not wait: a party leaves, the agent stays until somebody accepts."""
     told = (Tell(TransferNotice.UNATTENDED, transfer.by),) if transfer.attended else ()
     now = replace(transfer, attended=False)
-    if transfer.stage is Stage.RINGING and placement(now) == now.stood == now.wanted:
+    stands = placement(now) == now.wanted and not now.asked
+    if transfer.stage is Stage.RINGING and stands:
         return now, (*told, Succeed(event.token))
     return replace(now, waiting=(*now.waiting, event.token)), told
 
@@ -320,6 +322,12 @@ def cancel(transfer: Transfer, event: inputs.Cancel) -> Step:
 def cancel_again(transfer: Transfer, event: inputs.Cancel) -> Step:
     """They are on their way back already."""
     return replace(transfer, waiting=(*transfer.waiting, event.token)), ()
+
+
+def released(transfer: Transfer, event: inputs.Placed | inputs.PartyLeft) -> Step:
+    """He is gone: the customers come back."""
+    del event
+    return replace(transfer, stage=Stage.RETURNING, human=None), ()
 
 
 # --- who comes and goes -------------------------------------------------------------------------
@@ -374,6 +382,8 @@ def left_as_it_completes(transfer: Transfer, event: inputs.PartyLeft) -> Step:
 
 def left_on_the_way_back(transfer: Transfer, event: inputs.PartyLeft) -> Step:
     """Without anybody to come back to, the call is ended."""
+    if transfer.stage is Stage.RELEASING and event.party == transfer.human:
+        return released(transfer, event)
     now = _gone(transfer, event.party)
     if not now.customers:
         return caller_hung_up(now, event.party)
@@ -401,7 +411,7 @@ def _gone(transfer: Transfer, party: Participant) -> Transfer:
         by_there=transfer.by_there and party != transfer.by,
         agent=transfer.agent and party != AGENT,
         wanted=forgotten(transfer.wanted, party),
-        stood=None if transfer.stood is None else forgotten(transfer.stood, party),
+        stood=forgotten(transfer.stood, party),
     )
 
 

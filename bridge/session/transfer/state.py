@@ -40,6 +40,8 @@ class Stage(StrEnum):
     """All talk."""
     COMPLETING = "completing"
     """The human is put to the customers for good."""
+    RELEASING = "releasing"
+    """Who had accepted is let go; the customers come back when he hears nobody any more."""
     RETURNING = "returning"
     """The customers come back to who transfers."""
     OVER = "over"
@@ -83,10 +85,12 @@ class Transfer:
     """Who has accepted."""
     wanted: Placement = field(default_factory=Placement)
     """What the last Place asked for."""
-    stood: Placement | None = field(default_factory=Placement)
-    """What is so when that fails; None: not known."""
+    stood: Placement = field(default_factory=Placement)
+    """What is so when that fails, unless it is ``unsure``."""
     asked: bool = False
     """The last Place was not answered yet."""
+    unsure: bool = False
+    """One before it was not, either: when it fails, it is not known who is where."""
     number: int = 0
     """Of the last Place."""
     failures: int = 0
