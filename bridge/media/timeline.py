@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Samples = npt.NDArray[np.int16]
 
-SETTLE_SECONDS: Final = 0.3
+SETTLE_SECONDS: Final = 0.5
 """How long frames wait before they are rendered, so that those which are late find their place."""
 
 MOST_SECONDS: Final = 30.0

@@ -220,13 +220,22 @@ class Recorder:
                     self._look_for_caller()
         finally:
             self._stop(PROGRAM_LEFT)
-            await self._finish()
+            await _to_its_end(self._finish())
 
     async def _finish(self) -> None:
-        await asyncio.sleep(_LATE_SECONDS)
-        await self._write_to(self._stopped_at)
+        try:
+            await asyncio.sleep(_LATE_SECONDS)
+            await self._write_to(self._stopped_at)
+            await self._close_files()
+        finally:
+            self._thread.shutdown(wait=False)
+            self._remember(cause=self._cause)
+            await self._ears.leave()
+            self.ended.set()
+
+    async def _close_files(self) -> None:
         facts = self.facts
-        if facts.paused:
+        if facts.paused and self._cause != PROGRAM_LEFT:
             facts.pauses[-1].to_seconds = self._position()
         facts.ended_at, facts.end_cause = time.time(), self._cause
         facts.dropped_frames += self._ears.dropped_frames
@@ -235,13 +244,9 @@ class Recorder:
             await self._in_thread(self.files.sweep)
         except OSError as error:
             self._fail(str(error))
-        self._thread.shutdown(wait=False)
         if self.state is not RecordingState.FAILED:
             self._change(RecordingState.ENDED)
         self._note_audit(f"recording ended: {self._cause}", result=self.failure or "done")
-        self._remember(cause=self._cause)
-        await self._ears.leave()
-        self.ended.set()
 
     async def _write_to(self, at: float) -> None:
         """Write what was heard up to a time."""
@@ -360,6 +365,16 @@ def noted(call: CallEngine) -> list[str]:
     """Return the paths of the JSON files of a call's recordings that go on, or are to."""
     text = call.notes.get(NOTE, "")
     return list(json.loads(text)) if text else []
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Await what is not to be broken off when we are cancelled."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def record(studio: Studio, call_id: CallId, plan: RecordingPlan, *, rate: int) -> Recorder:

@@ -117,7 +117,7 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """How much of the call is recorded by now; it runs some 0.4 s behind the call."""
+        """How much of the call is recorded by now; it runs some 0.7 s behind the call."""
         return self._recorder.seconds
 
     @property

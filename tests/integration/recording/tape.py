@@ -25,7 +25,6 @@ WINDOW_S: Final = 0.4
 
 _PRESENT_DBFS: Final = SENT_DBFS - 1.5
 _ABSENT_DBFS: Final = -85.0
-_QUIETEST_DBFS: Final = SENT_DBFS - 60
 
 
 @dataclass
@@ -71,7 +70,7 @@ async def recorded(recording: Recording, seconds: float) -> tuple[float, float]:
     return begin, end
 
 
-BEHIND_S: Final = 0.8
+BEHIND_S: Final = 1.0
 """What is heard now is in the file by then, on a machine that is busy."""
 
 
@@ -136,9 +135,9 @@ def ever(pcm: Pcm, who: str, rate: int = RATE) -> float:
     return max((levels(piece, rate, TONES)[who] for piece in pieces), default=-120.0)
 
 
-NEVER_DBFS: Final = -75.0
-"""No piece of 0.4 s may have a voice as loud as that which is not to be there: where tones begin
-and end, they are smeared over the others by less."""
+NEVER_DBFS: Final = -60.0
+"""No piece of 0.4 s may have a voice as loud as that which is not to be there: one frame of 20 ms
+of it would be 20 dB louder, and a tone that begins is smeared over the others by 9 dB less."""
 
 
 def names_in(folder: Path) -> list[str]:
