@@ -20,7 +20,7 @@ from bridge.model.errors import (
     ErrorCode,
 )
 from bridge.model.modes import SPY
-from bridge.model.participants import AGENT, Participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.handset import HandsetEvent
@@ -58,6 +58,8 @@ _AGAIN_SECONDS: Final = 0.5
 _MOST_SECONDS: Final = 10.0
 _AGENT_LEFT: Final = frozenset({EndReason.AGENT_LEFT, EndReason.TAKEN_OVER})
 """Why a call ends for the program, and goes on."""
+_REASONS: Final = {CALLER: EndReason.CALLER_HUNG_UP, CALLEE: EndReason.CALLEE_HUNG_UP}
+"""Why a call is over, by the customer who left it last."""
 
 
 class Kit(Protocol):
@@ -107,6 +109,8 @@ class TransferEngine:
         self._placing: asyncio.Task[None] | None = None
         self._ringback: asyncio.Task[None] | None = None
         self._agent_there = call.session.agent_present
+        self._last_gone: Participant | None = None
+        """The customer who hung up last."""
         call.listeners.append(self._told)
         call.handset_listeners.append(self._handset)
         call.on_change.append(self._call_changed)
@@ -160,6 +164,8 @@ class TransferEngine:
                 known = party in self.state.humans
                 self.post(inputs.LegAnswered(party) if known else inputs.PartyJoined(party))
             case Notice.PARTY_LEFT if party is not None:
+                if party in self.state.customers:
+                    self._last_gone = party
                 self.post(inputs.PartyLeft(party, announce.cause))
             case Notice.TERMINATED if announce.reason in _AGENT_LEFT:
                 self._agent_left()
@@ -220,7 +226,7 @@ class TransferEngine:
                 for listener in list(self.listeners):
                     listener(effect)
             case EndCall():
-                self.call.post(call_inputs.Disconnect(NOBODY, cut=True))
+                self._end_call()
             case Leave():
                 self._let_agent_go()
             case effects.Succeed(token):
@@ -270,6 +276,15 @@ class TransferEngine:
         moves = (wanted.held ^ standing.held) | (wanted.apart ^ standing.apart) | wanted.leaving
         if moves & parties and self.call.agent is not None and self._agent_there:
             self.call.agent.voice.clear()
+
+    def _end_call(self) -> None:
+        """Let everybody go who is left. Without the agent nobody else may end the call."""
+        if self.call.session.agent_present:
+            reason = _REASONS.get(self._last_gone or AGENT, EndReason.NOBODY_LEFT)
+            self.call.post(call_inputs.Disconnect(NOBODY, cut=True, reason=reason))
+        else:
+            everybody = self.call.session.parties
+            self.call.post(call_inputs.Arrange(NOBODY, leaving=everybody))
 
     def _let_agent_go(self) -> None:
         if self.stays:

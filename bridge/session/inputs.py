@@ -8,6 +8,7 @@ from typing import NewType, TypeAlias
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import ObserverMode
 from bridge.model.participants import Participant
+from bridge.model.states import EndReason
 
 Token = NewType("Token", int)
 """Ties an effect to the command that it answers."""
@@ -48,10 +49,14 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
-    """Everybody leaves, after the agent's last word unless ``cut``."""
+    """Everybody leaves, after the agent's last word unless ``cut``.
+
+    reason: what is told of why the call ended; None: the agent ended it.
+    """
 
     token: Token
     cut: bool = False
+    reason: EndReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

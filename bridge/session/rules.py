@@ -107,9 +107,14 @@ def finish(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
         phase=Phase.FINISHING,
         leaving=(*session.leaving, event.token),
         end_for_all=session.end_for_all or alone or isinstance(event, inputs.Disconnect),
+        reason=session.reason or _reason(event),
     )
     again = (Converge(finishing.audience),) if finishing.parties != session.parties else ()
     return finishing, (*effects, *again, FinishVoice(event.cut))
+
+
+def _reason(event: inputs.Close | inputs.Disconnect) -> EndReason | None:
+    return event.reason if isinstance(event, inputs.Disconnect) else None
 
 
 def finish_without_callee(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
@@ -127,7 +132,8 @@ def finish_without_callee(session: Session, event: inputs.Close | inputs.Disconn
 def end_now(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """End a call that the agent has nothing to say in."""
     refused, effects = refuse_awaiting(session, ErrorCode.CALL_CLOSED, "the agent ended the call")
-    leaving = replace(refused, leaving=(*session.leaving, event.token))
+    reason = session.reason or _reason(event)
+    leaving = replace(refused, leaving=(*session.leaving, event.token), reason=reason)
     ended, more = end(leaving, EndReason.AGENT_ENDED, HangupCause.NORMAL)
     return ended, (*effects, *more)
 

@@ -10,7 +10,7 @@ from typing import Any
 from bridge import ActiveCall
 from bridge.ari import events
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
-from bridge.lab.hearing import tone
+from bridge.lab.hearing import level_dbfs, tone
 from bridge.lab.waiting import until
 from bridge.model.ids import CallId
 from bridge.model.participants import Participant
@@ -18,10 +18,19 @@ from bridge.runtime import CallEngine
 from bridge.sdk.transfer import Transfer
 from bridge.session.transfer import Stage
 from tests.support.conference import HZ, RATE, Conference, Pairs
-from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, DirectCall, Pbx, Program
+from tests.support.pbx import (
+    CALLEE_TONE,
+    CALLER_TONE,
+    SENT_DBFS,
+    DirectCall,
+    Pbx,
+    Program,
+    until_true,
+)
 
 HUMAN = CALLEE_ENDPOINT
 """A target whom a test lets answer, or not."""
+BEEP_HZ = 660.0
 NOBODY = "PJSIP/1777"
 """A target that does not exist."""
 
@@ -104,6 +113,25 @@ class TransferScene:
         heard = await self.conference.heard_by_parties(*music)
         assert heard == expected, (sorted(heard - expected), sorted(expected - heard))
         assert await self.conference.music() == set(music)
+
+    async def hears_ringing(self, name: str) -> None:
+        """Wait until somebody hears it ring: two seconds in every six."""
+
+        async def rings() -> bool:
+            return name in await self.conference.music()
+
+        await until_true(rings, f"{name} hears ringing", within_s=8)
+
+    async def hears_beeps(self, name: str) -> None:
+        """Wait until somebody hears the tones that ask him for a key; they are no voice of ours."""
+        party = self.conference.people[name]
+
+        async def beeps() -> bool:
+            party.clear()
+            await party.wait_frames(10)
+            return level_dbfs(party.pcm(), RATE, BEEP_HZ) > SENT_DBFS - 20
+
+        await until_true(beeps, f"{name} hears beeps")
 
     async def gone(self, name: str) -> None:
         """Wait until somebody was hung up; he is measured no more."""
