@@ -15,7 +15,6 @@ from typing import Protocol
 from bridge.ari import AriConnection, models
 from bridge.model.errors import (
     CallbridgeError,
-    CommandInProgressError,
     TransferDeniedError,
 )
 from bridge.model.participants import Participant
@@ -63,8 +62,7 @@ async def connect(
     """
     other, human = _consult(host, consulted)
     for call in (engine, other):
-        if host.transfers.of(call.incoming.call_id) is not None:
-            raise CommandInProgressError(f"call {call.incoming.call_id} is being transferred")
+        host.transfers.require_none(call)
     channel_id = other.executor.channel_of(human)
     if channel_id is None or party not in engine.session.parties:
         raise TransferDeniedError("somebody has hung up meanwhile")

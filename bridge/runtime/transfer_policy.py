@@ -196,12 +196,15 @@ class TransferPolicy:
             if target != request.target:
                 raise TransferDeniedError("who is on the line already cannot be another: yes or no")
             return Permit(target, "", headers, seconds)
-        # A number that came from a phone is only ever taken for a number.
-        from_phone = request.source is not TransferSource.PROGRAM and grant.target is None
+        # What came from a phone, or from the caller, is only ever taken for a number.
+        by_phone = request.source is not TransferSource.PROGRAM
+        dialled = request.target if by_phone else request.callee_number
         try:
-            endpoint = self._dial(target, target if from_phone else "")
+            endpoint = self._dial(target, dialled)
         except BadArgumentError as error:
-            raise TransferDeniedError(error.error_message) from error
+            if by_phone:
+                raise TransferDeniedError(error.error_message) from error
+            raise
         return Permit(target, endpoint, headers, seconds)
 
     async def _verdict(self, request: TransferRequest) -> Verdict:

@@ -83,12 +83,16 @@ class Transfers:
 
         Raises CommandInProgressError as long as there is another.
         """
+        self.require_none(call)
+        return self._run(TransferEngine(call, self, terms, stays=stays))
+
+    def require_none(self, call: CallEngine) -> None:
+        """Raise CommandInProgressError while a call is being transferred."""
         call_id = call.incoming.call_id
         if call_id in self._engines:
             raise CommandInProgressError(
                 f"call {call_id} is being transferred: complete or cancel that first"
             )
-        return self._run(TransferEngine(call, self, terms, stays=stays))
 
     def resume(self, call: CallEngine, ringing: frozenset[Participant]) -> TransferEngine | None:
         """Go on with what the notes of a call tell of a transfer; None when there is none.

@@ -25,6 +25,8 @@ from bridge.runtime.audit import Audit
 from bridge.runtime.music import checked_music
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.seat import Access, AccessPolicy, Rung
+from bridge.runtime.transfer import TransferEngine
+from bridge.runtime.transfer_policy import PhonePolicy, Policy, TransferRules
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall, Route
 from bridge.sdk.discovery import find_server
@@ -66,6 +68,10 @@ class Client:
     5 whisper, 6 barge, * next call, # leave.
     music: what those on hold hear, a class of Asterisk's ``musiconhold.conf``; or a function that,
     given a new call, returns its class; by default Asterisk's default.
+    transfer_policy: asked, with a TransferRequest, about every transfer of a call, whether a phone
+    or the program wants it; answers yes or no, with another target, or a TransferGrant.
+    phone_transfers: endpoints whose phones may transfer, or all (True), or none (False); by default
+    those whose endpoints are called by numbers (``PJSIP/1002``).
 
     Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
     """
@@ -86,6 +92,8 @@ class Client:
         supervisors: Collection[str] | Callable[[Access], bool] = (),
         keys: Mapping[str, str] | None = None,
         music: str | Callable[[ActiveCall], str] = "",
+        transfer_policy: Policy | None = None,
+        phone_transfers: Collection[str] | bool | None = None,
         instance: str = "default",
     ) -> None:
         if "{number}" not in endpoint:
@@ -105,6 +113,11 @@ class Client:
             probe=probe,
             access=AccessPolicy(supervisors),
             keys=KeyMap() if keys is None else KeyMap.of(keys),
+            transfers=TransferRules(
+                transfer_policy,
+                PhonePolicy(allowed=phone_transfers),
+                lambda target, dialled: endpoint_for(target, endpoint, dialled=dialled),
+            ),
         )
         self._route = route
         self._endpoint = endpoint
@@ -252,6 +265,7 @@ class Client:
         )
         controller.live_listeners.append(self._live_change)
         controller.admission.listeners.append(self._dialled_in)
+        controller.refers.on_transfer = self._transfer_begun
         # Calls that waited for us are handed over while it opens.
         self._controller = controller
         try:
@@ -271,10 +285,21 @@ class Client:
         Handlers have some seconds to come to an end. Idempotent.
         """
         controller, self._controller = self._controller, None
-        if controller is None:
-            return
-        await controller.close()
-        await self._handlers.close(HANDLER_SECONDS)
+        if controller is not None:
+            await controller.close()
+            await self._handlers.close(HANDLER_SECONDS)
+
+    async def hand_over(self) -> None:
+        """Leave every call as it stands to the program that comes next, such as a new version.
+
+        Parties talk on, who is held hears his music, who rings rings; the agent is silent. Calls
+        end for this program as HANDED_OVER; for the next one they go on (``CALL_RESUMED``).
+        Handlers have some seconds to come to an end. Idempotent, and instead of ``disconnect()``.
+        """
+        controller, self._controller = self._controller, None
+        if controller is not None:
+            await controller.hand_over()
+            await self._handlers.close(HANDLER_SECONDS)
 
     async def run_forever(self) -> None:
         """Take calls until ``disconnect()``, SIGTERM, or cancellation.
@@ -346,6 +371,10 @@ class Client:
         except Exception:  # noqa: BLE001 - a user's function may raise anything; the call goes on
             _log.exception("call %s: its music is Asterisk's default", call.call_id)
             return ""
+
+    def _transfer_begun(self, engine: CallEngine, transfer: TransferEngine) -> None:
+        if (call := self._calls.get(engine.incoming.call_id)) is not None:
+            call.follow(transfer)
 
     def _live_change(self, change: Change) -> None:
         match change:

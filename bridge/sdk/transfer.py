@@ -21,14 +21,15 @@ from bridge.model.errors import (
     ErrorCode,
     InvalidStateError,
 )
-from bridge.model.headers import checked_headers, header_text
+from bridge.model.headers import Headers, checked_headers, header_text
 from bridge.model.keys import DIGITS
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.offer import MachineDetector, Terms
 from bridge.runtime.transfer import TransferEngine
+from bridge.runtime.transfer_policy import Permit, TransferRequest
 from bridge.sdk.events import CallEvent
-from bridge.sdk.routing import endpoint_for
+from bridge.sdk.permits import Permits, note_end, permitted
 from bridge.session.transfer import Stage, inputs
 from bridge.session.transfer.effects import Outcome, Tell, TransferNotice
 from bridge.session.transfer.inputs import Plan, Target
@@ -229,16 +230,19 @@ async def begin(
     targets: Targets,
     options: TransferOptions,
     *,
-    endpoint: str,
     on_event: Callable[[CallEvent, Transfer], None],
 ) -> Transfer:
-    """Begin a transfer; see ``ActiveCall.transfer``. endpoint: how a number is dialled."""
+    """Begin a transfer; see ``ActiveCall.transfer``."""
     session = call.session
     by = _by(options, session.parties)
     customers = _customers(by, session.parties)
-    plan = _plan(targets, options, by, call, endpoint)
+    controller.transfers.require_none(call)
+    rounds = _rounds(targets, together=options.together)
+    permits = await permitted(controller, call, by, rounds, consults=options.consults(by))
+    plan = _plan(permits, options, by, call)
     terms = await _terms(options, by, AudioFormat(controller.settings.sample_rate))
     engine = controller.transfers.new(call, terms, stays=options.stay)
+    note_end(controller.transfer_policy, permits, engine)
     transfer = Transfer(engine, on_event)
     try:
         if plan.hold_at_once and call.agent is not None:
@@ -280,21 +284,16 @@ def _taken(call: CallEngine) -> frozenset[Participant]:
     return frozenset({*call.names_taken(), *coming, CALLER, CALLEE, AGENT})
 
 
-def _plan(
-    targets: Targets, options: TransferOptions, by: Participant, call: CallEngine, template: str
-) -> Plan:
-    headers = _headers(options, call)
-    dialled = call.incoming.callee_number
+def _plan(permits: Permits, options: TransferOptions, by: Participant, call: CallEngine) -> Plan:
+    def target(asked: tuple[TransferRequest, Permit]) -> Target:
+        permit = asked[1]
+        headers = _headers(options, call, permit.headers)
+        sip = headers if permit.endpoint.startswith("PJSIP/") else ()
+        return Target(permit.endpoint, permit.ring_seconds or options.ring_time_seconds, sip)
 
-    def target(to: str) -> Target:
-        endpoint = endpoint_for(to, template, dialled=dialled)
-        sip = headers if endpoint.startswith("PJSIP/") else ()
-        return Target(endpoint, options.ring_time_seconds, sip)
-
-    rounds = _rounds(targets, together=options.together)
     by_key = options.by_key(by)
     return Plan(
-        rounds=tuple(tuple(map(target, ringing)) for ringing in rounds),
+        rounds=tuple(tuple(map(target, ringing)) for ringing in permits),
         by_key=by_key,
         offer=by_key or options.brief is not None or options.detect_machine is not None,
         consult=options.consults(by),
@@ -316,14 +315,14 @@ def _rounds(targets: Targets, *, together: bool) -> list[list[str]]:
     return rounds
 
 
-def _headers(options: TransferOptions, call: CallEngine) -> tuple[tuple[str, str], ...]:
+def _headers(options: TransferOptions, call: CallEngine, granted: Headers) -> Headers:
     ours = {
         "X-Callbridge-Call-Id": call.incoming.call_id,
         "X-Callbridge-Caller": header_text(call.incoming.caller_number),
         "X-Callbridge-Summary": header_text(options.summary, _SUMMARY_BYTES),
     }
     given = {name: value for name, value in ours.items() if value}
-    return checked_headers({**given, **options.headers})
+    return checked_headers({**given, **options.headers, **dict(granted)})
 
 
 async def _terms(options: TransferOptions, by: Participant, audio_format: AudioFormat) -> Terms:

@@ -10,6 +10,7 @@ from bridge.model.errors import CallClosedError, InvalidStateError
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.offer import MachineDetector
+from bridge.runtime.transfer import TransferEngine
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
 from bridge.sdk.transfer import Brief, Targets, Transfer, TransferOptions, begin
@@ -29,7 +30,6 @@ class Transferring:
 
     _engine: CallEngine
     _controller: Controller
-    _endpoint: str
     _handlers: Handlers
     _on_event: Callable[..., None]
 
@@ -108,9 +108,12 @@ class Transferring:
             self._engine,
             to,
             options,
-            endpoint=self._endpoint,
             on_event=partial(self._transfer_event, fallback),
         )
+
+    def follow(self, transfer: TransferEngine) -> None:
+        """Tell of a transfer that somebody else has begun, at his phone."""
+        Transfer(transfer, partial(self._transfer_event, None))
 
     def _transfer_event(
         self, fallback: Fallback | None, event: CallEvent, transfer: Transfer
