@@ -8,6 +8,7 @@ from bridge.media.pcm import AudioFormat
 from bridge.model.errors import BadArgumentError, CallbridgeError
 from bridge.model.participants import Participant
 from bridge.runtime import CallEngine, Controller
+from bridge.runtime.hold_button import held_by_command
 from bridge.sdk.sounds import Sound, loaded
 from bridge.session import inputs
 
@@ -32,6 +33,8 @@ class Holding:
     ) -> None:
         """Keep a party apart from all, with music, until ``unhold``. Raises what ``mute`` raises.
 
+        No hold button of a phone brings him back.
+
         music: the class for this time; by default the call's (``set_music``). announce: said to him
         every so often, as by ``announce``. When the agent leaves, nobody is on hold any more.
         """
@@ -44,6 +47,7 @@ class Holding:
             await self._engine.music.choose(music, party)
         try:
             await self._hold(party, on=True)
+            held_by_command(self._engine.notes, party)
         except CallbridgeError:
             self._engine.music.forget(party)
             raise

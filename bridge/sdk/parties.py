@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import CALLEE, CALLER, Participant, participant
 from bridge.runtime import CallEngine
+from bridge.runtime.hold_button import away
 from bridge.session import Phase
 
 _LONGEST = 32
@@ -29,6 +30,8 @@ class Party:
     """He hears music instead of the others, and they do not hear him."""
     apart: bool = False
     """He is not with the others, though his phone is answered: a transfer is offered to him."""
+    away: bool = False
+    """He has put his phone on hold: he hears nobody. Who would be alone hears music meanwhile."""
 
 
 def parties_of(engine: CallEngine) -> tuple[Party, ...]:
@@ -47,6 +50,7 @@ def parties_of(engine: CallEngine) -> tuple[Party, ...]:
             muted=party in session.stood.silenced,
             held=party in session.stood.held,
             apart=party in session.stood.apart,
+            away=party in away(engine.notes),
         )
         for party in (*first, *sorted((there | coming) - set(first)))
     )

@@ -1,0 +1,147 @@
+"""The hold button of a phone: who is left alone by it hears music until the other is back.
+
+A phone that is put on hold says so (a re-INVITE with ``sendonly`` or ``inactive``); Asterisk hears
+and plays nothing there meanwhile, and in a bridge of our kind does nothing else about it
+(bridge_softmix.c): the others would hear silence. Where two or more are left they talk on; with the
+AI alone there is nobody to hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+from bridge.ari import events
+from bridge.model.errors import CallbridgeError
+from bridge.model.participants import Participant
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.handset import HandsetEvent
+from bridge.runtime.notes import Notes
+from bridge.session import Phase, inputs
+from bridge.session.effects import Announce, Notice
+
+_log = logging.getLogger(__name__)
+
+_AWAY: Final = "away"
+_WAITING: Final = "waiting"
+_ENDS: Final = {Phase.ENDING, Phase.DISCONNECTED}
+
+
+def away(notes: Notes) -> frozenset[Participant]:
+    """Return whose phones are on hold, by the notes of their call."""
+    return _read(notes, _AWAY)
+
+
+def held_by_command(notes: Notes, party: Participant) -> None:
+    """Note that a party is on hold for another reason, too: no button brings him back."""
+    _write(notes, _WAITING, _read(notes, _WAITING) - {party})
+
+
+class HoldButton:
+    """Watches the phones of one call, and holds who would be alone.
+
+    What it knows is in the call's notes: whose phones are on hold (``away``), and who waits for
+    them (``waiting``). spawn: owns a task.
+    """
+
+    def __init__(
+        self,
+        call: CallEngine,
+        spawn: Callable[[Coroutine[None, None, None], str], Callable[[], None]],
+    ) -> None:
+        self._call = call
+        self._spawn = spawn
+        self._brought_back: frozenset[Participant] = frozenset()
+        """Whom somebody brought back before the other was: he is left alone then."""
+        self._settling = asyncio.Lock()
+        call.handset_listeners.append(self._pressed)
+        call.on_change.append(self._changed)
+
+    def _pressed(self, party: Participant, event: HandsetEvent) -> None:
+        before = away(self._call.notes)
+        match event:
+            case events.ChannelHold():
+                now = before | {party}
+                self._brought_back = frozenset()
+            case events.ChannelUnhold():
+                now = before - {party}
+            case _:
+                return
+        if now == before:
+            return
+        _log.info("call %s: %s is %s", self._id, party, "away" if party in now else "back")
+        _write(self._call.notes, _AWAY, now)
+        for listener in list(self._call.listeners):
+            listener(Announce(Notice.PARTY_CHANGED, party=party))
+        self._settle_later()
+
+    def _changed(self) -> None:
+        notes, session = self._call.notes, self._call.session
+        if not (notes.get(_AWAY) or notes.get(_WAITING)) or session.phase in _ENDS:
+            return
+        _write(notes, _AWAY, away(notes) & session.parties)
+        if session.kept:
+            # A transfer, or a parking, sees to everybody now.
+            _write(notes, _WAITING, frozenset())
+            return
+        gone = _read(notes, _WAITING) - session.standing.held
+        if gone and not self._settling.locked():
+            _write(notes, _WAITING, _read(notes, _WAITING) - gone)
+            if session.agent_present:
+                self._brought_back |= gone
+        if self._wanted() != _read(notes, _WAITING):
+            self._settle_later()
+
+    def _wanted(self) -> frozenset[Participant]:
+        """Return who would be alone, were he not on hold."""
+        session, notes = self._call.session, self._call.notes
+        if session.kept or session.phase in _ENDS:
+            return _read(notes, _WAITING)
+        others_hold = session.standing.held - _read(notes, _WAITING)
+        talking = session.parties - session.standing.apart - others_hold
+        there = talking - away(notes)
+        alone = len(there) == 1 and there < talking
+        return there - self._brought_back if alone else frozenset()
+
+    def _settle_later(self) -> None:
+        if not self._settling.locked():
+            self._spawn(self._settle(), f"hold button {self._id}")
+
+    async def _settle(self) -> None:
+        """Hold, and bring back, until it is as wanted; a refusal waits for the next change."""
+        notes = self._call.notes
+        async with self._settling:
+            while (wanted := self._wanted()) != (waiting := _read(notes, _WAITING)):
+                _write(notes, _WAITING, wanted)
+                try:
+                    await self._arrange(waiting - wanted, wanted)
+                except CallbridgeError as error:
+                    _write(notes, _WAITING, waiting & self._call.session.standing.held)
+                    _log.warning("call %s: hold button: %s", self._id, error.error_message)
+                    return
+
+    async def _arrange(self, back: frozenset[Participant], waiting: frozenset[Participant]) -> None:
+        standing = self._call.session.standing
+        held = standing.held - back | waiting
+        await self._call.command(
+            lambda token: inputs.Arrange(
+                token, held, standing.apart, leaving=frozenset(), kept=standing.kept
+            )
+        )
+
+    @property
+    def _id(self) -> str:
+        return self._call.incoming.call_id
+
+
+def _read(notes: Notes, key: str) -> frozenset[Participant]:
+    return frozenset(map(Participant, filter(None, notes.get(key, "").split(","))))
+
+
+def _write(notes: Notes, key: str, parties: frozenset[Participant]) -> None:
+    if parties:
+        notes[key] = ",".join(sorted(parties))
+    else:
+        notes.pop(key, None)

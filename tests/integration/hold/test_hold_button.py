@@ -1,0 +1,152 @@
+"""The hold button of real phones: who is left alone hears music until the other is back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
+from bridge.lab.phones import CallState, Phone, Tone
+from bridge.lab.waiting import until
+from bridge.model.participants import Participant
+from bridge.sdk import ActiveCall, events
+from tests.audio.machine import remeasured
+from tests.integration.hold.music import GAP_MS, frames, heard, longest_gap_ms
+from tests.support.conference import HZ
+from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+
+
+@dataclass
+class Scene:
+    """A direct party, who calls, and a real phone that is called; both say their tones."""
+
+    pbx: Pbx
+    call: ActiveCall
+    caller: DirectParty
+    phone: Phone
+    changes: list[str]
+
+    @classmethod
+    async def begin(cls, pbx: Pbx) -> Scene:
+        program = await pbx.program(route=lambda _call: "1001")
+        phone = await pbx.phone("1001", source=Tone(HZ["callee"], SENT_DBFS))
+        caller = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1001", tone=CALLER_TONE))
+        call = await program.next_call()
+        await call.connect()
+        await phone.wait_state(CallState.CONFIRMED)
+        scene = cls(pbx, call, caller, phone, [])
+        call.on(events.PARTY_CHANGED, lambda _call, name: scene.changes.append(name))
+        assert await heard(caller) == {"callee"}
+        return scene
+
+    def is_(self, what: str, name: str) -> bool:
+        return bool(getattr(next(p for p in self.call.parties if p.name == name), what))
+
+    async def away(self) -> None:
+        await self.phone.hold()
+        await until(lambda: self.is_("away", "callee"), "the phone is on hold")
+
+    async def back(self) -> None:
+        await self.phone.unhold()
+        await until(lambda: not self.is_("away", "callee"), "the phone is back")
+
+
+@remeasured
+async def test_who_is_left_alone_hears_music(pbx: Pbx) -> None:
+    scene = await Scene.begin(pbx)
+    for _ in range(2):
+        await scene.away()
+        await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
+        assert await heard(scene.caller) == {"default"}
+        scene.caller.clear()
+        await frames(scene.caller, 0.5)
+        await scene.back()
+        await until(lambda: not scene.is_("held", "caller"), "the caller is back")
+        assert await heard(scene.caller) == {"callee"}
+    assert scene.changes == ["callee", "caller"] * 4
+    assert longest_gap_ms(scene.caller, *_span(scene.caller)) <= 2 * GAP_MS
+
+
+@remeasured
+async def test_who_is_on_hold_by_command_stays_so(pbx: Pbx) -> None:
+    scene = await Scene.begin(pbx)
+    # First the command, then the button.
+    await scene.call.hold("caller", music="jazz")
+    await scene.away()
+    await scene.back()
+    assert await heard(scene.caller) == {"jazz"}
+    await scene.call.unhold("caller")
+    # First the button, then the command.
+    await scene.away()
+    await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
+    await scene.call.hold("caller", music="blues")
+    assert await heard(scene.caller) == {"blues"}
+    await scene.back()
+    assert await heard(scene.caller) == {"blues"}
+    await scene.call.unhold("caller")
+    assert await heard(scene.caller) == {"callee"}
+    # Whoever is brought back by command is not held again, until the button is pressed again.
+    await scene.away()
+    await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
+    await scene.call.unhold("caller")
+    assert await heard(scene.caller) == set()
+    await scene.back()
+    await scene.away()
+    await until(lambda: scene.is_("held", "caller"), "the caller is on hold again")
+    assert await heard(scene.caller) == {"default"}
+
+
+@remeasured
+async def test_where_two_are_left_they_talk_on(pbx: Pbx) -> None:
+    scene = await Scene.begin(pbx)
+    await scene.away()
+    await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
+    adding = asyncio.create_task(scene.call.add(CALLEE_ENDPOINT, name="expert"))
+    leg = await _leg(scene, "expert")
+    expert = await pbx.keep(
+        DirectParty.answer(pbx.instance.info.ari, leg, tone=Tone(HZ["expert"], SENT_DBFS))
+    )
+    await adding
+    await until(lambda: not scene.is_("held", "caller"), "the caller is back")
+    assert await heard(scene.caller) == {"expert"}
+    assert await heard(expert) == {"caller"}
+    await scene.call.remove("expert")
+    await until(lambda: scene.is_("held", "caller"), "the caller is on hold again")
+    assert await heard(scene.caller) == {"default"}
+    await scene.back()
+    assert await heard(scene.caller) == {"callee"}
+
+
+async def test_with_the_ai_alone_it_is_told(pbx: Pbx) -> None:
+    program = await pbx.program()
+    phone = await pbx.phone("1001")
+    await phone.call("1002")
+    call = await program.next_call()
+    changes: list[str] = []
+    call.on(events.PARTY_CHANGED, lambda _call, name: changes.append(name))
+    await call.answer()
+    await phone.wait_state(CallState.CONFIRMED)
+    await phone.hold()
+    await until(lambda: call.parties[0].away, "the caller is away")
+    await phone.unhold()
+    await until(lambda: not call.parties[0].away, "the caller is back")
+    assert changes == ["caller", "caller"]
+    assert not call.parties[0].held
+
+
+async def _leg(scene: Scene, name: str) -> str:
+    def channel() -> str | None:
+        return scene.call._engine.executor.channel_of(Participant(name))
+
+    await until(channel, f"{name} is rung")
+    found = channel()
+    assert found is not None
+    return found
+
+
+def _span(party: DirectParty) -> tuple[float, float]:
+    return party.frames[0][0], party.frames[-1][0]
