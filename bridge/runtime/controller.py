@@ -33,6 +33,7 @@ from bridge.runtime.doorstep import check_caller, leave, require, turn_away
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
 from bridge.runtime.handset import HandsetEvent, channel_of
+from bridge.runtime.hold_button import HoldButton
 from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.memory import Remembered
 from bridge.runtime.names import Names, new_call_id
@@ -334,6 +335,7 @@ class Controller:
         self.remembering.begin(engine, serial=0 if memory is None else memory.serial)
         engine.on_brought = lambda channel_id: self._by_channel.update({channel_id: engine})
         self.refers.attach(engine)
+        HoldButton(engine, self.spawn)
         self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")
         return engine
