@@ -35,6 +35,8 @@ class EndReason(StrEnum):
     """Who had taken the call over left, and the last party would have been alone in silence."""
     SERVER_LOST = "server_lost"
     """Asterisk died or cannot be reached; whether the parties still talk is not known."""
+    HANDED_OVER = "handed_over"
+    """The program left the call as it stands to the next one: ``client.hand_over()``."""
     FAILED = "failed"
     """The call could not be kept; the log has the reason."""
 

@@ -23,6 +23,7 @@ from bridge.model.errors import (
 )
 from bridge.model.ids import CallId
 from bridge.model.participants import AGENT, CALLER, Participant
+from bridge.model.states import EndReason
 from bridge.runtime.admission import Admission
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrivals
@@ -45,7 +46,7 @@ from bridge.runtime.reconcile import reconcile
 from bridge.runtime.refer import Refers
 from bridge.runtime.release import Release
 from bridge.runtime.remembering import Remembering
-from bridge.runtime.resume import Resumption
+from bridge.runtime.resume import Resumption, transfer_resumer
 from bridge.runtime.seat import read_access
 from bridge.runtime.settings import ControllerSettings
 from bridge.runtime.supervision import Supervision
@@ -93,6 +94,7 @@ class Controller:
         self._turning_away: set[asyncio.Task[None]] = set()
         self._reconciling = asyncio.Lock()
         self._closing = False
+        self._handing_over = False
         self.ended = asyncio.Event()
         """Set when no event will come any more: closed, or replaced by another program."""
         self.ari = AriConnection(
@@ -113,7 +115,7 @@ class Controller:
         self.transfers = Transfers(self)
         self.transfer_policy = TransferPolicy(settings.transfers, self.audit)
         self.refers = Refers(self, self.transfer_policy)
-        self.resumption.resumers.append(self._resume_transfer)
+        self.resumption.resumers.append(transfer_resumer(self.transfers))
         self.admission = Admission(
             self.ari,
             self.supervision,
@@ -207,6 +209,7 @@ class Controller:
             object_id,
             application=self.settings.ari.application,
             programs=programs,
+            lets_stand=lambda: self._handing_over,
         )
 
     def new_program(self) -> AgentMedia:
@@ -240,6 +243,19 @@ class Controller:
         await asyncio.gather(*map(leave, self.engines))
         if self._turning_away:
             await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
+        await self._end()
+
+    async def hand_over(self) -> None:
+        """Leave everything as it stands to the program that comes next."""
+        self._closing = self._handing_over = True
+        async with self._reconciling:
+            await self.remembering.stop()
+        for engine in self.engines:
+            engine.ends_by = EndReason.HANDED_OVER
+        self.supervision.hand_over()
+        await self._end()
+
+    async def _end(self) -> None:
         self._outage.over()
         for task in list(self._tasks):
             task.cancel()
@@ -302,11 +318,6 @@ class Controller:
         if present and self._on_resumed is not None:
             self._on_resumed(engine)
         return engine
-
-    def _resume_transfer(self, engine: CallEngine, memory: Remembered) -> bool:
-        ringing = frozenset(coming.party for coming in memory.outline.adding)
-        there = frozenset(adding.party for adding in engine.session.adding)
-        return self.transfers.resume(engine, ringing & there) is not None
 
     def observer_resumed(self, engine: ObserverEngine) -> None:
         """Tell of an observer who is there again."""
@@ -402,7 +413,7 @@ class Controller:
     def _entered(self, event: events.StasisStart, channel_id: str) -> None:
         expected = self._arrivals.enter(channel_id)
         ours = self.names.read(channel_id) is not None
-        if expected or ours or channel_id in self._by_channel:
+        if expected or ours or channel_id in self._by_channel or self._handing_over:
             return
         if (left := event.replace_channel) is not None and self.engine_of(left.id) is not None:
             # Asterisk's own transfer of a leg of ours, which nobody has allowed.

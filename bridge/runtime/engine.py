@@ -13,7 +13,6 @@ from bridge.model.errors import (
     BadArgumentError,
     CallClosedError,
     CommandTimeoutError,
-    RequestFailedError,
     ServerError,
     ServerUnreachableError,
 )
@@ -24,7 +23,7 @@ from bridge.runtime.dialling import Dialled, Dialling
 from bridge.runtime.executor import Executor
 from bridge.runtime.hands import Hands
 from bridge.runtime.handset import HandsetEvent, HandsetListener, channel_of
-from bridge.runtime.incoming import IncomingCall
+from bridge.runtime.incoming import IncomingCall, answer_caller, ring_caller
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
 from bridge.runtime.music import Music
 from bridge.runtime.notes import Notes
@@ -45,9 +44,6 @@ _LEFT_SECONDS = 0.5
 _LINE_SECONDS = 0.05
 """How long after a media socket the events socket may break, when it is the link that broke."""
 _HASTE_SECONDS = 1.0
-
-_GONE = {404, 409}
-"""Statuses of an answer for a channel that has ended, or has left the application."""
 
 Listener = Callable[[effects.Announce], None]
 """Told of what happens to the call, in order. Must not block."""
@@ -83,6 +79,8 @@ class CallEngine:
         self.session = session or Session()
         self.taken_up = session is not None
         """It is of another program's making."""
+        self.ends_by = EndReason.FAILED
+        """Why it is over when its owner ends ``run()``."""
         self.restored = asyncio.Event()
         """Set when what is wanted of a call that was taken up stands, or cannot be had."""
         self.listeners: list[Listener] = []
@@ -141,7 +139,8 @@ class CallEngine:
 
         JoinParty follows. Raises BadArgumentError when the party's name is taken.
         """
-        if is_taken(self.session, party) or party in self.names_taken():
+        there = self.executor.channel_of(party) is not None or party in self.names_taken()
+        if there or is_taken(self.session, party):
             raise BadArgumentError(f"{party!r} is taken: give the new party another name")
         self.executor.add_leg(party, channel_id)
         self.on_brought(channel_id)
@@ -326,9 +325,9 @@ class CallEngine:
     async def _perform(self, effect: effects.Effect) -> list[Input]:  # noqa: C901, PLR0912 - a match over a closed union
         match effect:
             case effects.AnswerCaller():
-                return [await self._answer_caller()]
+                return [await answer_caller(self._ari, self.incoming)]
             case effects.RingCaller():
-                await self._ring_caller()
+                await ring_caller(self._ari, self.incoming)
             case effects.Dial(endpoint, seconds, party, headers):
                 self._ended.pop(party, None)
                 new = Dialling(self._ari, self.executor, self.post, party)
@@ -360,22 +359,6 @@ class CallEngine:
             case effects.Announce():
                 await self._announce(effect)
         return []
-
-    async def _answer_caller(self) -> Input:
-        try:
-            await self._ari.channels.answer(channel_id=self.incoming.channel_id)
-        except ServerError as error:
-            if isinstance(error, RequestFailedError) and error.status in _GONE:
-                return inputs.PartyGone(CALLER, HangupCause.NORMAL)
-            return inputs.AnswerFailed(f"the caller could not be answered: {error}")
-        return inputs.CallerAnswered()
-
-    async def _ring_caller(self) -> None:
-        try:
-            await self._ari.channels.ring(channel_id=self.incoming.channel_id)
-        except ServerError as error:
-            # The caller hears nothing for a while; the call itself is not touched by it.
-            _log.warning("call %s: no ringing: %s", self.incoming.call_id, error)
 
     async def _converge(self, audience: Audience, *, mending: bool = False) -> list[Input]:
         try:
@@ -468,7 +451,7 @@ class CallEngine:
         self._mending.stop()
         self.restored.set()
         await self._end_agent()
-        reason = self.session.reason or EndReason.FAILED
+        reason = self.session.reason or self.ends_by
         self.session = replace(self.session, phase=Phase.DISCONNECTED, reason=reason)
         if not self._told:
             await self._announce(effects.Announce(effects.Notice.TERMINATED, reason=reason))

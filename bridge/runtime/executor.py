@@ -66,7 +66,8 @@ class Executor:
     """Knows what stands for a call, an observer or a gallery; changes it in safe stages.
 
     call: the id under which its objects are named. programs: who has media channels, by name; the
-    owner of the mapping may change it.
+    owner of the mapping may change it. lets_stand: tells whether nothing is to be torn down, as it
+    is left to another program.
 
     Its coroutines are not to be used by two tasks at once: the call's hands are their only user.
     What events tell (``channel_gone``, ``line_lost``) is noted at any time, in mid-change too.
@@ -83,7 +84,9 @@ class Executor:
         *,
         application: str,
         programs: Mapping[Participant, AgentMedia],
+        lets_stand: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._lets_stand = lets_stand
         self._ari = ari
         self._arrivals = arrivals
         self._names = names
@@ -336,6 +339,8 @@ class Executor:
 
         What cannot be removed is logged; it is found and removed by the next reconciliation.
         """
+        if self._lets_stand():
+            return
         stands, self._stands = self._stands, Topology()
         channels = [*stands.snoops, *stands.media]
         bridges = [key for key in stands.bridges if not is_room(key)]

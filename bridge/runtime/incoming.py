@@ -1,11 +1,23 @@
-"""A call as it arrives from Asterisk."""
+"""A call as it arrives from Asterisk, and what is done with who calls."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from typing import Final
 
-from bridge.ari import events
+from bridge.ari import AriConnection, events
+from bridge.model.errors import RequestFailedError, ServerError
+from bridge.model.participants import CALLER
+from bridge.model.states import HangupCause
 from bridge.runtime.names import CallId
+from bridge.session import inputs
+from bridge.session.inputs import Input
+
+_log = logging.getLogger(__name__)
+
+_GONE: Final = frozenset({404, 409})
+"""Statuses of an answer for a channel that has ended, or has left the application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +52,23 @@ def read_incoming(event: events.StasisStart, call_id: CallId) -> IncomingCall:
         caller_name=channel.caller.name,
         callee_number=named or channel.dialplan.exten,
     )
+
+
+async def answer_caller(ari: AriConnection, incoming: IncomingCall) -> Input:
+    """Answer the caller's channel; return what came of it."""
+    try:
+        await ari.channels.answer(channel_id=incoming.channel_id)
+    except ServerError as error:
+        if isinstance(error, RequestFailedError) and error.status in _GONE:
+            return inputs.PartyGone(CALLER, HangupCause.NORMAL)
+        return inputs.AnswerFailed(f"the caller could not be answered: {error}")
+    return inputs.CallerAnswered()
+
+
+async def ring_caller(ari: AriConnection, incoming: IncomingCall) -> None:
+    """Let the caller's own phone ring back."""
+    try:
+        await ari.channels.ring(channel_id=incoming.channel_id)
+    except ServerError as error:
+        # The caller hears nothing for a while; the call itself is not touched by it.
+        _log.warning("call %s: no ringing: %s", incoming.call_id, error)

@@ -122,6 +122,8 @@ class ObserverEngine:
         self._failed: list[str] = []
         """What went wrong with what followed from the letter that is open."""
         self._told = False
+        self.ends_by = LeftReason.FAILED
+        """Why he is gone when the owner ends ``run()``."""
         self.ended = asyncio.Event()
         if program is not None:
             program.on_lost = self.line_lost
@@ -331,7 +333,7 @@ class ObserverEngine:
             await self._speaking.aclose()
         if self.program is not None:
             await self.program.aclose()
-        reason = self.state.reason or LeftReason.FAILED
+        reason = self.state.reason or self.ends_by
         self.state = replace(self.state, stage=Stage.GONE, reason=reason)
         if not self._told:
             self._tell(Tell(ObserverNotice.LEFT, reason=reason))

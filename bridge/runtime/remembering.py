@@ -136,6 +136,12 @@ class Remembering:
         if (kept := self._kept.pop(object_id, None)) is not None:
             kept.end()
 
+    async def stop(self) -> None:
+        """Write everything as it is now, and no change that comes later."""
+        await self.flush()
+        for object_id in list(self._kept):
+            self.end(object_id)
+
     async def flush(self) -> None:
         """Return when everything is written as it is now; what fails is logged."""
         await asyncio.gather(*(kept.memory.flush() for kept in list(self._kept.values())))

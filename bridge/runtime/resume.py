@@ -25,6 +25,7 @@ from bridge.runtime.memory import (
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.remains import Remains
 from bridge.runtime.seat import Sat
+from bridge.runtime.transfers import Transfers
 from bridge.session import inputs
 from bridge.session.observer import inputs as observing
 from bridge.session.outline import Outline, resumed
@@ -256,6 +257,17 @@ class Resumption:
                     await ari.bridges.destroy(bridge_id=bridge)
         except ServerError as error:
             _log.warning("channel %s waits for nothing: %s", phone.id, error)
+
+
+def transfer_resumer(transfers: Transfers) -> Resumer:
+    """Return what goes on with transfers."""
+
+    def resume(engine: CallEngine, memory: Remembered) -> bool:
+        del memory
+        coming = frozenset(adding.party for adding in engine.session.adding)
+        return transfers.resume(engine, coming) is not None
+
+    return resume
 
 
 def _legs(

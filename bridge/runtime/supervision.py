@@ -33,7 +33,7 @@ from bridge.runtime.remembering import Remembering
 from bridge.runtime.takeovers import Takeovers
 from bridge.session.inputs import ServerLost, Token
 from bridge.session.observer import Stage, inputs
-from bridge.session.observer.effects import ObserverNotice, Tell
+from bridge.session.observer.effects import LeftReason, ObserverNotice, Tell
 from bridge.session.observer.inputs import Person
 from bridge.session.state import Phase, Standing
 
@@ -346,6 +346,11 @@ class Supervision:
             place.engine.post(inputs.Leave(Token(0), cut=True))
         for place in list(self._places.values()):
             await place.engine.ended.wait()
+
+    def hand_over(self) -> None:
+        """All observers are left to another program, which the owner sees to."""
+        for place in self._places.values():
+            place.engine.ends_by = LeftReason.HANDED_OVER
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -33,6 +33,8 @@ class LeftReason(StrEnum):
     """His phone was not answered."""
     CALL_ENDED = "call_ended"
     SERVER_LOST = "server_lost"
+    HANDED_OVER = "handed_over"
+    """The program left everything as it stands to the next one."""
     FAILED = "failed"
     """He could not be given a line; the log has the reason."""
 
