@@ -51,6 +51,8 @@ ADD = inputs.AddParty(TOKEN, THIRD, "PJSIP/1003", 30)
 REMOVALS = tuple(inputs.RemoveParty(TOKEN, party) for party in (CALLER, CALLEE, THIRD))
 MUTINGS = tuple(inputs.MuteParty(TOKEN, CALLER, on) for on in (True, False))
 HOLDINGS = tuple(inputs.HoldParty(TOKEN, CALLER, on) for on in (True, False))
+ARRANGEMENTS = (inputs.Arrange(TOKEN, held=frozenset({CALLER}), kept=True),)
+JOIN = inputs.JoinParty(TOKEN, THIRD)
 TAKEOVERS = tuple(inputs.TakeOver(TOKEN, BOSS, CALLEE, keep) for keep in (True, False))
 REPLACE_AGENT = inputs.TakeOver(TOKEN, BOSS, AGENT)
 DROP_AGENT = inputs.TakeOver(TOKEN, BOSS, AGENT, keep=False)
@@ -71,6 +73,8 @@ WORDS: Mapping[Input, str] = {
     **dict.fromkeys(REMOVALS, "remove()"),
     **dict.fromkeys(MUTINGS, "mute(), unmute()"),
     **dict.fromkeys(HOLDINGS, "hold(), unhold()"),
+    **dict.fromkeys(ARRANGEMENTS, "the parties are arranged"),
+    JOIN: "who called by himself joins",
     **dict.fromkeys((*TAKEOVERS, REPLACE_AGENT), "an observer takes over"),
     DROP_AGENT: "an observer takes over, the agent is let go",
     GIVE_BACK: "an observer gives back",
@@ -107,12 +111,12 @@ MODES: frozenset[Input] = frozenset(
 )
 BREAKS: frozenset[Input] = frozenset({inputs.LineLost(CALLER), inputs.EventsMissed()})
 PARTIES: frozenset[Input] = frozenset(
-    {ADD, *REMOVALS, THIRD_GONE, inputs.PartyAnswered(THIRD), ADDED_NOT_HAD}
+    {ADD, JOIN, *REMOVALS, THIRD_GONE, inputs.PartyAnswered(THIRD), ADDED_NOT_HAD}
 )
 TAKING: frozenset[Input] = frozenset(
     {*TAKEOVERS, REPLACE_AGENT, DROP_AGENT, GIVE_BACK, inputs.TakerGone(BOSS)}
 )
-WITHOUT_PHASE = frozenset({*MUTINGS, *HOLDINGS})
+WITHOUT_PHASE = frozenset({*MUTINGS, *HOLDINGS, *ARRANGEMENTS})
 """Commands on which no phase depends: what they lead to is not followed."""
 ROUNDS: tuple[frozenset[Input], ...] = (
     PARTIES | TAKING,
@@ -153,6 +157,11 @@ the agent spies, or whispers to the other. `take_over` and `give_back` are comma
 here without an argument: the first where nobody has taken over, the second where he has.
 `INVALID_STATE` there: who is to be replaced is gone, or leaves nobody to talk to; who was replaced
 was let go, or his takeover is not in effect yet.
+
+`join` and `arrange` are commands of a transfer or a parking: somebody who has called by himself is
+put to the others; all parties are put to their places at once, held, apart or together. Who keeps
+the call meanwhile (`arrange` says so) may `add` and `remove`, too, when the agent has left; the
+call does not end then as long as one party is there, whoever leaves.
 """
 
 
@@ -366,6 +375,8 @@ MORE_COLUMNS: tuple[Column, ...] = (
     ("add", _always(ADD), lambda s: not s.adding and THIRD not in s.parties),
     ("remove", lambda s: (inputs.RemoveParty(TOKEN, _somebody(s)),), _is_settled),
     ("mute, hold", _muting, _is_settled),
+    ("join", _always(JOIN), lambda s: not s.adding and THIRD not in s.parties),
+    ("arrange", _always(*ARRANGEMENTS), _is_settled),
     ("take_over", lambda s: (_takeover(s),), _is_settled),
     ("give_back", _always(GIVE_BACK), lambda s: not _is_free(s)),
 )
