@@ -344,7 +344,7 @@ class Controller:
         if memory is not None:
             engine.notes.update(memory.notes)
         self.remembering.begin(engine, serial=0 if memory is None else memory.serial)
-        engine.on_brought = lambda channel_id: self._by_channel.update({channel_id: engine})
+        executor.on_leg = lambda channel_id: self._by_channel.update({channel_id: engine})
         self.refers.attach(engine)
         HoldButton(engine, self.spawn)
         self._show(engine)

@@ -89,8 +89,6 @@ class CallEngine:
         """Called when anything about the call is other than before. Must not block."""
         self.notes = Notes()
         """What else is to be known of the call after a restart of the program."""
-        self.on_brought: Callable[[str], None] = lambda _channel_id: None
-        """Called with the id of a channel that was another's: events of it are for us now."""
         self.names_taken: Callable[[], Collection[Participant]] = frozenset
         """Says what observers of the call are called: no party may have such a name."""
         self._ari = ari
@@ -101,6 +99,9 @@ class CallEngine:
         self._mailbox: asyncio.Queue[Letter] = asyncio.Queue()
         self._hands = Hands(self._perform, self._report)
         self._pending = Pending()
+        self._adopted: dict[Participant, asyncio.Future[None]] = {}
+        """Attempts to add a party that an earlier program began."""
+        self._adopt_adding()
         self._ended: dict[Participant, int] = {}
         """Parties whose legs were told to have ended, in that order, with their causes."""
         self._leg_ended = asyncio.Event()
@@ -134,6 +135,14 @@ class CallEngine:
         dialling.take_up(dialled)
         self._diallings[party] = dialling
 
+    async def adopted(self, party: Participant) -> None:
+        """Wait for the end of an attempt of an earlier program to add a party.
+
+        Raises the error that it failed with; returns at once when there was none.
+        """
+        if (done := self._adopted.get(party)) is not None:
+            await asyncio.shield(done)
+
     def bring(self, party: Participant, channel_id: str, name: str) -> None:
         """Note the channel of one who is to join: answered, in our application. name: Asterisk's.
 
@@ -143,7 +152,6 @@ class CallEngine:
         if there or is_taken(self.session, party):
             raise BadArgumentError(f"{party!r} is taken: give the new party another name")
         self.executor.add_leg(party, channel_id)
-        self.on_brought(channel_id)
         self.adopt_dialling(party, Dialled(name.rpartition("-")[0], name))
 
     def post(self, event: Input) -> None:
@@ -282,6 +290,17 @@ class CallEngine:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(self._taken_up)
         self._mailbox.put_nowait(Processed(inputs.EventsMissed(), done))
+
+    def _adopt_adding(self) -> None:
+        """Let it be told what becomes of those who were being added."""
+        adding = []
+        for one in self.session.adding:
+            token, done = self._pending.begin()
+            # Perhaps nobody wants to know.
+            done.add_done_callback(lambda d: None if d.cancelled() else d.exception())
+            self._adopted[one.party] = done
+            adding.append(replace(one, token=token))
+        self.session = replace(self.session, adding=tuple(adding))
 
     def _taken_up(self, done: asyncio.Future[None]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:

@@ -120,6 +120,8 @@ class Executor:
         self._parties: dict[str, Participant] = {}
         """Whose leg a channel is, until its end is told."""
         self.on_leg_gone: Callable[[str], None] = lambda _channel_id: None
+        self.on_leg: Callable[[str], None] = lambda _channel_id: None
+        """Called with the id of every leg that is known from now on."""
         self.farewells: dict[str, Callable[[], Awaitable[None]]] = {}
         """By ids of legs: what is done before we hang one up. May raise ServerError."""
 
@@ -161,6 +163,7 @@ class Executor:
         """Note that a party's channel is there."""
         self._bind(leg_key(party), channel_id)
         self._parties[channel_id] = party
+        self.on_leg(channel_id)
         legs = {**self._stands.legs, leg_key(party): party}
         self._stands = replace(self._stands, legs=legs)
 

@@ -81,7 +81,10 @@ async def reconcile(owner: Owner) -> None:
     for engine, before in legs.items():
         engine.reconnected(before, states)
     owner.supervision.reconnected(seats, states)
-    remains = sort_out(channels, bridges, names, owner.known)
+    ours = frozenset[str]().union(*legs.values(), *(engine.legs for engine in owner.engines))
+    # A leg that was brought into a call is named after the one that it came from.
+    strangers = [channel for channel in channels if channel.id not in ours]
+    remains = sort_out(strangers, bridges, names, owner.known)
     belongs = {member for bridge in bridges for member in bridge.channels}
     belongs |= {engine.incoming.channel_id for engine in legs}
     by_id = {channel.id: channel for channel in channels}
@@ -89,11 +92,9 @@ async def reconcile(owner: Owner) -> None:
     taken = await asyncio.gather(
         *(_taken_up(owner, call_id, found, by_id) for call_id, found in remains.items())
     )
+    kept = frozenset[str]().union(*taken)
     await asyncio.gather(
-        *(
-            _remove(ari, call_id, found, kept)
-            for (call_id, found), kept in zip(remains.items(), taken, strict=True)
-        )
+        *(_remove(ari, call_id, found, kept) for call_id, found in remains.items())
     )
     for channel in missed(channels, ari.settings.application, names, frozenset(belongs)):
         _log.info("channel %s came while no events did", channel.id)
