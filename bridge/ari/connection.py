@@ -14,9 +14,10 @@ from bridge.ari.backoff import Backoff
 from bridge.ari.capabilities import Capabilities
 from bridge.ari.events_socket import EventsSocket, NotSentError
 from bridge.ari.faults import is_refused
-from bridge.ari.generated.events import AnyMessage, RESTResponse
+from bridge.ari.generated.events import AnyMessage, ChannelDestroyed, RESTResponse
 from bridge.ari.generated.resources import Resources
 from bridge.ari.http import HttpTransport
+from bridge.ari.media_door import MediaDoor, door_of, past
 from bridge.ari.probe import ServerInfo, probe_capabilities, probe_info
 from bridge.ari.resource import Query, query_pairs, segment
 from bridge.ari.settings import AriSettings
@@ -75,6 +76,7 @@ class AriConnection(Resources):
         self._info = ServerInfo()
         self._http: HttpTransport | None = None
         self._socket: EventsSocket | None = None
+        self._door: MediaDoor | None = None
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -96,6 +98,7 @@ class AriConnection(Resources):
         if self._state.status is not LinkStatus.NEW or self._http is not None:
             raise InvalidStateError("this connection was opened before: make another one")
         self._http = HttpTransport(self.settings)
+        self._door = door_of(self.settings.root)
         try:
             socket = await self._connect()
             self._report(LinkState(LinkStatus.UP))
@@ -142,7 +145,8 @@ class AriConnection(Resources):
         pairs = query_pairs(query)
         text = encode_body(body)
         deadline_s = self.settings.request_timeout_s if timeout is None else timeout
-        answer = await self._exchange(method, resource, pairs, text, deadline_s)
+        async with past(self._media_door(), method, resource, pairs):
+            answer = await self._exchange(method, resource, pairs, text, deadline_s)
         return read_answer(answer, method, resource, self.settings.root)
 
     async def download(self, resource: str) -> bytes:
@@ -163,7 +167,8 @@ class AriConnection(Resources):
     async def open_media_socket(self, connection_id: str) -> aiohttp.ClientWebSocketResponse:
         """Connect to a media channel by its MEDIA_WEBSOCKET_CONNECTION_ID. Raises MediaError."""
         http = self._transport_http()
-        return await http.open_media(connection_id, self.settings.request_timeout_s)
+        async with self._media_door().connecting():
+            return await http.open_media(connection_id, self.settings.request_timeout_s)
 
     def note_whisper_to_silent_leg(self, *, verdict: bool | None, source: str) -> None:
         """Note what a higher layer measured; it holds as long as the version is the same."""
@@ -176,6 +181,10 @@ class AriConnection(Resources):
                 "after close()"
             )
         return self._http
+
+    def _media_door(self) -> MediaDoor:
+        self._transport_http()
+        return self._door or door_of(self.settings.root)
 
     async def _exchange(
         self,
@@ -297,11 +306,15 @@ class AriConnection(Resources):
             return None
         if isinstance(message, RESTResponse):
             return message
+        if isinstance(message, ChannelDestroyed) and self._door is not None:
+            self._door.ended(message.channel.id)
         self._guarded(self._on_event, message)
         return message
 
     def _report(self, state: LinkState) -> None:
         self._state = state
+        if self._door is not None and state.status is LinkStatus.DOWN:
+            self._door.forget()
         if self._on_state is not None:
             self._guarded(self._on_state, state)
 

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from bridge.ari.media_door import door_of
 from bridge.lab.hearing import Pcm, pcm_from_bytes
 from bridge.lab.hearing import tone as make_tone
 from bridge.lab.phones.settings import Tone
@@ -60,6 +61,7 @@ class DirectParty:
 
     def __init__(self, info: Ari, channel_id: str, voice: Tone | None) -> None:
         self._base = info.url.rstrip("/").removesuffix("/ari")
+        self._door = door_of(self._base)
         self._http = aiohttp.ClientSession(
             headers={"Authorization": _basic(info.username, info.password)},
             timeout=aiohttp.ClientTimeout(total=_DEADLINE_S),
@@ -142,15 +144,17 @@ class DirectParty:
         """End the call and give everything back; nothing happens the second time."""
         try:
             if not self.closed:
-                await self._request(
-                    "DELETE", f"channels/{self.channel_id}", {}, missing_is_fine=True
-                )
+                async with self._door.changing(ends=self.channel_id):
+                    await self._request(
+                        "DELETE", f"channels/{self.channel_id}", {}, missing_is_fine=True
+                    )
         finally:
             await self._release()
 
     async def _begin(self, method: str, resource: str, query: dict[str, str]) -> None:
         try:
-            await self._request(method, resource, query)
+            async with self._door.changing():
+                await self._request(method, resource, query)
             await self._open()
         except BaseException:
             await self._release()
@@ -162,7 +166,8 @@ class DirectParty:
         media = f"{self._base}/media/{answer['value']}"
         try:
             # Connecting answers the channel (chan_websocket.c, websocket_handoff_to_channel).
-            self._socket = await self._http.ws_connect(media, protocols=["media"])
+            async with self._door.connecting():
+                self._socket = await self._http.ws_connect(media, protocols=["media"])
         except aiohttp.ClientError as error:
             raise MediaError(
                 f"Asterisk does not hand over the audio of channel {self.channel_id}: {error}; "
