@@ -8,7 +8,7 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +26,7 @@ from bridge.model.ids import CallId
 from bridge.model.participants import CALLER, Participant
 from bridge.runtime.audit import Audit
 from bridge.runtime.engine import CallEngine
-from bridge.runtime.recorder_ears import RECORDER, Announcement, Floor, RecorderEars
+from bridge.runtime.recorder_ears import RECORDER, Floor, RecorderEars
 from bridge.session.observer.effects import LeftReason
 from bridge.session.state import Phase
 
@@ -46,6 +46,10 @@ _LONGEST_WRITE_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 0.06
 """How late a frame may be that was said before the end."""
 _GONE: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
+
+
+Announce = Callable[[], Awaitable[None]]
+"""Says to all parties that they are recorded; returns when they have heard it."""
 
 
 class RecordingState(StrEnum):
@@ -69,8 +73,6 @@ class RecordingPlan:
     part_seconds: float = 3600.0
     keep_seconds: float | None = None
     keep_bytes: int | None = None
-    announcement: Announcement = b""
-    """Said to all parties before the recording begins: PCM, or what plays it."""
 
 
 class Studio(Floor, Protocol):
@@ -133,7 +135,7 @@ class Recorder:
 
     # --- commands -------------------------------------------------------------------------------
 
-    async def start(self, announcement: Announcement = b"") -> None:
+    async def start(self, announce: Announce | None = None) -> None:
         """Hear the call, announce, and begin to write; nothing is left when it raises.
 
         Raises CallbridgeError, OSError.
@@ -143,8 +145,8 @@ class Recorder:
             await self._in_thread(self.files.begin)
             begun = True
             await self._ears.attend()
-            if announcement:
-                await self._ears.announce(announcement)
+            if announce is not None:
+                await announce()
                 self.facts.announced = True
             await self._in_thread(self.files.sweep)
         except BaseException:
@@ -377,8 +379,15 @@ async def _to_its_end(work: Coroutine[None, None, None]) -> None:
         raise
 
 
-async def record(studio: Studio, call_id: CallId, plan: RecordingPlan, *, rate: int) -> Recorder:
-    """Begin to record a call of ours; rate: Hz of all audio.
+async def record(
+    studio: Studio,
+    call_id: CallId,
+    plan: RecordingPlan,
+    *,
+    rate: int,
+    announce: Announce | None = None,
+) -> Recorder:
+    """Begin to record a call of ours; rate: Hz of all audio. announce: awaited before.
 
     Raises InvalidStateError for a call that was not answered, ConfigurationError without
     soundfile, OSError for a place that cannot be written to, and what observing a call raises.
@@ -410,7 +419,7 @@ async def record(studio: Studio, call_id: CallId, plan: RecordingPlan, *, rate: 
         in_folder=in_folder,
     )
     recorder = Recorder(studio, RecordingFiles(stem, facts))
-    await recorder.start(plan.announcement)
+    await recorder.start(announce)
     return recorder
 
 

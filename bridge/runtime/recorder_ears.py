@@ -1,6 +1,6 @@
 """What a recording hears of a call: through ears that Asterisk itself keeps from hearing whispers.
 
-They are observers, and never speak, but for an announcement. What is said for others than the
+They are observers, and never speak. What is said for others than the
 caller cannot get into the recording, since no line brings it here: who whispers is not sent to an
 observer who did not ask for it, who is held or apart is not heard. With coaching a second observer,
 who did ask, hears the whispers; they go to a track of their own.
@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import numpy as np
 
 from bridge.media.timeline import Samples, Timeline, mixed
 from bridge.model.ids import CallId
-from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode
+from bridge.model.modes import AudioMode, ObserverMode
 from bridge.model.participants import AGENT, CALLER, Participant
 from bridge.runtime.admission import Admission
 from bridge.runtime.engine import CallEngine
@@ -35,9 +35,6 @@ RECORDER: Final = "recorder"
 
 _LINGER_SECONDS: Final = 0.5
 """How long after a whisper its last words are under way."""
-
-Announcement = bytes | Callable[[], Awaitable[None]]
-"""PCM, or what plays it; empty: none."""
 
 
 class Floor(Protocol):
@@ -93,17 +90,6 @@ class RecorderEars:
         self._main = await self._admit("", hears_coaching=False)
         if self._wants_coaching:
             self._coaching = await self._admit("_c", hears_coaching=True)
-
-    async def announce(self, announcement: Announcement) -> None:
-        """Say something to all parties; return when they have heard it. Raises CallbridgeError."""
-        if callable(announcement):
-            await announcement()
-        elif self._main is not None and self._main.program is not None:
-            supervision = self._floor.supervision
-            await supervision.change_mode(self._main, BARGE, by="callbridge")
-            self._main.program.voice.send(announcement)
-            # It takes its place in the stream: behind the last word.
-            await supervision.change_mode(self._main, SPY, by="callbridge")
 
     def begin(self, at: float) -> None:
         """Note what is heard; ``at`` is sample 0."""

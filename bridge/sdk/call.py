@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Collection
-from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from bridge.media.ears import AudioStream
@@ -30,7 +29,7 @@ from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.sdk.holding import Holding
 from bridge.sdk.parties import Party, name_for, parties_of
-from bridge.sdk.recording import Announcement, Pauses, Recording, RecordingOptions, begin
+from bridge.sdk.recordable import Recordable
 from bridge.sdk.routing import endpoint_for
 from bridge.sdk.transferring import Transferring
 from bridge.session import inputs
@@ -57,7 +56,7 @@ _EVENTS = {
 }
 
 
-class ActiveCall(Transferring, Holding):
+class ActiveCall(Transferring, Holding, Recordable):
     """A call, and the agent's part in it.
 
     Commands wait until they are in effect, and raise an error of ``bridge.errors`` when they are
@@ -301,37 +300,6 @@ class ActiveCall(Transferring, Holding):
         if not isinstance(target, str):
             raise ConfigurationError(f"the route returned {target!r}: it returns a number")
         return target
-
-    async def record(
-        self,
-        path: str | Path,
-        *,
-        coaching: bool = False,
-        announce: Announcement | None = None,
-        pauses: Pauses = "silence",
-        max_minutes: float = 60.0,
-        keep_days: float | None = None,
-        max_bytes: int | None = None,
-    ) -> Recording:
-        """Record the call from now on: WAV, stereo; left the caller, right whom he hears.
-
-        path: a folder, or a new file that ends with ``.wav``. coaching: write what is whispered,
-        which is never in the recording, to a mono file beside it. announce: PCM or a WAV file that
-        all parties hear first. pauses: what ``recording.pause()`` leaves, ``silence`` or ``cut``.
-        max_minutes: of one file; then the next begins. keep_days, max_bytes: older recordings of
-        the folder are removed. The parties are recorded until the caller has gone, also after
-        ``close()``; who is held is not, nor his music.
-
-        Raises InvalidStateError before ``answer()``, CallClosedError, BadArgumentError,
-        ConfigurationError for a place that cannot be written to, or without the extra
-        ``callbridge[recording]``, and ServerError.
-        """
-        options = RecordingOptions(coaching, announce, pauses, max_minutes, keep_days, max_bytes)
-        return await begin(self._controller, self._engine, path, options, self._recording_event)
-
-    def _recording_event(self, event: CallEvent, recording: Recording) -> None:
-        self._handlers.emit(event, self, recording)
-        self._on_event(event, self, recording)
 
     # --- audio ----------------------------------------------------------------------------------
 

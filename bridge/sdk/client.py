@@ -33,6 +33,7 @@ from bridge.sdk.discovery import find_server
 from bridge.sdk.events import CallEvent, ClientEvent
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.sdk.observer import Observer
+from bridge.sdk.recordable import recording_resumer
 from bridge.sdk.resuming import Resuming
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
 
@@ -266,6 +267,9 @@ class Client:
         controller.live_listeners.append(self._live_change)
         controller.admission.listeners.append(self._dialled_in)
         controller.refers.on_transfer = self._transfer_begun
+        controller.resumption.resumers.append(
+            recording_resumer(controller, self._handlers, self._calls.get)
+        )
         # Calls that waited for us are handed over while it opens.
         self._controller = controller
         try:

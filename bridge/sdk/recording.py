@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
-from bridge.media.clips import load_wav
-from bridge.media.pcm import AudioFormat, check_pcm
 from bridge.media.recording import LONGEST_MINUTES
-from bridge.model.errors import BadArgumentError, CallbridgeError, ConfigurationError
-from bridge.runtime import CallEngine, Controller
-from bridge.runtime.recorder import (
-    Recorder,
-    RecordingPlan,
-    RecordingState,
-    go_on,
-    noted,
-    record,
-)
+from bridge.model.errors import BadArgumentError
+from bridge.runtime.recorder import Recorder, RecordingPlan, RecordingState
 from bridge.sdk.events import CallEvent
-
-_log = logging.getLogger(__name__)
+from bridge.sdk.sounds import Sound
 
 _DAY_SECONDS: Final = 86_400.0
 
+_EVENTS: Final = {
+    RecordingState.ENDED: CallEvent.RECORDING_ENDED,
+    RecordingState.FAILED: CallEvent.RECORDING_FAILED,
+}
+
 Pauses = Literal["silence", "cut"]
 """What a pause is in the file: silence as long as it, or nothing at all."""
-
-Announcement = bytes | str | Path
-"""PCM as for ``send_audio``, or a WAV file."""
-
-OnEvent = Callable[[CallEvent, "Recording"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +30,7 @@ class RecordingOptions:
     """How a call is recorded; see ``ActiveCall.record``."""
 
     coaching: bool = False
-    announce: Announcement | None = None
+    announce: Sound | None = None
     pauses: Pauses = "silence"
     max_minutes: float = 60.0
     keep_days: float | None = None
@@ -60,6 +47,20 @@ class RecordingOptions:
             if value is not None and value <= 0:
                 raise BadArgumentError(f"{name}={value:g}: more than 0, or None to keep all")
 
+    def plan(self, path: str | Path) -> RecordingPlan:
+        """Return what is to be done with it. Raises BadArgumentError."""
+        target = Path(path)
+        if target.suffix.lower() == ".wav" and (self.keep_days or self.max_bytes):
+            raise BadArgumentError("keep_days and max_bytes are for a folder: give its path")
+        return RecordingPlan(
+            target,
+            coaching=self.coaching,
+            cut_pauses=self.pauses == "cut",
+            part_seconds=self.max_minutes * 60,
+            keep_seconds=None if self.keep_days is None else self.keep_days * _DAY_SECONDS,
+            keep_bytes=self.max_bytes,
+        )
+
 
 class Recording:
     """A recording that goes on until ``stop()``, or the end of the call, whichever is first.
@@ -69,9 +70,10 @@ class Recording:
     is stopped at the end of the block.
     """
 
-    def __init__(self, recorder: Recorder, on_event: OnEvent) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._on_event = on_event
+        self.listeners: list[Callable[[CallEvent, Recording], None]] = []
+        """Told that it ended, or failed; must not block."""
         recorder.listeners.append(self._changed)
 
     def __repr__(self) -> str:
@@ -149,66 +151,6 @@ class Recording:
         return self.state
 
     def _changed(self, recorder: Recorder) -> None:
-        if recorder.state is RecordingState.FAILED:
-            self._on_event(CallEvent.RECORDING_FAILED, self)
-        elif recorder.state is RecordingState.ENDED:
-            self._on_event(CallEvent.RECORDING_ENDED, self)
-
-
-async def begin(
-    controller: Controller,
-    engine: CallEngine,
-    path: str | Path,
-    options: RecordingOptions,
-    on_event: OnEvent,
-) -> Recording:
-    """Record a call; see ``ActiveCall.record``, also for what is raised."""
-    target = Path(path)
-    in_folder = target.suffix.lower() != ".wav"
-    if not in_folder and (options.keep_days or options.max_bytes):
-        raise BadArgumentError("keep_days and max_bytes are for a folder: give its path")
-    rate = controller.settings.sample_rate
-    keep_days = options.keep_days
-    plan = RecordingPlan(
-        target,
-        coaching=options.coaching,
-        cut_pauses=options.pauses == "cut",
-        part_seconds=options.max_minutes * 60,
-        keep_seconds=None if keep_days is None else keep_days * _DAY_SECONDS,
-        keep_bytes=options.max_bytes,
-        announcement=await _pcm(options.announce, AudioFormat(rate)),
-    )
-    try:
-        recorder = await record(controller, engine.incoming.call_id, plan, rate=rate)
-    except OSError as error:
-        raise ConfigurationError(f"{target} cannot be recorded to: {error}") from error
-    return Recording(recorder, on_event)
-
-
-async def resume_recordings(
-    controller: Controller, engine: CallEngine, on_event: OnEvent
-) -> Sequence[Recording]:
-    """Go on with what an earlier program recorded of a call that was taken up.
-
-    What it recorded is noted in ``engine.notes["recording"]``. Each recording gets a new part, and
-    is paused if it was. What cannot go on is logged, and forgotten.
-    """
-    recordings = []
-    for path in noted(engine):
-        try:
-            recorder = await go_on(controller, engine.incoming.call_id, Path(path))
-        except (CallbridgeError, OSError, ValueError) as error:
-            call_id = engine.incoming.call_id
-            _log.error("call %s is not recorded any more: %s: %s", call_id, path, error)
-        else:
-            recordings.append(Recording(recorder, on_event))
-    return recordings
-
-
-async def _pcm(announcement: Announcement | None, audio_format: AudioFormat) -> bytes:
-    if announcement is None:
-        return b""
-    if isinstance(announcement, bytes):
-        check_pcm(announcement)
-        return announcement
-    return await asyncio.to_thread(load_wav, Path(announcement), audio_format)
+        if (event := _EVENTS.get(recorder.state)) is not None:
+            for listener in list(self.listeners):
+                listener(event, self)

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import soundfile
 
+from bridge import ActiveCall, events
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import TONES, gaps
-from bridge.model.ids import CallId
-from bridge.runtime.recorder import NOTE, RecordingState
-from bridge.sdk.recording import Recording, resume_recordings
+from bridge.lab.waiting import until
+from bridge.runtime.recorder import RecordingState
+from bridge.sdk.recording import Recording
 from tests.integration.recording.tape import (
     RATE,
     described,
@@ -60,15 +61,15 @@ def sidecar_in(folder: Path) -> tuple[Path, dict[str, Any]]:
     return path, json.loads(path.read_text(encoding="utf-8"))
 
 
-async def taken_up(pbx: Pbx, folder: Path) -> Recording:
+async def taken_up(pbx: Pbx) -> Recording:
     """Let the next program go on."""
-    path, told = sidecar_in(folder)
     program = await pbx.program()
-    controller = program.client._connected()
-    engine = controller.engine(CallId(told["call_id"]))
-    assert engine is not None
-    engine.notes[NOTE] = json.dumps([str(path)])
-    (recording,) = await resume_recordings(controller, engine, lambda _event, _recording: None)
+    resumed: asyncio.Queue[ActiveCall] = asyncio.Queue()
+    program.client.on(events.CALL_RESUMED, resumed.put_nowait)
+    async with asyncio.timeout(3):
+        call = await resumed.get()
+    await until(lambda: call.recordings, "its recording goes on")
+    (recording,) = call.recordings
     return recording
 
 
@@ -105,7 +106,7 @@ async def test_a_killed_program_leaves_files_that_play(pbx: Pbx, tmp_path: Path)
 async def test_the_next_program_goes_on(pbx: Pbx, tmp_path: Path) -> None:
     caller, killed_at = await killed(pbx, tmp_path, paused=False)
     _, before = sidecar_in(tmp_path)
-    recording = await taken_up(pbx, tmp_path)
+    recording = await taken_up(pbx)
     await recorded(recording, 1.0)
     await recording.stop()
     told = described(recording)
@@ -124,7 +125,7 @@ async def test_the_next_program_goes_on(pbx: Pbx, tmp_path: Path) -> None:
 
 async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
     caller, _ = await killed(pbx, tmp_path, paused=True)
-    recording = await taken_up(pbx, tmp_path)
+    recording = await taken_up(pbx)
     assert state(recording) is RecordingState.PAUSED
     begin = recording.seconds
     await asyncio.sleep(0.8)
