@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Final, Protocol
 
@@ -237,17 +237,25 @@ class TransferEngine:
     async def _ring(self, ring: Ring) -> None:
         """Ring somebody; that he has answered is told by the call itself."""
         party, target = ring.party, ring.target
-        try:
-            await self.call.command(
-                lambda token: call_inputs.AddParty(
-                    token,
-                    party,
-                    target.endpoint,
-                    target.ring_seconds,
-                    apart=ring.apart,
-                    headers=target.headers,
-                )
+        adding = self.call.command(
+            lambda token: call_inputs.AddParty(
+                token,
+                party,
+                target.endpoint,
+                target.ring_seconds,
+                apart=ring.apart,
+                headers=target.headers,
             )
+        )
+        await self._rung(party, adding)
+
+    def go_on_ringing(self, party: Participant) -> None:
+        """Learn what becomes of somebody whom an earlier program has rung."""
+        self._spawn(self._rung(party, self.call.adopted(party)), f"{party} rings on")
+
+    async def _rung(self, party: Participant, adding: Awaitable[None]) -> None:
+        try:
+            await adding
         except CallbridgeError as error:
             cause = error.hangup_cause if isinstance(error, ConnectFailedError) else None
             message = error.error_message

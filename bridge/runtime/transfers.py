@@ -118,6 +118,8 @@ class Transfers:
         engine = TransferEngine(call, self, terms, stays=known.stays, state=known.state)
         session = call.session
         engine.post(Resumed(session.parties, ringing, session.agent_present))
+        for party in sorted(ringing):
+            engine.go_on_ringing(party)
         return self._run(engine)
 
     def call_over(self, call_id: CallId) -> None:

@@ -117,6 +117,12 @@ class Transfer:
         self._code: ErrorCode | None = None
         self._message = ""
         engine.listeners.append(self._told)
+        if engine.state.human is not None:
+            self._decided.set()
+
+    def is_of(self, engine: TransferEngine) -> bool:
+        """Tell whether it is this one."""
+        return self._engine is engine
 
     def __repr__(self) -> str:
         return f"<Transfer {self.outcome or self.stage}>"

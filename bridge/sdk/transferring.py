@@ -14,6 +14,7 @@ from bridge.runtime.transfer import TransferEngine
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
 from bridge.sdk.transfer import Brief, Targets, Transfer, TransferOptions, begin
+from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Transferring:
     _controller: Controller
     _handlers: Handlers
     _on_event: Callable[..., None]
+    _followed: Transfer | None = None
+    """The transfer that is under way, or was last."""
 
     @property
     def state(self) -> CallState:
@@ -111,13 +114,24 @@ class Transferring:
             on_event=partial(self._transfer_event, fallback),
         )
 
+    @property
+    def transfer_in_progress(self) -> Transfer | None:
+        """The transfer of this call that is under way, whoever began it."""
+        engine = self._controller.transfers.of(self._engine.incoming.call_id)
+        if engine is None or engine.state.stage is Stage.NEW:
+            return None
+        if self._followed is None or not self._followed.is_of(engine):
+            self.follow(engine)
+        return self._followed
+
     def follow(self, transfer: TransferEngine) -> None:
-        """Tell of a transfer that somebody else has begun, at his phone."""
-        Transfer(transfer, partial(self._transfer_event, None))
+        """Tell of a transfer that somebody else has begun: at his phone, or an earlier program."""
+        self._followed = Transfer(transfer, partial(self._transfer_event, None))
 
     def _transfer_event(
         self, fallback: Fallback | None, event: CallEvent, transfer: Transfer
     ) -> None:
+        self._followed = transfer
         self._handlers.emit(event, self, transfer)
         self._on_event(event, self, transfer)
         ended = event is CallEvent.TRANSFER_ENDED

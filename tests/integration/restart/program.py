@@ -16,8 +16,11 @@ from typing import Final
 from bridge import ActiveCall, Client, events
 from bridge.lab.ears import CALLEE_ENDPOINT
 from bridge.lab.hearing import TONES, tone
+from bridge.lab.waiting import until
 from bridge.model.participants import Participant
+from bridge.sdk.transfer import Transfer
 from bridge.session import inputs
+from bridge.session.transfer import Stage
 
 RATE: Final = 16000
 SPEECH: Final = tone(TONES["agent"], -15.0, 60.0, RATE).astype("<i2").tobytes()
@@ -103,6 +106,49 @@ async def observed(client: Client, call: ActiveCall) -> None:
     await coach.send_audio(SPEECH)
 
 
+async def transferring(_client: Client, call: ActiveCall) -> None:
+    """The caller hears music, and a human rings, who is to accept by a key."""
+    await call.answer()
+    await call.transfer(CALLEE_ENDPOINT, accept="key")
+
+
+async def offered(_client: Client, call: ActiveCall) -> None:
+    """He has picked up, and is asked."""
+    answered = asyncio.Event()
+    call.on(events.TRANSFER_ANSWERED, answered.set)
+    await call.answer()
+    await call.transfer(CALLEE_ENDPOINT, accept="key")
+    await answered.wait()
+
+
+async def consulting(_client: Client, call: ActiveCall) -> None:
+    """The agent talks with the human; the caller hears music."""
+    await _consult(call)
+    await call.send_audio(SPEECH)
+
+
+async def _consult(call: ActiveCall) -> Transfer:
+    await call.answer()
+    transfer = await call.transfer(CALLEE_ENDPOINT, accept="answer", consult=True)
+    await transfer.wait_accepted()
+    await until(lambda: transfer.stage is Stage.CONSULTING, "they talk")
+    return transfer
+
+
+async def aside(_client: Client, call: ActiveCall) -> None:
+    """The agent talks with the caller again; the human hears music."""
+    transfer = await _consult(call)
+    await transfer.toggle(cut=True)
+    await call.send_audio(SPEECH)
+
+
+async def together(_client: Client, call: ActiveCall) -> None:
+    """The caller, the human and the agent talk."""
+    transfer = await _consult(call)
+    await transfer.conference(cut=True)
+    await call.send_audio(SPEECH)
+
+
 State = Callable[[Client, ActiveCall], Awaitable[None]]
 STATES: Final[dict[str, State]] = {
     state.__name__: state
@@ -117,6 +163,11 @@ STATES: Final[dict[str, State]] = {
         apart,
         taken_over,
         observed,
+        transferring,
+        offered,
+        consulting,
+        aside,
+        together,
     )
 }
 

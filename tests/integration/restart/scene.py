@@ -34,6 +34,11 @@ PICKED_UP: Final[dict[str, tuple[str, ...]]] = {
     "apart": ("callee", "expert"),
     "taken_over": ("callee", "boss"),
     "observed": ("callee", "boss"),
+    "transferring": (),
+    "offered": ("human",),
+    "consulting": ("human",),
+    "aside": ("human",),
+    "together": ("human",),
 }
 """Who picks up in a state, in that order."""
 
@@ -48,8 +53,25 @@ TALK: Final[dict[str, Pairs]] = {
     "apart": everyone("caller", "callee"),
     "taken_over": {("callee", "caller")},
     "observed": everyone("caller", "callee"),
+    "transferring": set(),
+    "offered": set(),
+    "consulting": set(),
+    "aside": set(),
+    "together": everyone("caller", "human"),
 }
 """Which parties hear which parties in a state."""
+
+MUSIC: Final[dict[str, str]] = {
+    "held": "caller",
+    "transferring": "caller",
+    "offered": "caller",
+    "consulting": "caller",
+    "aside": "human",
+}
+"""Who hears music in a state."""
+
+RINGS: Final[dict[str, str]] = {"adding": "expert", "ringing": "callee", "transferring": "human"}
+"""Who rings in a state, and does not pick up."""
 
 _SILENT_DBFS: Final = -75.0
 
@@ -118,8 +140,8 @@ async def stage(pbx: Pbx, program: Child, state: str, number: str = "1999") -> S
         leg = await _rung(pbx, name, known)
         voice = Tone(HZ[name], SENT_DBFS)
         scene.people[name] = await pbx.keep(DirectParty.answer(ari, leg, tone=voice))
-    if state in {"adding", "ringing"}:
-        await _rung(pbx, "expert" if state == "adding" else "callee", known)
+    if state in RINGS:
+        await _rung(pbx, RINGS[state], known)
     await program.says(f"{state} {number}")
     return scene
 
