@@ -265,8 +265,8 @@ class RecordingFiles:
         finally:
             self.note()
 
-    def mend(self) -> None:
-        """Fill in how long a part is whose program was killed."""
+    def take_up(self) -> None:
+        """Go on with what another program began, which may have been killed in a part."""
         for part in self.facts.parts:
             if part.seconds is None:
                 path = self.stem.with_name(part.file)
@@ -275,6 +275,8 @@ class RecordingFiles:
                 except RuntimeError:
                     # It had been made, and nothing written yet.
                     part.seconds = 0.0
+        self.facts.ended_at = self.facts.end_cause = None
+        self.note()
 
     def sweep(self) -> None:
         """Remove recordings of this folder that are kept no longer; never one that goes on."""
@@ -322,7 +324,7 @@ def sweep(
     """
     groups: dict[str, list[Path]] = {}
     for path in folder.iterdir():
-        if (match := _OURS.fullmatch(path.name)) is not None:
+        if (match := _OURS.fullmatch(path.name)) is not None and path.is_file():
             groups.setdefault(match[1], []).append(path)
     now = time.time()
     removed: list[Path] = []

@@ -163,7 +163,7 @@ class Recorder:
         Raises CallbridgeError, OSError; the files that are there stay.
         """
         try:
-            await self._in_thread(self.files.mend)
+            await self._in_thread(self.files.take_up)
             await self._ears.attend()
             self._offset = max(0.0, time.time() - self.facts.began_at)
             if self.facts.paused:
@@ -309,7 +309,7 @@ class Recorder:
         match reason:
             case LeftReason.FAILED:
                 self._fail("the call cannot be heard any more")
-            case LeftReason.LEFT:
+            case LeftReason.LEFT | LeftReason.HANDED_OVER:
                 self._stop(PROGRAM_LEFT)
             case _:
                 self._stop(str(reason))
@@ -433,7 +433,6 @@ async def go_on(studio: Studio, call_id: CallId, sidecar: Path) -> Recorder:
     facts = Facts.read(sidecar)
     if facts.call_id != call_id:
         raise ValueError(f"{sidecar} is a recording of call {facts.call_id}")
-    facts.ended_at = facts.end_cause = None
     recorder = Recorder(studio, RecordingFiles(sidecar.with_suffix(""), facts))
     await recorder.go_on()
     return recorder

@@ -25,6 +25,7 @@ from tests.integration.recording.tape import (
     part,
     pcm_of,
     recorded,
+    talk,
     voices,
 )
 from tests.support.child import child
@@ -140,3 +141,26 @@ async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
     assert voices(heard[:, 0].copy()) == {"caller"}
     assert voices(heard[:, 1].copy()) == {"callee"}
     await caller.hangup()
+
+
+async def test_a_program_that_hands_over_closes_its_files_and_the_next_one_goes_on(
+    pbx: Pbx, tmp_path: Path
+) -> None:
+    there = await talk(pbx)
+    first = await there.call.record(tmp_path)
+    await recorded(first, 0.6)
+    await there.client.hand_over()
+    assert state(first) is RecordingState.ENDED
+    assert described(first)["end_cause"] == "program_left"
+    recording = await taken_up(pbx)
+    assert described(recording)["end_cause"] is None
+    await recorded(recording, 0.6)
+    await recording.stop()
+    assert recording.path == first.path
+    assert described(recording)["end_cause"] == "stopped"
+    for path in recording.files:
+        both = pcm_of([path])
+        assert voices(both[3200:11200, 0].copy()) == {"caller"}
+        assert voices(both[3200:11200, 1].copy()) == {"callee"}
+    assert len(recording.files) == 2
+    await there.caller.hangup()
