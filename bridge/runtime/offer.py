@@ -13,9 +13,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
+from bridge.media.answering import MachineDetector, Verdict
 from bridge.media.pcm import FRAME_SECONDS
 from bridge.model.errors import CallbridgeError, ErrorCode, ServerError
 from bridge.model.participants import Participant
@@ -34,21 +34,6 @@ _DETECTION_SECONDS: Final = 10.0
 """By when a machine is known for one, or whoever speaks is taken for a human."""
 
 OfferFact = Accepted | Declined
-
-
-class Verdict(StrEnum):
-    """Who answered."""
-
-    HUMAN = "human"
-    MACHINE = "machine"
-    UNSURE = "unsure"
-
-
-class MachineDetector(Protocol):
-    """Tells by what is heard of somebody who answered whether he is a machine."""
-
-    def feed(self, frame: bytes, /) -> Verdict | None:
-        """Take the next 20 ms, s16le mono; return the verdict as soon as there is one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ business, which is asked to arrange it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -38,11 +40,13 @@ from bridge.session.transfer.effects import (
     Drop,
     EndCall,
     Leave,
+    Outcome,
     Place,
     Placement,
     Ring,
     Tell,
     TransferEffect,
+    TransferNotice,
     Withdraw,
 )
 from bridge.session.transfer.effects import Offer as OfferIt
@@ -76,8 +80,8 @@ class Kit(Protocol):
 class TransferEngine:
     """The only writer of one transfer. ``run()`` returns when it is over and nothing of it is left.
 
-    terms: how humans are asked. stays: the AI, if it transfers, listens on when it has. state: of
-    an earlier program's transfer, which goes on.
+    terms: how humans are asked. stays: the AI, if it transfers, listens on when it has. music:
+    the class that customers hear; empty: their call's. state: of an earlier program's transfer.
     """
 
     def __init__(
@@ -87,11 +91,13 @@ class TransferEngine:
         terms: Terms,
         *,
         stays: bool = False,
+        music: str = "",
         state: Transfer | None = None,
     ) -> None:
         self.call = call
         self.terms = terms
         self.stays = stays
+        self.music = music
         self.state = state or Transfer()
         self.listeners: list[Callable[[Tell], None]] = []
         """Told of what happens, in order. Must not block."""
@@ -137,6 +143,21 @@ class TransferEngine:
         self.post(make(token))
         await done
 
+    async def end(self) -> None:
+        """Bring it to the end that is best for those who talk, and return when it is there.
+
+        Whoever has accepted gets the customers; else they come back.
+        """
+        accepted = self.state.human is not None
+        make = inputs.Complete if accepted else inputs.Cancel
+        if self.state.stage is Stage.NEW:
+            self.give_up()
+        else:
+            with contextlib.suppress(CallbridgeError):
+                # It ends already, or cannot: the call is as it is.
+                await self.command(make)
+        await self.ended.wait()
+
     def give_up(self) -> None:
         """Whoever wanted it does not any more: cancel it, or do not begin it."""
         begun = self.state.stage is not Stage.NEW
@@ -149,6 +170,9 @@ class TransferEngine:
                 if (event := await self._mailbox.get()) is None:
                     break
                 self._take(event)
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a caller on hold
+            _log.exception("transfer of %s: cannot be kept", self.call.incoming.call_id)
+            self._abandon()
         finally:
             self.call.listeners.remove(self._told)
             self.call.handset_listeners.remove(self._handset)
@@ -268,6 +292,7 @@ class TransferEngine:
         await self._end_ringback()
         self._cut_agent(wanted)
         try:
+            await self._choose_music(wanted)
             await self.call.command(
                 lambda token: call_inputs.Arrange(
                     token, wanted.held, wanted.apart, wanted.leaving, wanted.kept
@@ -277,6 +302,13 @@ class TransferEngine:
             self.post(inputs.PlaceFailed(place.number, error.error_message))
         else:
             self.post(inputs.Placed(place.number))
+
+    async def _choose_music(self, wanted: Placement) -> None:
+        """Choose what customers will hear; the choice ends with each hold."""
+        if self.music:
+            coming = wanted.held & self.state.customers - self.call.session.standing.held
+            for party in coming:
+                await self.call.music.choose(self.music, party)
 
     def _cut_agent(self, wanted: Placement) -> None:
         """Drop what the AI has said and nobody has heard yet: it was for others than who comes."""
@@ -383,6 +415,19 @@ class TransferEngine:
         if not task.cancelled() and (error := task.exception()) is not None:
             call_id = self.call.incoming.call_id
             _log.error("transfer of %s: %s failed", call_id, what, exc_info=error)
+
+    def _abandon(self) -> None:
+        """Let those go who have not accepted, and all others talk."""
+        rung = self.state.humans - {self.state.human}
+        for party in rung - self.call.session.parties:
+            self.call.post(call_inputs.RemoveParty(NOBODY, party))
+        self.call.post(call_inputs.Arrange(NOBODY, apart=rung, leaving=rung))
+        code, message = ErrorCode.CALL_FAILED, "the transfer broke: the log says why"
+        self.state = replace(
+            self.state, stage=Stage.OVER, outcome=Outcome.FAILED, code=code, message=message
+        )
+        for listener in list(self.listeners):
+            listener(Tell(TransferNotice.ENDED, None, Outcome.FAILED, code, message))
 
     async def _leave_nothing(self) -> None:
         for party in list(self._offers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Final, Protocol
@@ -28,6 +29,9 @@ NOTE: Final = "transfer"
 """The key of a transfer among the notes of its call: JSON, as ``encoded`` writes it."""
 
 
+_END_SECONDS: Final = 3.0
+
+
 class Remembered(msgspec.Struct, frozen=True):
     """What a program has to know that takes a transfer up. The brief is not part of it."""
 
@@ -38,6 +42,7 @@ class Remembered(msgspec.Struct, frozen=True):
     brief: str | None
     """What Asterisk plays; what was PCM is lost with the program, and beeps stand for it."""
     stays: bool
+    music: str = ""
 
 
 class Host(Protocol):
@@ -78,13 +83,15 @@ class Transfers:
         """Return the transfer of a call that is under way."""
         return self._engines.get(call_id)
 
-    def new(self, call: CallEngine, terms: Terms, *, stays: bool = False) -> TransferEngine:
+    def new(
+        self, call: CallEngine, terms: Terms, *, stays: bool = False, music: str = ""
+    ) -> TransferEngine:
         """Make a transfer of a call; it begins by its command Begin, which has to follow.
 
         Raises CommandInProgressError as long as there is another.
         """
         self.require_none(call)
-        return self._run(TransferEngine(call, self, terms, stays=stays))
+        return self._run(TransferEngine(call, self, terms, stays=stays, music=music))
 
     def require_none(self, call: CallEngine) -> None:
         """Raise CommandInProgressError while a call is being transferred."""
@@ -115,7 +122,9 @@ class Transfers:
             decline_key=known.decline_key,
             accept_seconds=known.accept_seconds,
         )
-        engine = TransferEngine(call, self, terms, stays=known.stays, state=known.state)
+        engine = TransferEngine(
+            call, self, terms, stays=known.stays, music=known.music, state=known.state
+        )
         session = call.session
         engine.post(Resumed(session.parties, ringing, session.agent_present))
         for party in sorted(ringing):
@@ -126,6 +135,18 @@ class Transfers:
         """A call of ours is over, and nothing of it is left."""
         if (engine := self._engines.get(call_id)) is not None:
             engine.post(CallOver())
+
+    async def close(self) -> None:
+        """The program leaves: bring every transfer to an end, so that nobody is left on hold."""
+        engines = list(self._engines.values())
+        for engine, error in zip(
+            engines,
+            await asyncio.gather(*map(_ended, engines), return_exceptions=True),
+            strict=True,
+        ):
+            if error is not None:
+                call_id = engine.call.incoming.call_id
+                _log.warning("call %s: its transfer is left half done: %r", call_id, error)
 
     def new_prompter(self, party: Participant, channel_id: str) -> Prompter:
         """Make a voice that one party alone hears."""
@@ -152,6 +173,11 @@ class Transfers:
         engine.call.notes[NOTE] = encoded(engine)
 
 
+async def _ended(engine: TransferEngine) -> None:
+    async with asyncio.timeout(_END_SECONDS):
+        await engine.end()
+
+
 def encoded(engine: TransferEngine) -> str:
     """Write down what is to be known of a transfer, as JSON."""
     terms = engine.terms
@@ -162,5 +188,6 @@ def encoded(engine: TransferEngine) -> str:
         terms.accept_seconds,
         terms.brief if isinstance(terms.brief, str) else None,
         engine.stays,
+        engine.music,
     )
     return msgspec.json.encode(known).decode()

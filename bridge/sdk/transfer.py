@@ -6,11 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from bridge.media.clips import load_wav
-from bridge.media.pcm import AudioFormat, check_pcm
+from bridge.media.answering import Answering, MachineDetector
+from bridge.media.pcm import AudioFormat
 from bridge.media.voice import Voice
 from bridge.model.errors import (
     BadArgumentError,
@@ -25,11 +24,13 @@ from bridge.model.headers import Headers, checked_headers, header_text
 from bridge.model.keys import DIGITS
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.runtime import CallEngine, Controller
-from bridge.runtime.offer import MachineDetector, Terms
+from bridge.runtime.music import checked_music
+from bridge.runtime.offer import Terms
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import Permit, TransferRequest
 from bridge.sdk.events import CallEvent
 from bridge.sdk.permits import Permits, note_end, permitted
+from bridge.sdk.sounds import Sound, loaded
 from bridge.session.transfer import Stage, inputs
 from bridge.session.transfer.effects import Outcome, Tell, TransferNotice
 from bridge.session.transfer.inputs import Plan, Target
@@ -37,10 +38,6 @@ from bridge.session.transfer.inputs import Plan, Target
 Targets: TypeAlias = str | Sequence[str | Sequence[str]]
 """A number or endpoint; several, one after the other; or rounds of several that ring together."""
 
-Brief: TypeAlias = bytes | str | Path
-"""PCM as for ``send_audio``, what Asterisk plays (``sound:…``), or a WAV file."""
-
-_MEDIA: Final = ("sound:", "recording:", "number:", "digits:", "characters:")
 _SAID_SECONDS: Final = 0.5
 """How much longer than what was queued the AI's last words may take."""
 _SUMMARY_BYTES: Final = 500
@@ -63,13 +60,14 @@ class TransferOptions:
     warm: bool = True
     by: str | None = None
     ring_time_seconds: int = 20
-    brief: Brief | None = None
+    brief: Sound | None = None
     accept: Literal["key", "answer"] | None = None
     accept_key: str = "1"
     decline_key: str = "2"
     accept_seconds: float = 15.0
-    detect_machine: Callable[[int], MachineDetector] | None = None
+    detect_machine: bool | Callable[[int], MachineDetector] = False
     consult: bool | None = None
+    music: str = ""
     hold: Literal["at_once", "on_accept"] = "at_once"
     together: bool = False
     summary: str = ""
@@ -93,6 +91,7 @@ class TransferOptions:
         if self.consult and not self.warm:
             raise BadArgumentError("a blind transfer has no consult: warm=True, or consult=False")
         checked_headers(self.headers)
+        checked_music(self.music)
 
     def consults(self, by: Participant) -> bool:
         """Whether who transfers talks with the human before the customers do."""
@@ -247,7 +246,7 @@ async def begin(
     permits = await permitted(controller, call, by, rounds, consults=options.consults(by))
     plan = _plan(permits, options, by, call)
     terms = await _terms(options, by, AudioFormat(controller.settings.sample_rate))
-    engine = controller.transfers.new(call, terms, stays=options.stay)
+    engine = controller.transfers.new(call, terms, stays=options.stay, music=options.music)
     note_end(controller.transfer_policy, permits, engine)
     transfer = Transfer(engine, on_event)
     try:
@@ -301,7 +300,7 @@ def _plan(permits: Permits, options: TransferOptions, by: Participant, call: Cal
     return Plan(
         rounds=tuple(tuple(map(target, ringing)) for ringing in permits),
         by_key=by_key,
-        offer=by_key or options.brief is not None or options.detect_machine is not None,
+        offer=by_key or options.brief is not None or bool(options.detect_machine),
         consult=options.consults(by),
         hold_at_once=options.hold == "at_once",
         blind=not options.warm,
@@ -332,24 +331,12 @@ def _headers(options: TransferOptions, call: CallEngine, granted: Headers) -> He
 
 
 async def _terms(options: TransferOptions, by: Participant, audio_format: AudioFormat) -> Terms:
+    detect = options.detect_machine
     return Terms(
-        await _brief(options.brief, audio_format),
+        None if options.brief is None else await loaded(options.brief, audio_format),
         by_key=options.by_key(by),
         accept_key=options.accept_key,
         decline_key=options.decline_key,
         accept_seconds=options.accept_seconds,
-        detector=options.detect_machine,
+        detector=Answering if detect is True else detect or None,
     )
-
-
-async def _brief(brief: Brief | None, audio_format: AudioFormat) -> bytes | str | None:
-    if isinstance(brief, Path):
-        return await asyncio.to_thread(load_wav, brief, audio_format)
-    if isinstance(brief, str):
-        if not brief.startswith(_MEDIA) or "," in brief:
-            known = ", ".join(_MEDIA)
-            raise BadArgumentError(f"brief={brief!r}: one of {known} and a name; or a Path, or PCM")
-        return brief
-    if brief is not None:
-        check_pcm(brief)
-    return brief

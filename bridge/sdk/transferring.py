@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from bridge.media.answering import MachineDetector
 from bridge.model.errors import CallClosedError, InvalidStateError
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller
-from bridge.runtime.offer import MachineDetector
 from bridge.runtime.transfer import TransferEngine
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
-from bridge.sdk.transfer import Brief, Targets, Transfer, TransferOptions, begin
+from bridge.sdk.sounds import Sound
+from bridge.sdk.transfer import Targets, Transfer, TransferOptions, begin
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
 
@@ -49,14 +50,15 @@ class Transferring:
         by: str | None = None,
         ring_time_seconds: int = 20,
         together: bool = False,
-        brief: Brief | None = None,
+        brief: Sound | None = None,
         accept: Literal["key", "answer"] | None = None,
         accept_key: str = "1",
         decline_key: str = "2",
         accept_seconds: float = 15.0,
-        detect_machine: Callable[[int], MachineDetector] | None = None,
+        detect_machine: bool | Callable[[int], MachineDetector] = False,
         consult: bool | None = None,
         hold: Literal["at_once", "on_accept"] = "at_once",
+        music: str = "",
         summary: str = "",
         headers: Mapping[str, str] | None = None,
         stay: bool = False,
@@ -73,13 +75,15 @@ class Transferring:
         plays (``sound:…``). accept: by ``key``, or by having picked up, and heard the brief
         (``answer``); by default by key where nobody talks with him first. He has ``accept_seconds``
         after the brief, and hears it again meanwhile; without one, beeps. decline_key: he will not;
-        may be empty. detect_machine: makes, for a rate in Hz, what listens for answering machines.
+        may be empty. detect_machine: an answering machine that answers is told by what it says: by
+        ``bridge.media.answering``, or by what this makes, given the rate in Hz.
 
         consult: who transfers talks with him alone until ``complete()``; by default when a party
         transfers warm. hold: the caller hears music from the start, or not before somebody has
-        accepted (``on_accept``). summary, and more SIP headers: what the human's phone is told.
-        When it is done the AI leaves, or listens on (``stay``). fallback: awaited with the call and
-        the transfer when nobody has taken it and the caller is back.
+        accepted (``on_accept``). music: of which class; by default the call's (``set_music``).
+        summary, and more SIP headers: what the human's phone is told. When it is done the AI
+        leaves, or listens on (``stay``). fallback: awaited with the call and the transfer when
+        nobody has taken it and the caller is back.
 
         Raises CommandInProgressError while another transfer is under way, InvalidStateError before
         ``answer()``, BadArgumentError, CallClosedError, and ServerError if Asterisk failed: nothing
@@ -102,6 +106,7 @@ class Transferring:
             detect_machine=detect_machine,
             consult=consult,
             hold=hold,
+            music=music,
             summary=summary,
             headers=headers or {},
             stay=stay,

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from bridge import ActiveCall, CallState, EndReason
+from bridge.media.answering import Verdict
 from bridge.model.errors import ConnectFailedError, ErrorCode
-from bridge.runtime.offer import Verdict
 from bridge.sdk.transfer import Transfer
 from bridge.session.transfer.effects import Outcome
 from tests.support.conference import everyone
