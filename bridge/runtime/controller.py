@@ -240,6 +240,7 @@ class Controller:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
         self._closing = True
         await self.supervision.close()
+        await self.transfers.close()
         await asyncio.gather(*map(leave, self.engines))
         if self._turning_away:
             await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
