@@ -27,7 +27,7 @@ from bridge.session.observer.effects import LeftReason
 from bridge.topology.objects import leg_key
 from bridge.topology.planner import plan
 from scripts.diagrams import __main__ as pages
-from scripts.diagrams import calls, observers
+from scripts.diagrams import calls, observers, transfers
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md"])
@@ -179,6 +179,16 @@ def test_the_states_of_an_observer_are_drawn_as_they_are() -> None:
     drawn = text_of("docs/observer-states.md")
     assert drawn == observers.render(), "run scripts/generate-diagram"
     assert "| the callee is replaced: a transfer | nobody | caller | callee, caller |" in drawn
+
+
+def test_the_states_of_a_transfer_are_drawn_as_they_are() -> None:
+    drawn = text_of("docs/transfer-states.md")
+    assert drawn == transfers.render(), "run scripts/generate-diagram"
+    assert "    ringing --> joining: he answers<br/>he accepts" in drawn
+    declines = (
+        "| he declines by key, does not accept in time, or is a machine | - | - | **failed** |"
+    )
+    assert declines in drawn
 
 
 def test_a_page_that_differs_is_shown(
