@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import aiohttp
 
@@ -30,7 +30,12 @@ from bridge.ari.wire import (
     encode_body,
     read_answer,
 )
-from bridge.model.errors import InvalidStateError, RequestFailedError, ServerError
+from bridge.model.errors import (
+    CommandTimeoutError,
+    InvalidStateError,
+    RequestFailedError,
+    ServerError,
+)
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -40,6 +45,8 @@ _REGISTRATION_LOOKS_S = (0.1, 0.4, 1.5)
 _NOT_FOUND = 404
 PROBE_S = 1.5
 """How long a server may take to answer the first request on its WebSocket."""
+BESIDE_S = 2.0
+"""How long a request beside the others may take: see ``AriConnection.beside``."""
 FIRST_ERROR = 400
 
 
@@ -77,6 +84,14 @@ class AriConnection(Resources):
         self._http: HttpTransport | None = None
         self._socket: EventsSocket | None = None
         self._door: MediaDoor | None = None
+        self._probes: set[asyncio.Task[None]] = set()
+        self.beside: Final = Resources(_Beside(self))
+        """The same requests, over plain REST, each by itself.
+
+        Asterisk carries out what comes over a WebSocket one by one: a request that waits for a lock
+        that nobody gives back, such as the removal of a channel that is stuck, holds up all others
+        there. Raises CommandTimeoutError after 2 s.
+        """
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -118,9 +133,10 @@ class AriConnection(Resources):
         if self._state.status is LinkStatus.CLOSED:
             return
         self._report(LinkState(LinkStatus.CLOSED, "close() was called"))
-        if self._supervisor is not None:
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+        tasks = [*self._probes, *([self._supervisor] if self._supervisor is not None else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._socket is not None:
             await self._socket.close()
         if self._http is not None:
@@ -134,11 +150,13 @@ class AriConnection(Resources):
         query: Query | None = None,
         body: object = None,
         timeout: float | None = None,  # noqa: ASYNC109 - part of the message of its error
+        plain: bool = False,
     ) -> object:
         """Send one request and return the decoded JSON of its answer, None when it has none.
 
         ``resource`` is the path below ``/ari``, its parts quoted; ``timeout`` in seconds. It
-        goes over the events WebSocket where the server can, by plain REST otherwise. Raises
+        goes over the events WebSocket where the server can, by plain REST otherwise, or if it is
+        to be ``plain``. Raises
         RequestFailedError, AuthenticationError, and, when the outcome is unknown,
         ServerUnreachableError and CommandTimeoutError.
         """
@@ -146,7 +164,7 @@ class AriConnection(Resources):
         text = encode_body(body)
         deadline_s = self.settings.request_timeout_s if timeout is None else timeout
         async with past(self._media_door(), method, resource, pairs):
-            answer = await self._exchange(method, resource, pairs, text, deadline_s)
+            answer = await self._exchange(method, resource, pairs, text, deadline_s, plain=plain)
         return read_answer(answer, method, resource, self.settings.root)
 
     async def download(self, resource: str) -> bytes:
@@ -193,16 +211,29 @@ class AriConnection(Resources):
         pairs: list[tuple[str, str]],
         body: str | None,
         deadline_s: float,
+        *,
+        plain: bool,
     ) -> Answer:
         http = self._transport_http()
-        socket = self._socket
+        socket = None if plain else self._socket
         size = len(body or "") + sum(len(name) + len(value) for name, value in pairs)
         if socket is not None and socket.usable and size <= MAX_WEBSOCKET_REQUEST:
             try:
                 return await socket.exchange(method, resource, pairs, body, deadline_s)
             except NotSentError:
                 log.debug("the WebSocket went before %s %s: plain REST", method, resource)
+            except CommandTimeoutError:
+                self._doubt(socket)
+                raise
         return await http.exchange(method, resource, pairs, body, deadline_s)
+
+    def _doubt(self, socket: EventsSocket) -> None:
+        """Send no requests over a socket that did not answer one, until it answers again."""
+        if socket.carries_rest:
+            socket.carries_rest = False
+            probe = asyncio.create_task(self._probe_transport(socket), name="ari probe")
+            self._probes.add(probe)
+            probe.add_done_callback(self._probes.discard)
 
     async def _connect(self) -> EventsSocket:
         """Sign in, look who is there, register the application. Raises ServerError."""
@@ -325,3 +356,22 @@ class AriConnection(Resources):
             # A callback's fault must not end the events of everybody else.
             self.callback_errors += 1
             log.exception("a callback of the ARI connection raised")
+
+
+class _Beside:
+    """Carries every request by itself."""
+
+    def __init__(self, connection: AriConnection) -> None:
+        self._connection = connection
+
+    async def request(
+        self, method: str, resource: str, *, query: Query | None = None, body: object = None
+    ) -> object:
+        """Send; the decoded JSON of the answer, or None when it had no body."""
+        return await self._connection.request(
+            method, resource, query=query, body=body, timeout=BESIDE_S, plain=True
+        )
+
+    async def download(self, resource: str) -> bytes:
+        """GET a resource that is not JSON."""
+        return await self._connection.download(resource)

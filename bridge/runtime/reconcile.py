@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Protocol
 
 from bridge.ari import AriConnection, events, models
-from bridge.model.errors import RequestFailedError
+from bridge.model.errors import CommandTimeoutError, RequestFailedError
 from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
@@ -124,17 +124,21 @@ async def _remove(
     bridges = set(found.bridges) - kept
     for object_id in sorted(channels | bridges):
         _log.info("call %s: removing %s, left over", call_id, object_id)
-    await asyncio.gather(*(_removed(ari.channels.hangup(channel_id=i)) for i in channels))
-    await asyncio.gather(*(_removed(ari.bridges.destroy(bridge_id=i)) for i in bridges))
+    # What is left over may be stuck: the requests of our calls must not wait behind its removal.
+    beside = ari.beside
+    await asyncio.gather(*(_removed(beside.channels.hangup(channel_id=i)) for i in channels))
+    await asyncio.gather(*(_removed(beside.bridges.destroy(bridge_id=i)) for i in bridges))
 
 
 async def _removed(removal: Awaitable[None]) -> None:
-    """Await a removal. What Asterisk refuses to remove must not keep us from our calls."""
+    """Await a removal. What Asterisk does not remove must not keep us from our calls."""
     try:
         await removal
     except RequestFailedError as error:
         if error.status != _NOT_FOUND:
             _log.warning("not removed: %s", error)
+    except CommandTimeoutError as error:
+        _log.warning("not removed, it may be stuck in Asterisk: %s", error)
 
 
 def _incoming(caller: models.Channel, call_id: CallId) -> IncomingCall:
