@@ -192,18 +192,31 @@ class _Phones:
         farewells[phone] = lambda: self._tell(phone, self._under_way[phone])
         try:
             permit = await self._policy.ask(request)
-            if request.kind is TransferKind.ATTENDED:
-                result = await self._attended(party, phone, event.refer_to.destination_channel)
-            else:
-                result = await self._blind(party, phone, permit)
+            result = await self._carry_out(party, event, request, permit)
+            self._policy.note_end(request, result)
         except CallbridgeError as error:
             _log.warning("call %s: not transferred by %s: %s", self._call_id, phone, error)
             self._under_way[phone] = DECLINED if error.error_code in _REFUSED else UNAVAILABLE
-            result = error.error_message
-        self._policy.note_end(request, result)
         if (farewell := farewells.pop(phone, None)) is not None:
             await farewell()
         del self._under_way[phone]
+
+    async def _carry_out(
+        self,
+        party: Participant,
+        event: events.ChannelTransfer,
+        request: TransferRequest,
+        permit: Permit,
+    ) -> str:
+        """Do what was granted; return how it ended."""
+        phone = event.referred_by.source_channel.id
+        try:
+            if request.kind is TransferKind.ATTENDED:
+                return await self._attended(party, phone, event.refer_to.destination_channel)
+            return await self._blind(party, phone, permit)
+        except CallbridgeError as error:
+            self._policy.note_end(request, error.error_message)
+            raise
 
     def _request(self, party: Participant, event: events.ChannelTransfer) -> TransferRequest:
         to, incoming = event.refer_to, self._engine.incoming
