@@ -11,6 +11,7 @@ from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import AuditRecord
+from bridge.runtime.parking import ParkedCall
 from bridge.sdk import ActiveCall, Client, Observer, events
 from bridge.session.digits import Digits
 from bridge.session.observer.effects import LeftReason
@@ -28,6 +29,7 @@ __all__ = [
     "LiveCall",
     "LiveParty",
     "Observer",
+    "ParkedCall",
     "errors",
     "events",
 ]

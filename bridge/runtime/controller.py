@@ -40,6 +40,7 @@ from bridge.runtime.memory import Remembered
 from bridge.runtime.names import Names, new_call_id
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.outage import Outage
+from bridge.runtime.parking import Parking, read_retrieval
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.pulse import Pulses
 from bridge.runtime.reconcile import reconcile
@@ -113,6 +114,7 @@ class Controller:
         )
         self.supervision.remembering = self.remembering
         self.transfers = Transfers(self)
+        self.parking = Parking(self, settings.parking_slots)
         self.transfer_policy = TransferPolicy(settings.transfers, self.audit)
         self.refers = Refers(self, self.transfer_policy)
         self.resumption.resumers.append(transfer_resumer(self.transfers))
@@ -285,8 +287,7 @@ class Controller:
 
     def take_missed(self, event: events.StasisStart) -> None:
         """Begin a call with a channel that came while no events did, if it is still there."""
-        if (access := read_access(event)) is not None:
-            self._spawn(self.admission.let_in(access), f"access {event.channel.id}")
+        if self._let_in(event):
             return
         self.take(event)
         if (engine := self._by_channel.get(event.channel.id)) is not None:
@@ -348,6 +349,7 @@ class Controller:
         executor.on_leg = lambda channel_id: self._by_channel.update({channel_id: engine})
         self.refers.attach(engine)
         HoldButton(engine, self.spawn)
+        self.parking.attach(engine)
         self._show(engine)
         self._spawn(self._live(engine), f"call {incoming.call_id}")
         return engine
@@ -356,6 +358,7 @@ class Controller:
         try:
             await engine.run()
         finally:
+            self.parking.end(engine.incoming.call_id)
             self.transfers.call_over(engine.incoming.call_id)
             self.remembering.end(engine.incoming.call_id)
             del self._engines[engine.incoming.call_id]
@@ -421,9 +424,7 @@ class Controller:
             _log.warning("channel %s is turned away: it took the place of %s", channel_id, left.id)
             self._spawn(turn_away(self.ari, channel_id), f"turn away {channel_id}")
             return
-        access = read_access(event)
-        if access is not None and not self._closing:
-            self._spawn(self.admission.let_in(access), f"access {channel_id}")
+        if not self._closing and self._let_in(event):
             return
         if self._closing:
             task = asyncio.get_running_loop().create_task(turn_away(self.ari, channel_id))
@@ -431,6 +432,16 @@ class Controller:
             self._own(task)
         else:
             self.take(event)
+
+    def _let_in(self, event: events.StasisStart) -> bool:
+        """Deal with a channel that is no new call: tell whether it is none."""
+        if (access := read_access(event)) is not None:
+            self._spawn(self.admission.let_in(access), f"access {access.channel_id}")
+        elif (retrieval := read_retrieval(event)) is not None:
+            self._spawn(self.parking.let_in(retrieval), f"retrieval {retrieval.channel_id}")
+        else:
+            return False
+        return True
 
     def engine_of(self, channel_id: str) -> CallEngine | None:
         """Return the call that a channel belongs to."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from bridge.ari import AriSettings
 from bridge.model.keys import KeyMap
 from bridge.runtime.audibility_check import EVERY_SECONDS
+from bridge.runtime.parking import SLOTS
 from bridge.runtime.seat import AccessPolicy
 from bridge.runtime.transfer_policy import TransferRules
 
@@ -30,3 +31,5 @@ class ControllerSettings:
     """How often it is checked who hears whom on calls that are observed."""
     transfers: TransferRules = field(default_factory=TransferRules)
     """Who may transfer calls, and to whom."""
+    parking_slots: tuple[str, ...] = SLOTS
+    """Where calls are parked when no slot is asked for."""

@@ -28,6 +28,7 @@ from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.sdk.holding import Holding
+from bridge.sdk.parkable import Parkable
 from bridge.sdk.parties import Party, name_for, parties_of
 from bridge.sdk.recordable import Recordable
 from bridge.sdk.routing import endpoint_for
@@ -56,7 +57,7 @@ _EVENTS = {
 }
 
 
-class ActiveCall(Transferring, Holding, Recordable):
+class ActiveCall(Transferring, Holding, Parkable, Recordable):
     """A call, and the agent's part in it.
 
     Commands wait until they are in effect, and raise an error of ``bridge.errors`` when they are
@@ -93,6 +94,9 @@ class ActiveCall(Transferring, Holding, Recordable):
             controller.spawn,
             AudioFormat(controller.settings.sample_rate),
         )
+
+        self._place = controller.parking.place(engine.incoming.call_id)
+        self._watch_parking(handlers.has)
 
     def __repr__(self) -> str:
         return f"<ActiveCall {self.call_id} {self.state}>"

@@ -24,6 +24,7 @@ from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import Audit
 from bridge.runtime.music import checked_music
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.parking import SLOTS, ParkedCall, checked_slots
 from bridge.runtime.seat import Access, AccessPolicy, Rung
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import PhonePolicy, Policy, TransferRules
@@ -69,6 +70,8 @@ class Client:
     5 whisper, 6 barge, * next call, # leave.
     music: what those on hold hear, a class of Asterisk's ``musiconhold.conf``; or a function that,
     given a new call, returns its class; by default Asterisk's default.
+    parking_slots: numbers under which calls are parked, which the dialplan hands over by
+    ``Stasis(callbridge,retrieve,NUMBER)``; by default 7101 to 7120.
     transfer_policy: asked, with a TransferRequest, about every transfer of a call, whether a phone
     or the program wants it; answers yes or no, with another target, or a TransferGrant.
     phone_transfers: endpoints whose phones may transfer, or all (True), or none (False); by default
@@ -93,6 +96,7 @@ class Client:
         supervisors: Collection[str] | Callable[[Access], bool] = (),
         keys: Mapping[str, str] | None = None,
         music: str | Callable[[ActiveCall], str] = "",
+        parking_slots: Collection[str] = SLOTS,
         transfer_policy: Policy | None = None,
         phone_transfers: Collection[str] | bool | None = None,
         instance: str = "default",
@@ -114,6 +118,7 @@ class Client:
             probe=probe,
             access=AccessPolicy(supervisors),
             keys=KeyMap() if keys is None else KeyMap.of(keys),
+            parking_slots=checked_slots(parking_slots),
             transfers=TransferRules(
                 transfer_policy,
                 PhonePolicy(allowed=phone_transfers),
@@ -145,6 +150,11 @@ class Client:
     def calls(self) -> tuple[ActiveCall, ...]:
         """The calls that this program takes part in."""
         return tuple(self._calls.values())
+
+    @property
+    def parked(self) -> tuple[ParkedCall, ...]:
+        """Who is parked, by slot. Raises InvalidStateError before ``connect()``."""
+        return self._connected().parking.parked
 
     @property
     def capabilities(self) -> Capabilities:

@@ -52,6 +52,12 @@ class CallEvent(StrEnum):
     """A party hung up or was removed, and the call goes on without him."""
     PARTY_CHANGED = "PARTY_CHANGED"
     """A party is muted or held, or is not any more; see ``call.parties``."""
+    CALL_RETRIEVED = "CALL_RETRIEVED"
+    """Somebody talks with who was parked: the handler gets the call, and the name of the party who
+    dialled the slot, or was rung when the time was over. The agent leaves then, unless he stays."""
+    PARKING_TIMED_OUT = "PARKING_TIMED_OUT"
+    """Nobody fetched who was parked: the agent has him back. The handler gets the call and the
+    slot. If nobody listens to it, he stays parked."""
     DTMF_RECEIVED = "DTMF_RECEIVED"
     """A party pressed a key: the handler gets the call, his name, and the key."""
     CALL_TAKEN_OVER = "CALL_TAKEN_OVER"
@@ -112,6 +118,8 @@ CALL_MODE_CHANGED: Final = CallEvent.CALL_MODE_CHANGED
 PARTY_JOINED: Final = CallEvent.PARTY_JOINED
 PARTY_LEFT: Final = CallEvent.PARTY_LEFT
 PARTY_CHANGED: Final = CallEvent.PARTY_CHANGED
+CALL_RETRIEVED: Final = CallEvent.CALL_RETRIEVED
+PARKING_TIMED_OUT: Final = CallEvent.PARKING_TIMED_OUT
 DTMF_RECEIVED: Final = CallEvent.DTMF_RECEIVED
 CALL_TAKEN_OVER: Final = CallEvent.CALL_TAKEN_OVER
 CALL_GIVEN_BACK: Final = CallEvent.CALL_GIVEN_BACK
