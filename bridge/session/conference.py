@@ -238,10 +238,12 @@ def _arranged(session: Session, settled: Session) -> Step:
         left, refusals = without(left, party, "left")
         effects += refusals
     effects += let_go(settled, session.going)[1]
-    effects += (Succeed(arrangement.token) for arrangement in session.arrangements)
     after, more = with_few(left) if session.arrangements else with_one(left)
     again = after.phase is not Phase.ENDING and after.audience != settled.audience
-    return after, (*effects, *more, *((Converge(after.audience),) if again else ()))
+    last = (Converge(after.audience),) if again else ()
+    # At last: who speaks as soon as it is done is heard by whoever is left to him.
+    done = (Succeed(arrangement.token) for arrangement in session.arrangements)
+    return after, (*effects, *more, *last, *done)
 
 
 def with_few(session: Session) -> Step:
