@@ -177,7 +177,7 @@ class Executor:
         """Note what an earlier program left: ids of legs and of anchors, bridges and who is inside.
 
         bridges: by their keys, the id and the ids of the members. anchor_names: Asterisk's. Any leg
-        may be muted.
+        in a bridge may be muted.
         """
         self._orders.anchor_names.update(anchor_names)
         for party, channel_id in legs.items():
@@ -191,7 +191,9 @@ class Executor:
             for bridge, (_, members) in bridges.items()
         }
         self._stands = replace(self._stands, bridges=inside, anchors=frozenset(anchors))
-        self._unsure |= frozenset(self._stands.legs)
+        # Who only rings cannot be muted, nor unmuted.
+        there = frozenset[Key]().union(*inside.values())
+        self._unsure |= frozenset(self._stands.legs) & there
 
     def borrow_legs(self, legs: Mapping[Participant, str]) -> None:
         """Note which channels (ids) people have now whose legs are not ours to hang up.

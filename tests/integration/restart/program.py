@@ -9,6 +9,7 @@ program when it is asked to end (SIGTERM), and prints ``left``.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -23,6 +24,8 @@ from bridge.session import inputs
 from bridge.session.transfer import Stage
 
 RATE: Final = 16000
+FOLDER: Final = "CALLBRIDGE_TEST_RECORDINGS"
+"""The environment says by it where recordings go."""
 SPEECH: Final = tone(TONES["agent"], -15.0, 60.0, RATE).astype("<i2").tobytes()
 
 
@@ -106,6 +109,12 @@ async def observed(client: Client, call: ActiveCall) -> None:
     await coach.send_audio(SPEECH)
 
 
+async def recorded(_client: Client, call: ActiveCall) -> None:
+    """Two talk, and are recorded."""
+    await talking(_client, call)
+    await call.record(os.environ[FOLDER])
+
+
 async def transferring(_client: Client, call: ActiveCall) -> None:
     """The caller hears music, and a human rings, who is to accept by a key."""
     await call.answer()
@@ -163,6 +172,7 @@ STATES: Final[dict[str, State]] = {
         apart,
         taken_over,
         observed,
+        recorded,
         transferring,
         offered,
         consulting,

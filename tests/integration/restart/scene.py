@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -34,6 +34,7 @@ PICKED_UP: Final[dict[str, tuple[str, ...]]] = {
     "apart": ("callee", "expert"),
     "taken_over": ("callee", "boss"),
     "observed": ("callee", "boss"),
+    "recorded": ("callee",),
     "transferring": (),
     "offered": ("human",),
     "consulting": ("human",),
@@ -53,6 +54,7 @@ TALK: Final[dict[str, Pairs]] = {
     "apart": everyone("caller", "callee"),
     "taken_over": {("callee", "caller")},
     "observed": everyone("caller", "callee"),
+    "recorded": everyone("caller", "callee"),
     "transferring": set(),
     "offered": set(),
     "consulting": set(),
@@ -74,6 +76,7 @@ RINGS: Final[dict[str, str]] = {"adding": "expert", "ringing": "callee", "transf
 """Who rings in a state, and does not pick up."""
 
 _SILENT_DBFS: Final = -75.0
+_FRAME_S: Final = 0.02
 
 
 @dataclass
@@ -117,14 +120,20 @@ class Scene:
 
 
 def longest_silence_s(party: DirectParty) -> float:
-    """Return for how long somebody heard nothing, or got nothing, at a stretch; seconds."""
-    longest, since = 0.0, party.frames[0][0]
-    for at, frame in party.frames:
+    """Return for how long at most somebody heard nothing at a stretch; seconds.
+
+    Frames that never came count as silence at one place. When they came does not count: none is
+    lost on the way here, but this process may be late to read them.
+    """
+    longest = silent = 0
+    for _, frame in party.frames:
         pcm = np.frombuffer(frame, dtype="<i2").astype(np.float64)
         dbfs = 20 * np.log10(max(1e-3, float(np.sqrt(2 * np.mean(pcm**2)))) / 32768)
-        if dbfs > _SILENT_DBFS:
-            longest, since = max(longest, at - since), at
-    return max(longest, party.frames[-1][0] - since)
+        silent = silent + 1 if dbfs <= _SILENT_DBFS else 0
+        longest = max(longest, silent)
+    span_s = party.frames[-1][0] - party.frames[0][0]
+    missing_s = span_s - (len(party.frames) - 1) * _FRAME_S
+    return longest * _FRAME_S + max(0.0, missing_s)
 
 
 async def stage(pbx: Pbx, program: Child, state: str, number: str = "1999") -> Scene:
@@ -227,6 +236,14 @@ async def killed(pbx: Pbx, state: str, *, hand_over: bool = False) -> AsyncItera
             await program.die()
         await asyncio.gather(*(p.wait_frames(50) for p in people))
         yield scene
+
+
+async def cleared(pbx: Pbx, scenes: Iterable[Scene]) -> None:
+    """Let everybody hang up, and a program clear away what is left then."""
+    people = [party for scene in scenes for party in scene.people.values()]
+    await asyncio.gather(*(party.hangup() for party in people))
+    async with next_program(pbx, listens=False):
+        await pbx.empty()
 
 
 async def keys_left(pbx: Pbx) -> list[str]:
