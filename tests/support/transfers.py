@@ -10,7 +10,7 @@ from typing import Any
 from bridge import ActiveCall
 from bridge.ari import events
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
-from bridge.lab.hearing import level_dbfs, tone
+from bridge.lab.hearing import first_heard, level_dbfs, tone
 from bridge.lab.waiting import until
 from bridge.model.ids import CallId
 from bridge.model.participants import Participant
@@ -113,6 +113,18 @@ class TransferScene:
         heard = await self.conference.heard_by_parties(*music)
         assert heard == expected, (sorted(heard - expected), sorted(expected - heard))
         assert await self.conference.music() == set(music)
+
+    async def speak_to(self, *names: str) -> None:
+        """Let the AI say its tone for a minute; return when all these hear it."""
+        for name in names:
+            self.conference.people[name].clear()
+        await self.conference.speak()
+
+        def heard() -> bool:
+            people = (self.conference.people[name] for name in names)
+            return all(first_heard(list(p.frames), RATE, HZ["ai"], SENT_DBFS - 20) for p in people)
+
+        await until(heard, f"{names} hear the AI")
 
     async def hears_ringing(self, name: str) -> None:
         """Wait until somebody hears it ring: two seconds in every six."""

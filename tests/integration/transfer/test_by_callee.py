@@ -68,7 +68,7 @@ async def test_the_callee_hangs_up_and_nobody_is_had(pbx: Pbx) -> None:
     await scene.hang_up("callee")
     assert await transfer.wait() is Outcome.FAILED
     assert transfer.error_code is ErrorCode.CALL_UNANSWERED
-    await scene.conference.speak()
+    await scene.speak_to("caller")
     await scene.hears(everyone("caller", "ai"))
 
 
@@ -88,7 +88,7 @@ async def test_nobody_is_had(pbx: Pbx) -> None:
     transfer = await scene.transfer([NOBODY, NOBODY])
     assert await transfer.wait() is Outcome.FAILED
     assert transfer.error_code is ErrorCode.CALL_UNREACHABLE
-    await scene.conference.speak()
+    await scene.speak_to("caller", "callee")
     await scene.hears(BEFORE)
 
 

@@ -25,7 +25,7 @@ CONSULT = everyone("human", "ai")
 
 async def back_with_the_ai(scene: TransferScene) -> None:
     assert state_of(scene.call) is CallState.ANSWERED
-    await scene.conference.speak()
+    await scene.speak_to("caller")
     await scene.hears(WITH_AI)
 
 
@@ -94,7 +94,7 @@ async def test_he_hangs_up_in_the_consult(pbx: Pbx) -> None:
     transfer = await scene.transfer(consult=True)
     await scene.answer()
     await transfer.wait_accepted()
-    await scene.conference.speak()
+    await scene.speak_to("human")
     await scene.hears(CONSULT, music=MUSIC)
     await scene.hang_up("human")
     assert await transfer.wait() is Outcome.HUMAN_LEFT
@@ -138,7 +138,7 @@ async def test_the_caller_hangs_up(pbx: Pbx, when: str) -> None:
     if consults:
         await scene.press("human", "1")
         await transfer.wait_accepted()
-        await scene.conference.speak()
+        await scene.speak_to("human")
         await scene.hears(CONSULT, music=MUSIC)
     await scene.hang_up("caller")
     assert await transfer.wait() is Outcome.CALLER_HUNG_UP

@@ -63,20 +63,20 @@ async def test_the_ai_talks_with_the_human_first(pbx: Pbx) -> None:
     await scene.answer("human")
     assert await transfer.wait_accepted() == "human"
     consult = everyone("human", "ai")
-    await scene.conference.speak()
+    await scene.speak_to("human")
     await scene.hears(consult, music=MUSIC)
 
     await transfer.toggle(cut=True)
     assert stage_of(transfer) is Stage.ASIDE
-    await scene.conference.speak()
+    await scene.speak_to("caller")
     await scene.hears(everyone("caller", "ai"), music={"human"})
     await transfer.toggle(cut=True)
     assert stage_of(transfer) is Stage.CONSULTING
-    await scene.conference.speak()
+    await scene.speak_to("human")
     await scene.hears(consult, music=MUSIC)
     await transfer.conference(cut=True)
     assert stage_of(transfer) is Stage.TOGETHER
-    await scene.conference.speak()
+    await scene.speak_to("caller", "human")
     await scene.hears(everyone("caller", "human", "ai"))
     await transfer.complete(cut=True)
     assert await transfer.wait() is Outcome.COMPLETED
@@ -92,7 +92,7 @@ async def test_a_conference_for_good(pbx: Pbx) -> None:
     await transfer.conference(for_good=True, cut=True)
     assert await transfer.wait() is Outcome.CONFERENCED
     assert state_of(scene.call) is CallState.CONNECTED
-    await scene.conference.speak()
+    await scene.speak_to("caller", "human")
     await scene.hears(everyone("caller", "human", "ai"))
 
 
@@ -114,7 +114,7 @@ async def test_a_second_transfer_is_refused(pbx: Pbx) -> None:
         await transfer.toggle(cut=True)
     await transfer.cancel(cut=True)
     assert await transfer.wait() is Outcome.CANCELLED
-    await scene.conference.speak()
+    await scene.speak_to("caller")
     await scene.hears(everyone("caller", "ai"))
 
 
@@ -126,7 +126,7 @@ async def test_cancelled_as_the_human_hears_the_brief(pbx: Pbx) -> None:
     await transfer.cancel(cut=True)
     await scene.gone("human")
     assert await transfer.wait() is Outcome.CANCELLED
-    await scene.conference.speak()
+    await scene.speak_to("caller")
     await scene.hears(everyone("caller", "ai"))
 
 
