@@ -13,7 +13,16 @@ from bridge.model.modes import BARGE, SPY, whisper
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState
 from bridge.session import Phase, Session, inputs, step
-from bridge.session.effects import Announce, Converge, Effect, Notice, Refuse, Succeed, TearDown
+from bridge.session.effects import (
+    Announce,
+    Bond,
+    Converge,
+    Effect,
+    Notice,
+    Refuse,
+    Succeed,
+    TearDown,
+)
 from bridge.session.inputs import Input, Token
 from bridge.session.machine import INPUTS, TRANSITIONS
 from bridge.topology.diff import diff
@@ -40,6 +49,7 @@ CONFERENCE: st.SearchStrategy[Input] = st.one_of(
         st.sampled_from([EXPERT, FRIEND, CALLEE]),
         st.just("PJSIP/1003"),
         st.just(30),
+        st.booleans(),
     ),
     st.builds(inputs.RemoveParty, st.just(NO_TOKEN), PEOPLE),
     st.builds(inputs.MuteParty, st.just(NO_TOKEN), PEOPLE, st.booleans()),
@@ -49,6 +59,15 @@ CONFERENCE: st.SearchStrategy[Input] = st.one_of(
         inputs.PartyFailed, PEOPLE, st.just(ErrorCode.CALL_BUSY), st.just("busy"), st.just(17)
     ),
     st.builds(inputs.PartyGone, PEOPLE, st.just(16)),
+)
+SOME = st.frozensets(PEOPLE, max_size=2)
+ARRANGEMENTS: st.SearchStrategy[Input] = st.one_of(
+    st.builds(inputs.Arrange, st.just(NO_TOKEN), SOME, SOME, SOME, st.booleans()),
+    st.builds(
+        inputs.JoinParty, st.just(NO_TOKEN), st.sampled_from([EXPERT, FRIEND]), st.booleans()
+    ),
+    st.just(inputs.AudienceStands()),
+    st.just(inputs.AudienceFailed("refused")),
 )
 TAKEOVERS: st.SearchStrategy[Input] = st.one_of(
     st.builds(
@@ -117,13 +136,31 @@ REPLACED: list[Input] = [
     inputs.TakeOver(NO_TOKEN, BOSS, CALLEE, keep=True),
     inputs.AudienceStands(),
 ]
+OFFERED: list[Input] = [
+    *HAPPY[:3],
+    inputs.Arrange(NO_TOKEN, held=frozenset({CALLER}), kept=True),
+    inputs.AudienceStands(),
+    inputs.AddParty(NO_TOKEN, EXPERT, "PJSIP/1003", 30, apart=True),
+    inputs.PartyAnswered(EXPERT),
+    inputs.AudienceStands(),
+]
+CONSULTING: list[Input] = [
+    *HAPPY[:6],
+    inputs.AddParty(NO_TOKEN, EXPERT, "PJSIP/1003", 30, apart=True),
+    inputs.PartyAnswered(EXPERT),
+    inputs.AudienceStands(),
+    inputs.Arrange(NO_TOKEN, held=frozenset({CALLER}), kept=True),
+    inputs.AudienceStands(),
+]
 LIVES = st.builds(
     lambda begun, then: begun + then,
     st.one_of(
         st.integers(0, len(HAPPY)).map(lambda count: HAPPY[:count]),
-        st.sampled_from([THREE, TAKEN, REPLACED]),
+        st.sampled_from([THREE, TAKEN, REPLACED, OFFERED, CONSULTING]),
     ),
-    st.lists(st.one_of(PROGRESS, COMMANDS, FACTS, CONFERENCE, TAKEOVERS), max_size=40),
+    st.lists(
+        st.one_of(PROGRESS, COMMANDS, FACTS, CONFERENCE, ARRANGEMENTS, TAKEOVERS), max_size=40
+    ),
 )
 """A call that went well up to some point, and then anything."""
 TALKS = st.builds(
@@ -179,9 +216,11 @@ _COMMANDS = (
     inputs.Close,
     inputs.Disconnect,
     inputs.AddParty,
+    inputs.JoinParty,
     inputs.RemoveParty,
     inputs.MuteParty,
     inputs.HoldParty,
+    inputs.Arrange,
     inputs.TakeOver,
     inputs.GiveBack,
 )
@@ -232,16 +271,102 @@ def test_nobody_is_left_with_nobody(events: list[Input]) -> None:
     for event in events:
         life.feed(event)
         session = life.session
-        if session.phase in {Phase.CONNECTED, Phase.DETACHED} and not session.changes:
-            assert len(session.parties) > 1 or session.taken_over_by is not None
-        if session.phase is Phase.ANSWERED and session.taken_over_by is None and not joining(life):
-            assert len(session.parties) == 1
-            assert session.heard_by == session.parties
+        if session.kept and session.phase not in {Phase.ENDING, Phase.DISCONNECTED}:
+            assert session.parties
+            continue
+        if session.phase in {Phase.CONNECTED, Phase.DETACHED} and not changing(session):
+            assert len(session.together) > 1 or session.taken_over_by is not None
+        alone = session.phase is Phase.ANSWERED and session.taken_over_by is None
+        if alone and not joining(life):
+            assert len(session.together) == 1
+            if not session.apart:
+                assert session.heard_by == session.parties
+
+
+def changing(session: Session) -> bool:
+    """Tell whether what is wanted of parties is not known to stand."""
+    return bool(session.changes or session.arrangements)
 
 
 def joining(life: Life) -> bool:
-    """Tell whether somebody is on his way in."""
-    return any(adding.answered for adding in life.session.adding) or bool(life.session.changes)
+    """Tell whether somebody is on his way in, or to another place."""
+    coming = any(adding.answered for adding in life.session.adding)
+    return coming or changing(life.session)
+
+
+@settings(max_examples=1000)
+@given(LIVES)
+def test_who_is_apart_is_with_nobody_unless_the_agent_whispers_to_him(events: list[Input]) -> None:
+    life = Life()
+    for event in events:
+        life.feed(event)
+        session = life.session
+        assert not session.standing.held & session.standing.apart
+        named = session.mode.targets.union(*(t.mode.targets for t in session.turnings))
+        for one, other in session.audience.matrix:
+            for apart, else_ in ((one, other), (other, one)):
+                if apart in session.apart:
+                    assert else_ == AGENT
+                    assert apart in named
+
+
+@settings(max_examples=1000)
+@given(LIVES)
+def test_while_somebody_looks_after_the_call_it_goes_on_with_whoever_is_left(
+    events: list[Input],
+) -> None:
+    life = Life()
+    for event in events:
+        before = life.session
+        gone = isinstance(event, inputs.PartyGone) and len(before.parties - {event.party}) > 0
+        life.feed(event)
+        if gone and before.kept and before.phase not in {Phase.ENDING, Phase.DISCONNECTED}:
+            assert life.session.phase is before.phase
+        if before.kept and life.session.kept:
+            assert life.session.bond == Bond()
+
+
+@settings(max_examples=1000)
+@given(LIVES, st.builds(inputs.Arrange, st.just(NO_TOKEN), SOME, SOME, SOME, st.booleans()))
+def test_an_arrangement_that_fails_leaves_all_as_it_was(
+    events: list[Input], arrange: inputs.Arrange
+) -> None:
+    life = live([*events, inputs.AudienceStands()])
+    before = life.session
+    if before.phase not in {Phase.ANSWERED, Phase.CONNECTED, Phase.DETACHED}:
+        return
+    effects = life.feed(arrange)
+    if Succeed(life.asked[-1]) in effects or any(isinstance(e, Refuse) for e in effects):
+        return
+    life.feed(inputs.AudienceFailed("refused"))
+    after = life.session
+    assert (after.parties, after.standing, after.stood) == (
+        before.parties,
+        before.standing,
+        before.stood,
+    )
+    assert any(isinstance(e, Refuse) and e.token == life.asked[-1] for e in life.effects)
+
+
+@settings(max_examples=1000)
+@given(LIVES, st.builds(inputs.Arrange, st.just(NO_TOKEN), SOME, SOME, SOME, st.booleans()))
+def test_an_arrangement_that_stands_is_as_it_was_said(
+    events: list[Input], arrange: inputs.Arrange
+) -> None:
+    life = live([*events, inputs.AudienceStands()])
+    before = life.session
+    effects = life.feed(arrange)
+    if any(isinstance(e, Refuse) for e in effects):
+        return
+    life.feed(inputs.AudienceStands())
+    after = life.session
+    if after.phase in {Phase.ENDING, Phase.DISCONNECTED}:
+        return
+    there = before.parties - arrange.leaving
+    assert after.parties == there
+    assert after.standing.held & there == arrange.held & there
+    assert after.apart == arrange.apart & there
+    assert after.kept is arrange.kept
 
 
 @settings(max_examples=1000)
@@ -261,7 +386,7 @@ def test_when_nothing_is_under_way_all_that_stands_is_what_is_wanted(events: lis
     life = Life()
     for event in events:
         life.feed(event)
-        if not life.session.changes:
+        if not changing(life.session):
             assert life.session.standing == life.session.stood
 
 
@@ -275,7 +400,7 @@ def test_only_parties_on_the_call_hear_the_agent(events: list[Input]) -> None:
 
 
 @settings(max_examples=500)
-@given(LIVES, st.one_of(COMMANDS, CONFERENCE, TAKEOVERS).filter(is_command))
+@given(LIVES, st.one_of(COMMANDS, CONFERENCE, ARRANGEMENTS, TAKEOVERS).filter(is_command))
 def test_an_illegal_command_changes_nothing(events: list[Input], command: Input) -> None:
     life = live(events)
     before = life.session
