@@ -47,7 +47,14 @@ modes = st.one_of(
 people = st.frozensets(st.sampled_from(ROLES)).flatmap(
     lambda roles: st.tuples(
         *(
-            st.builds(Person, st.just(role), st.sampled_from(["one", "other"]), st.booleans())
+            st.builds(
+                lambda role, identity, place: Person(
+                    role, identity, held=place == "held", apart=place == "apart"
+                ),
+                st.just(role),
+                st.sampled_from(["one", "other"]),
+                st.sampled_from(["there", "there", "held", "apart"]),
+            )
             for role in sorted(roles)
         )
     )
@@ -117,7 +124,10 @@ class World:
 
 def assert_is_well_formed(observer: Observer) -> None:
     wanted = observer.wanted
-    assert wanted.heard_by <= observer.talking
+    assert wanted.heard_by <= observer.talking | observer.apart
+    named = frozenset[Participant]().union(*(mode.targets for mode in observer.modes))
+    assert wanted.heard_by & observer.apart <= named, "who is apart was not named"
+    assert wanted.hears & observer.apart <= wanted.heard_by
     if not observer.present:
         assert not wanted.heard_by, "who is not on the call is heard"
 
@@ -164,14 +174,15 @@ def test_he_is_heard_only_by_whom_he_wants_and_ends_with_nothing_left(
         before = world.observer
         world.take(event, data)
         heard = {party for party, speaker in world.stands if speaker == NAME}
-        assert heard <= world.observer.talking | before.talking
+        near = world.observer.talking | before.talking
+        assert heard <= near | world.observer.apart | before.apart
         wanted = [before.mode, world.observer.mode, *before.modes, *world.observer.modes]
         if isinstance(event, inputs.ChangeMode):
             wanted.append(event.mode)
         everybody = world.observer.parties | before.parties
         meant: set[Participant] = set()
         for mode in wanted:
-            meant |= mode.heard_by(everybody)
+            meant |= mode.heard_by(everybody, world.observer.apart & before.apart)
         assert heard <= meant, "somebody hears him for whom no mode was meant"
     for event in (inputs.Seated(), inputs.Leave(world.token()), VoiceFinished(), TornDown()):
         world.take(event, data)
@@ -202,6 +213,30 @@ def test_whom_he_whispered_to_is_replaced_and_he_is_silent(
     else:
         assert now.mode == mode
         assert now.heard_by == mode.heard_by(frozenset(ROLES))
+
+
+@given(mode=modes, is_seated=st.booleans(), apart=st.sampled_from(ROLES))
+def test_who_goes_apart_and_comes_back_hears_him_as_the_mode_has_it(
+    *, mode: ObserverMode, is_seated: bool, apart: Participant
+) -> None:
+    everybody = frozenset(ROLES)
+    there = tuple(Person(role, "one") for role in ROLES)
+    away = tuple(Person(role, "one", apart=role == apart) for role in ROLES)
+    observer = Observer(
+        NAME,
+        seated=is_seated,
+        stage=Stage.PRESENT,
+        people={person.role: person for person in there},
+        mode=mode,
+        heard_by=mode.heard_by(everybody),
+    )
+    now, _ = step(observer, inputs.PeopleChanged(away))
+    named = {apart} & mode.targets
+    assert now.heard_by == mode.heard_by(everybody, frozenset({apart}))
+    assert now.wanted.hears == (everybody - {apart}) | named
+    back, _ = step(now, inputs.PeopleChanged(there))
+    assert back.heard_by == observer.heard_by
+    assert back.wanted == observer.wanted
 
 
 def test_every_stage_says_what_follows_from_every_input() -> None:

@@ -31,6 +31,8 @@ COMMANDS: dict[str, Callable[[], Command]] = {
     "take over": lambda: inputs.TakeOver(TOKEN, BOSS, AGENT),
     "take over from the callee": lambda: inputs.TakeOver(TOKEN, BOSS, CALLEE, keep=False),
     "give back": lambda: inputs.GiveBack(TOKEN),
+    "join": lambda: inputs.JoinParty(TOKEN, EXPERT),
+    "arrange": lambda: inputs.Arrange(TOKEN, held=ALONE, kept=True),
 }
 
 Verdict: TypeAlias = ErrorCode | None
@@ -40,19 +42,63 @@ BUSY = ErrorCode.COMMAND_IN_PROGRESS
 OVER = ErrorCode.CALL_CLOSED
 WRONG = ErrorCode.BAD_ARGUMENT
 
-# answer, connect, mode, close, disconnect, add, remove, mute, hold, take over, of callee, give back
+# answer, connect, mode, close, disconnect, add, remove, mute, hold, take over, of callee,
+# give back, join, arrange
 TABLE: dict[Phase, tuple[Verdict, ...]] = {
-    Phase.PENDING: (None, None, STATE, None, None, *7 * (STATE,)),
-    Phase.ANSWERING: (BUSY, BUSY, STATE, None, None, *6 * (BUSY,), BUSY),
-    Phase.ANSWERED: (STATE, None, STATE, None, None, None, WRONG, None, None, None, WRONG, STATE),
-    Phase.RINGING: (BUSY, BUSY, STATE, None, None, BUSY, BUSY, None, None, BUSY, BUSY, BUSY),
-    Phase.JOINING: (BUSY, BUSY, BUSY, None, None, *7 * (BUSY,)),
-    Phase.CONNECTED: (STATE, STATE, *9 * (None,), STATE),
-    Phase.FINISHING: (OVER, OVER, OVER, None, None, OVER, OVER, OVER, OVER, *3 * (BUSY,)),
-    Phase.LEAVING: (OVER, OVER, OVER, None, None, OVER, OVER, OVER, OVER, *3 * (BUSY,)),
-    Phase.DETACHED: (OVER, OVER, OVER, None, None, *4 * (OVER,), STATE, None, STATE),
-    Phase.ENDING: (OVER, OVER, OVER, None, None, *7 * (OVER,)),
-    Phase.DISCONNECTED: (OVER, OVER, OVER, None, None, *7 * (OVER,)),
+    Phase.PENDING: (None, None, STATE, None, None, *7 * (STATE,), STATE, STATE),
+    Phase.ANSWERING: (BUSY, BUSY, STATE, None, None, *6 * (BUSY,), BUSY, BUSY, BUSY),
+    Phase.ANSWERED: (
+        STATE,
+        None,
+        STATE,
+        None,
+        None,
+        None,
+        WRONG,
+        None,
+        None,
+        None,
+        WRONG,
+        STATE,
+        None,
+        None,
+    ),
+    Phase.RINGING: (
+        BUSY,
+        BUSY,
+        STATE,
+        None,
+        None,
+        BUSY,
+        BUSY,
+        None,
+        None,
+        BUSY,
+        BUSY,
+        BUSY,
+        BUSY,
+        BUSY,
+    ),
+    Phase.JOINING: (BUSY, BUSY, BUSY, None, None, *7 * (BUSY,), BUSY, BUSY),
+    Phase.CONNECTED: (STATE, STATE, *9 * (None,), STATE, None, None),
+    Phase.FINISHING: (
+        OVER,
+        OVER,
+        OVER,
+        None,
+        None,
+        OVER,
+        OVER,
+        OVER,
+        OVER,
+        *3 * (BUSY,),
+        None,
+        None,
+    ),
+    Phase.LEAVING: (OVER, OVER, OVER, None, None, OVER, OVER, OVER, OVER, *3 * (BUSY,), None, None),
+    Phase.DETACHED: (OVER, OVER, OVER, None, None, *4 * (OVER,), STATE, None, STATE, None, None),
+    Phase.ENDING: (OVER, OVER, OVER, None, None, *7 * (OVER,), OVER, OVER),
+    Phase.DISCONNECTED: (OVER, OVER, OVER, None, None, *7 * (OVER,), OVER, OVER),
 }
 """By hand: which error a command is refused with; None for one that is taken."""
 
