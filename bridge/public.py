@@ -1,0 +1,30 @@
+"""Every name that programs import from ``bridge``."""
+
+from bridge.directory import LiveCall, LiveParty
+from bridge.model import errors
+from bridge.model.modes import AudioMode
+from bridge.model.states import CallState, EndReason
+from bridge.runtime.audibility import AudibilityReport
+from bridge.runtime.audit import AuditRecord
+from bridge.runtime.parking import ParkedCall
+from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.session.digits import Digits
+from bridge.session.observer.effects import LeftReason
+
+__all__ = [
+    "ActiveCall",
+    "AudibilityReport",
+    "AudioMode",
+    "AuditRecord",
+    "CallState",
+    "Client",
+    "Digits",
+    "EndReason",
+    "LeftReason",
+    "LiveCall",
+    "LiveParty",
+    "Observer",
+    "ParkedCall",
+    "errors",
+    "events",
+]
