@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +139,11 @@ def ever(pcm: Pcm, who: str, rate: int = RATE) -> float:
 NEVER_DBFS: Final = -60.0
 """No piece of 0.4 s may have a voice as loud as that which is not to be there: one frame of 20 ms
 of it would be 20 dB louder, and a tone that begins is smeared over the others by 9 dB less."""
+
+
+def fresh(folder: Path) -> Path:
+    """Return a folder that is not there yet, for a measurement that may be done again."""
+    return folder / secrets.token_hex(4)
 
 
 def names_in(folder: Path) -> list[str]:

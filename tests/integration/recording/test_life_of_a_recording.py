@@ -16,12 +16,14 @@ from bridge.lab.waiting import until
 from bridge.media.recording import WavFile
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Pauses, Recording
+from tests.audio.machine import remeasured, whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
     channels,
     described,
     ever,
+    fresh,
     is_silent,
     names_in,
     part,
@@ -41,6 +43,7 @@ def state(recording: Recording) -> RecordingState:
 
 
 @pytest.mark.parametrize("pauses", ["silence", "cut"])
+@remeasured
 async def test_nothing_of_a_pause_is_recorded(pbx: Pbx, tmp_path: Path, pauses: Pauses) -> None:
     there = await talk(pbx)
     began = time.monotonic()
@@ -81,6 +84,7 @@ async def test_nothing_of_a_pause_is_recorded(pbx: Pbx, tmp_path: Path, pauses: 
     await there.call.disconnect(cut=True)
 
 
+@remeasured
 async def test_parts_follow_each_other_without_a_gap(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, max_minutes=0.5 / 60, coaching=True)
@@ -88,8 +92,8 @@ async def test_parts_follow_each_other_without_a_gap(pbx: Pbx, tmp_path: Path) -
     await recording.stop()
     assert len(recording.files) >= 5
     left, right = channels(recording)
-    assert gaps(left[1600:], RATE, TONES["caller"]) == []
-    assert gaps(right[1600:], RATE, TONES["callee"]) == []
+    whole(gaps(left[1600:], RATE, TONES["caller"]) == [], "of the caller")
+    whole(gaps(right[1600:], RATE, TONES["callee"]) == [], "of the callee")
     told = described(recording)["parts"]
     offsets = [p["offset_seconds"] for p in told]
     assert offsets == pytest.approx([n * 0.5 for n in range(len(told))], abs=0.002)
@@ -98,6 +102,7 @@ async def test_parts_follow_each_other_without_a_gap(pbx: Pbx, tmp_path: Path) -
     await there.call.disconnect()
 
 
+@remeasured
 async def test_a_caller_on_hold_is_not_recorded_and_hears_nothing_that_is(
     pbx: Pbx, tmp_path: Path
 ) -> None:
@@ -126,6 +131,7 @@ async def test_a_caller_on_hold_is_not_recorded_and_hears_nothing_that_is(
     await there.call.disconnect(cut=True)
 
 
+@remeasured
 async def test_it_ends_with_the_call(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     ended: list[tuple[str, RecordingState]] = []
@@ -150,6 +156,7 @@ async def test_it_ends_with_the_call(pbx: Pbx, tmp_path: Path) -> None:
     await recording.stop()
 
 
+@remeasured
 async def test_it_goes_on_when_the_agent_has_left(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     async with await there.call.record(tmp_path) as recording:
@@ -161,6 +168,7 @@ async def test_it_goes_on_when_the_agent_has_left(pbx: Pbx, tmp_path: Path) -> N
     await there.caller.hangup()
 
 
+@remeasured
 async def test_a_program_that_leaves_closes_its_files(pbx: Pbx, tmp_path: Path) -> None:
     program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT)
     caller = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=CALLER_TONE))
@@ -177,6 +185,7 @@ async def test_a_program_that_leaves_closes_its_files(pbx: Pbx, tmp_path: Path) 
     await caller.wait_closed()
 
 
+@remeasured
 async def test_the_agent_alone_with_the_caller(pbx: Pbx, tmp_path: Path) -> None:
     program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT)
     await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=CALLER_TONE))
@@ -196,6 +205,7 @@ async def test_the_agent_alone_with_the_caller(pbx: Pbx, tmp_path: Path) -> None
         await call.record(tmp_path)
 
 
+@remeasured
 async def test_all_are_told_before_it_begins(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, announce=words("supervisor", 1.0))
@@ -211,6 +221,7 @@ async def test_all_are_told_before_it_begins(pbx: Pbx, tmp_path: Path) -> None:
     await there.call.disconnect()
 
 
+@remeasured
 async def test_a_disk_that_is_full_ends_the_recording_and_not_the_call(
     pbx: Pbx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,10 +268,12 @@ async def test_a_place_that_cannot_be_written_to_is_refused(pbx: Pbx, tmp_path: 
     await there.call.disconnect()
 
 
+@remeasured
 async def test_two_recordings_of_a_call_do_not_hear_each_other(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
+    named = fresh(tmp_path) / "named.wav"
     one = await there.call.record(tmp_path)
-    other = await there.call.record(tmp_path / "named.wav")
+    other = await there.call.record(named)
     await recorded(other, 1.0)
     await one.stop()
     await other.stop()
@@ -268,5 +281,5 @@ async def test_two_recordings_of_a_call_do_not_hear_each_other(pbx: Pbx, tmp_pat
         left, right = channels(recording)
         assert voices(left[3200:16000]) == {"caller"}
         assert voices(right[3200:16000]) == {"callee"}
-    assert other.files == (tmp_path / "named.wav",)
+    assert other.files == (named,)
     await there.call.disconnect()

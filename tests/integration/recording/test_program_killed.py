@@ -17,9 +17,11 @@ from bridge.lab.hearing import TONES, gaps
 from bridge.lab.waiting import until
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Recording
+from tests.audio.machine import remeasured, whole
 from tests.integration.recording.tape import (
     RATE,
     described,
+    fresh,
     is_silent,
     names_in,
     part,
@@ -79,12 +81,13 @@ def state(recording: Recording) -> RecordingState:
     return recording.state
 
 
+@remeasured
 async def test_a_killed_program_leaves_files_that_play(pbx: Pbx, tmp_path: Path) -> None:
-    caller, killed_at = await killed(pbx, tmp_path, paused=False)
-    _, told = sidecar_in(tmp_path)
+    caller, killed_at = await killed(pbx, folder := fresh(tmp_path), paused=False)
+    _, told = sidecar_in(folder)
     assert told["ended_at"] is None
-    assert not any(name.endswith(".new") for name in names_in(tmp_path))
-    wav, coaching = (tmp_path / told["parts"][0][key] for key in ("file", "coaching"))
+    assert not any(name.endswith(".new") for name in names_in(folder))
+    wav, coaching = (folder / told["parts"][0][key] for key in ("file", "coaching"))
     info = soundfile.info(wav)
     assert info.samplerate == RATE
     assert info.channels == 2
@@ -94,8 +97,8 @@ async def test_a_killed_program_leaves_files_that_play(pbx: Pbx, tmp_path: Path)
     left, right = both[1600:, 0].copy(), both[1600:, 1].copy()
     assert voices(left) == {"caller"}
     assert voices(right) == {"callee"}
-    assert gaps(left, RATE, TONES["caller"]) == []
-    assert gaps(right, RATE, TONES["callee"]) == []
+    whole(gaps(left, RATE, TONES["caller"]) == [], "of the caller")
+    whole(gaps(right, RATE, TONES["callee"]) == [], "of the callee")
     # Every byte of sound is announced by the header.
     assert (await asyncio.to_thread(wav.stat)).st_size == 44 + 4 * info.frames
     assert soundfile.info(coaching).frames == info.frames
@@ -104,9 +107,10 @@ async def test_a_killed_program_leaves_files_that_play(pbx: Pbx, tmp_path: Path)
     await caller.hangup()
 
 
+@remeasured
 async def test_the_next_program_goes_on(pbx: Pbx, tmp_path: Path) -> None:
-    caller, killed_at = await killed(pbx, tmp_path, paused=False)
-    _, before = sidecar_in(tmp_path)
+    caller, killed_at = await killed(pbx, folder := fresh(tmp_path), paused=False)
+    _, before = sidecar_in(folder)
     recording = await taken_up(pbx)
     await recorded(recording, 1.0)
     await recording.stop()
@@ -124,8 +128,9 @@ async def test_the_next_program_goes_on(pbx: Pbx, tmp_path: Path) -> None:
     await caller.hangup()
 
 
+@remeasured
 async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
-    caller, _ = await killed(pbx, tmp_path, paused=True)
+    caller, _ = await killed(pbx, fresh(tmp_path), paused=True)
     recording = await taken_up(pbx)
     assert state(recording) is RecordingState.PAUSED
     begin = recording.seconds
@@ -143,6 +148,7 @@ async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
     await caller.hangup()
 
 
+@remeasured
 async def test_a_program_that_hands_over_closes_its_files_and_the_next_one_goes_on(
     pbx: Pbx, tmp_path: Path
 ) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from bridge.lab.hearing import TONES, gaps
+from tests.audio.machine import remeasured, whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
     channels,
     described,
     ever,
+    fresh,
     names_in,
     part,
     recorded,
@@ -26,6 +28,7 @@ from tests.support.pbx import Pbx
 pytestmark = pytest.mark.asterisk
 
 
+@remeasured
 async def test_the_caller_is_left_and_the_callee_right(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path)
@@ -34,8 +37,8 @@ async def test_the_caller_is_left_and_the_callee_right(pbx: Pbx, tmp_path: Path)
     left, right = channels(recording)
     assert voices(left[3200:]) == {"caller"}
     assert voices(right[3200:]) == {"callee"}
-    assert gaps(left[3200:], RATE, TONES["caller"]) == []
-    assert gaps(right[3200:], RATE, TONES["callee"]) == []
+    whole(gaps(left[3200:], RATE, TONES["caller"]) == [], "of the caller")
+    whole(gaps(right[3200:], RATE, TONES["callee"]) == [], "of the callee")
     told = described(recording)
     assert told["call_id"] == there.call.call_id
     assert told["caller_number"] == "1999"
@@ -44,6 +47,7 @@ async def test_the_caller_is_left_and_the_callee_right(pbx: Pbx, tmp_path: Path)
     await there.call.disconnect()
 
 
+@remeasured
 async def test_whoever_barges_is_on_the_right(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, coaching=True)
@@ -67,6 +71,7 @@ async def test_whoever_barges_is_on_the_right(pbx: Pbx, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["callee", "caller"])
+@remeasured
 async def test_whispers_are_in_the_coaching_file_alone(pbx: Pbx, tmp_path: Path, to: str) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, coaching=True)
@@ -90,11 +95,13 @@ async def test_whispers_are_in_the_coaching_file_alone(pbx: Pbx, tmp_path: Path,
     await there.call.disconnect(cut=True)
 
 
+@remeasured
 async def test_without_coaching_there_is_no_file_of_it(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
-    recording = await there.call.record(tmp_path)
+    folder = fresh(tmp_path)
+    recording = await there.call.record(folder)
     await recorded(recording, 0.2)
     await recording.stop()
-    assert names_in(tmp_path) == sorted([recording.path.name, recording.files[0].name])
+    assert names_in(folder) == sorted([recording.path.name, recording.files[0].name])
     assert recording.coaching_files == ()
     await there.call.disconnect()
