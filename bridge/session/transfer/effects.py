@@ -57,7 +57,7 @@ class Placement:
     apart: frozenset[Participant] = frozenset()
     """May name who is not there: whoever answers later is apart."""
     leaving: frozenset[Participant] = frozenset()
-    """Who is let go once the others are placed."""
+    """Who is let go once the others are placed; until then he stays where he is."""
     kept: bool = False
     """The call does not end as long as one party is there."""
 

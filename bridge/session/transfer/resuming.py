@@ -34,8 +34,6 @@ def missed(transfer: Transfer, event: Resumed) -> tuple[TransferFact, ...]:
         party = attempt.party
         if party in there and not attempt.answered:
             facts.append(LegAnswered(party))
-        elif party not in there and attempt.answered:
-            facts.append(PartyLeft(party))
         elif party not in there | event.ringing:
             facts.append(
                 LegFailed(

@@ -240,6 +240,14 @@ def test_of_a_group_the_first_to_accept_has_it_and_the_others_are_let_go() -> No
     assert step(now, inputs.Accepted(HUMAN)) == (now, ())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [inputs.Accepted(HUMAN), inputs.Declined(HUMAN, ErrorCode.CALL_DECLINED, "by key")],
+)
+def test_who_was_not_asked_has_no_say(answer: inputs.Accepted | inputs.Declined) -> None:
+    assert step(before := ringing(), answer) == (before, ())
+
+
 def test_one_who_picks_up_after_he_was_given_up_is_let_go() -> None:
     now, _ = feed(ringing(), inputs.Cancel(TWO))
     assert step(now, inputs.LegAnswered(HUMAN))[1] == (Drop(HUMAN, HangupCause.NORMAL),)
@@ -319,6 +327,25 @@ def test_nobody_accepts_and_nobody_is_there_so_the_call_ends() -> None:
     over, effects = feed(ringing(WARM, CALLEE, agent=False), inputs.PartyLeft(CALLEE), BUSY)
     assert over.outcome is Outcome.FAILED
     assert EndCall() in effects
+
+
+def test_nobody_accepts_and_two_customers_have_each_other() -> None:
+    two = frozenset({CALLER, GUEST})
+    begun = inputs.Begin(ONE, CALLEE, two, WARM, two | {CALLEE}, agent=False)
+    before = feed(Transfer(), begun, inputs.Placed(1), inputs.PartyLeft(CALLEE))[0]
+    now, effects = feed(before, BUSY)
+    assert EndCall() not in effects
+    over, _ = brought_back(now)
+    assert over.outcome is Outcome.FAILED
+
+
+def test_who_transfers_hangs_up_as_the_caller_comes_back_to_him() -> None:
+    now, effects = feed(ringing(WARM, CALLEE, agent=False), BUSY, inputs.PartyLeft(CALLEE))
+    assert now.stage is Stage.OVER
+    assert effects[-1] == EndCall()
+    now, effects = feed(ringing(WARM, CALLEE), BUSY, inputs.PartyLeft(CALLEE))
+    assert now.stage is Stage.RETURNING
+    assert EndCall() not in effects
 
 
 @pytest.mark.parametrize("before", [joining, consulting, aside, together])
