@@ -11,7 +11,7 @@ from bridge.ari import models
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.phones import CallState, Codec, Phone, Tone
 from bridge.lab.waiting import until
-from bridge.runtime.transfer_policy import TransferRequest, Verdict
+from bridge.runtime.transfer_policy import TransferKind, TransferRequest, Verdict
 from bridge.sdk import ActiveCall
 from tests.support.conference import HZ, Conference, Pairs
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx, Program, until_true
@@ -44,7 +44,8 @@ class Desk:
 
         def policy(request: TransferRequest) -> Verdict:
             requests.append(request)
-            return CALLEE_ENDPOINT if request.target == HUMAN else True
+            blind = request.kind is TransferKind.BLIND
+            return CALLEE_ENDPOINT if blind and request.target == HUMAN else True
 
         def route(call: ActiveCall) -> str:
             return PHONE if call.callee_number == PHONE else CALLEE_ENDPOINT
