@@ -35,6 +35,7 @@ from tests.support.script import (
     OTHER_CALLER,
     OWN,
     Add,
+    Arrange,
     Come,
     Drop,
     GiveBack,
@@ -135,6 +136,7 @@ class Puppets:
             frozenset(map(str, standing.muted)),
             frozenset(map(str, standing.held)),
             taking,
+            frozenset(map(str, standing.apart)),
         )
 
     # --- playing --------------------------------------------------------------------------------
@@ -300,7 +302,13 @@ class Puppets:
         session = self.own.session
         standing, over = session.standing, session.phase in _OVER
         return tuple(
-            Person(p, p, held=over or p in standing.held, muted=p in standing.silenced)
+            Person(
+                p,
+                p,
+                held=over or p in standing.held,
+                muted=p in standing.silenced,
+                apart=p in standing.apart,
+            )
             for p in sorted(session.parties)
             if p in self.asterisk.legs
         )
@@ -354,6 +362,10 @@ class Puppets:
                 yield from self._command(lambda t: inputs.MuteParty(t, Participant(party), on=on))
             case Hold(party, on):
                 yield from self._command(lambda t: inputs.HoldParty(t, Participant(party), on=on))
+            case Arrange(held, apart, kept):
+                places = (frozenset(map(Participant, names)) for names in (held, apart))
+                to_hold, to_part = places
+                yield from self._command(lambda t: inputs.Arrange(t, to_hold, to_part, kept=kept))
             case Add(party):
                 who = Participant(party)
                 yield from self._command(lambda t: inputs.AddParty(t, who, "PJSIP/1004", 30))

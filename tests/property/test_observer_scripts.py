@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import pytest
 
 from tests.property.puppets import Puppets
 from tests.support.script import (
+    OWN,
+    Arrange,
     Cells,
+    Come,
     Drop,
     Go,
     HangUp,
     Hold,
+    Move,
     Mute,
     Scene,
     Step,
     TakeOver,
+    Turn,
     after,
     on_the_way,
     told,
@@ -31,6 +37,15 @@ SCRIPTS = int(os.environ.get("CALLBRIDGE_SCRIPTS", "400"))
 OPERATIONS = 40
 
 pytestmark = pytest.mark.timeout(120 + SCRIPTS)
+
+
+Script: TypeAlias = Callable[[int], Iterable[Step]]
+"""Makes a script of a seed."""
+
+
+def write_many(seed: int) -> Iterable[Step]:
+    """Write a script of many operations."""
+    return write(seed, OPERATIONS)
 
 
 class Guard:
@@ -60,12 +75,12 @@ def spread(scenes: list[Scene]) -> tuple[Cells, Cells]:
     return frozenset().union(*cells), frozenset.intersection(*cells)
 
 
-def play(seed: int) -> int:
+def play(seed: int, script: Script = write_many) -> int:
     """Play a script in which everything succeeds; return how often it was looked."""
     puppets = Puppets(random.Random(seed))  # noqa: S311 - the same story every time
     guard = Guard(puppets)
     scene = Scene()
-    for step in write(seed, OPERATIONS):
+    for step in script(seed):
         allowed, kept = spread(on_the_way(scene, step))
         ends = any(isinstance(op, HangUp) for op in step)
         guard.expect(allowed, frozenset() if ends else kept)
@@ -80,12 +95,12 @@ def play(seed: int) -> int:
     return guard.looks
 
 
-def play_failing(seed: int) -> int:
+def play_failing(seed: int, script: Script = write_many) -> int:
     """Play one in which commands fail; what the machines say then holds."""
     dice = random.Random(seed)  # noqa: S311 - the same story every time
     puppets = Puppets(dice)
     guard = Guard(puppets)
-    for step in write(seed, OPERATIONS):
+    for step in script(seed):
         scene = puppets.scene()
         possible = tuple(op for op in step if is_possible(scene, op))
         allowed, kept = spread(on_the_way(scene, possible))
@@ -101,9 +116,31 @@ def play_failing(seed: int) -> int:
     return guard.looks
 
 
+def arranged(seed: int) -> Iterator[Step]:
+    """Write a script in which parties are held, or apart, while observers and the agent speak."""
+    dice = random.Random(seed)  # noqa: S311 - the same story every time
+    scene = Scene()
+    for step in write(seed, OPERATIONS):
+        if all(isinstance(op, Come | Turn | Move | Go) for op in step) and scene.on(OWN):
+            places = {party: dice.choice(["talk", "held", "apart"]) for party in scene.on(OWN)}
+            held, apart = (
+                frozenset(party for party, place in places.items() if place == where)
+                for where in ("held", "apart")
+            )
+            before = Arrange(held, apart, kept=True)
+            if dice.random() < 0.5:
+                yield from ((before,), step)
+            else:
+                yield (before, *step)
+            yield (Arrange(scene.held, frozenset(), kept=False),)
+        else:
+            yield step
+        scene = after(scene, step)
+
+
 def between_parties(scene: Scene, step: Step, kept: Cells) -> Cells:
     """Return what parties keep hearing of each other, whatever fails."""
-    moved = (Hold, Mute, Drop, TakeOver, HangUp, Go)
+    moved = (Arrange, Hold, Mute, Drop, TakeOver, HangUp, Go)
     if any(isinstance(op, moved) for op in step):
         return frozenset()
     parties = set(scene.parties)
@@ -119,6 +156,14 @@ def test_at_every_moment_everybody_hears_whom_he_is_to_hear(part: int) -> None:
 @pytest.mark.parametrize("part", range(4))
 def test_whatever_fails_nobody_hears_whom_he_is_not_to_hear(part: int) -> None:
     looks = sum(told_of(play_failing, seed) for seed in range(part, SCRIPTS, 4))
+    assert looks > 50 * SCRIPTS / 4
+
+
+@pytest.mark.parametrize("playing", [play, play_failing])
+def test_wherever_parties_are_put_nobody_hears_whom_he_is_not_to_hear(
+    playing: Callable[[int, Script], int],
+) -> None:
+    looks = sum(told_of(lambda s: playing(s, arranged), seed) for seed in range(SCRIPTS // 4))
     assert looks > 50 * SCRIPTS / 4
 
 

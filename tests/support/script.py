@@ -94,6 +94,8 @@ class Scene:
     muted: frozenset[str] = _NOBODY
     held: frozenset[str] = _NOBODY
     taking: Taking | None = None
+    apart: frozenset[str] = _NOBODY
+    """Parties whom, and who, only those hear who whisper to them."""
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -131,6 +133,9 @@ class Scene:
             return False
         if self.taking is not None and speaker == self.taking.replaced:
             return False
+        for one, other in ((listener, speaker), (speaker, listener)):
+            if one in self.apart:
+                return other not in self.parties and one in self.mode_of(other).to
         if speaker in self.parties:
             return True
         mode = self.mode_of(speaker)
@@ -292,6 +297,28 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrange:
+    """The parties of our own call are put to their places: held, apart, or together."""
+
+    held: frozenset[str]
+    apart: frozenset[str]
+    kept: bool
+    """Somebody looks after the call from then on."""
+
+    def __str__(self) -> str:
+        return f"held: {sorted(self.held)}, apart: {sorted(self.apart)}"
+
+    @property
+    def who(self) -> frozenset[str]:
+        """See Op."""
+        return self.held | self.apart
+
+    def after(self, scene: Scene) -> Scene:
+        """See Op."""
+        return replace(scene, held=self.held, apart=self.apart)
+
+
+@dataclass(frozen=True, slots=True)
 class Add:
     """A party more on our own call."""
 
@@ -337,6 +364,7 @@ class Drop:
             observers=observers,
             muted=scene.muted - {self.party},
             held=scene.held - {self.party},
+            apart=scene.apart - {self.party},
         )
 
 
@@ -409,6 +437,7 @@ class HangUp:
             frozenset(scene.muted & parties.keys()),
             frozenset(scene.held & parties.keys()),
             None if self.call == OWN else scene.taking,
+            frozenset(scene.apart & parties.keys()),
         )
 
 
