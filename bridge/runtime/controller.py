@@ -51,6 +51,7 @@ from bridge.runtime.resume import Resumption, transfer_resumer
 from bridge.runtime.seat import read_access
 from bridge.runtime.settings import ControllerSettings
 from bridge.runtime.supervision import Supervision
+from bridge.runtime.tasks import Tasks
 from bridge.runtime.telling import tell_engine, tell_supervision
 from bridge.runtime.transfer_policy import TransferPolicy
 from bridge.runtime.transfers import Transfers
@@ -91,8 +92,8 @@ class Controller:
         self._engines: dict[CallId, CallEngine] = {}
         self._by_channel: dict[str, CallEngine] = {}
         """Of channels whose ids do not tell whose they are."""
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._turning_away: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._turning_away = Tasks()
         self._reconciling = asyncio.Lock()
         self._closing = False
         self._handing_over = False
@@ -181,7 +182,7 @@ class Controller:
                     await watch.close()
                     raise
                 self._watch = watch
-                self._spawn(self.audibility_check.run(), "audibility")
+                self.spawn(self.audibility_check.run(), "audibility")
                 for engine in self.engines:
                     self._show(engine)
             return self._watch.directory
@@ -236,7 +237,7 @@ class Controller:
             await self.close()
             raise
         if self.settings.probe:
-            self._spawn(self._probe(), "probe")
+            self.spawn(self._probe(), "probe")
 
     async def close(self) -> None:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
@@ -244,8 +245,7 @@ class Controller:
         await self.supervision.close()
         await self.transfers.close()
         await asyncio.gather(*map(leave, self.engines))
-        if self._turning_away:
-            await asyncio.wait(self._turning_away, timeout=_TURN_AWAY_SECONDS)
+        await self._turning_away.wait(_TURN_AWAY_SECONDS)
         await self._end()
 
     async def hand_over(self) -> None:
@@ -260,9 +260,8 @@ class Controller:
 
     async def _end(self) -> None:
         self._outage.over()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._turning_away.end()
+        await self._tasks.end()
         async with self._opening_watch:
             if self._watch is not None:
                 await self._watch.close()
@@ -291,7 +290,7 @@ class Controller:
             return
         self.take(event)
         if (engine := self._by_channel.get(event.channel.id)) is not None:
-            self._spawn(check_caller(self.ari, engine), f"check {engine.incoming.call_id}")
+            self.spawn(check_caller(self.ari, engine), f"check {engine.incoming.call_id}")
 
     def adopt(
         self,
@@ -351,7 +350,7 @@ class Controller:
         HoldButton(engine, self.spawn)
         self.parking.attach(engine)
         self._show(engine)
-        self._spawn(self._live(engine), f"call {incoming.call_id}")
+        self.spawn(self._live(engine), f"call {incoming.call_id}")
         return engine
 
     async def _live(self, engine: CallEngine) -> None:
@@ -422,23 +421,21 @@ class Controller:
         if (left := event.replace_channel) is not None and self.engine_of(left.id) is not None:
             # Asterisk's own transfer of a leg of ours, which nobody has allowed.
             _log.warning("channel %s is turned away: it took the place of %s", channel_id, left.id)
-            self._spawn(turn_away(self.ari, channel_id), f"turn away {channel_id}")
+            self.spawn(turn_away(self.ari, channel_id), f"turn away {channel_id}")
             return
         if not self._closing and self._let_in(event):
             return
         if self._closing:
-            task = asyncio.get_running_loop().create_task(turn_away(self.ari, channel_id))
-            self._turning_away.add(task)
-            self._own(task)
+            self._turning_away.spawn(turn_away(self.ari, channel_id), f"turn away {channel_id}")
         else:
             self.take(event)
 
     def _let_in(self, event: events.StasisStart) -> bool:
         """Deal with a channel that is no new call: tell whether it is none."""
         if (access := read_access(event)) is not None:
-            self._spawn(self.admission.let_in(access), f"access {access.channel_id}")
+            self.spawn(self.admission.let_in(access), f"access {access.channel_id}")
         elif (retrieval := read_retrieval(event)) is not None:
-            self._spawn(self.parking.let_in(retrieval), f"retrieval {retrieval.channel_id}")
+            self.spawn(self.parking.let_in(retrieval), f"retrieval {retrieval.channel_id}")
         else:
             return False
         return True
@@ -460,15 +457,18 @@ class Controller:
             case LinkStatus.UP if state.restarted:
                 self._outage.over()
                 self._lose_all("Asterisk was restarted")
-                self._spawn(self._reconcile(), "reconcile")
+                self.spawn(self._reconcile(), "reconcile")
             case LinkStatus.UP if state.reconnected:
                 self._outage.over()
-                self._spawn(self._reconcile(), "reconcile")
+                self.spawn(self._reconcile(), "reconcile")
             case LinkStatus.DOWN:
                 self._arrivals.lose_all(state.reason)
                 self._outage.begin()
             case LinkStatus.REPLACED:
                 _log.error("another program took over %r", self.settings.ari.application)
+                # And with it all that stands, which it has looked at already, or is about to.
+                self._handing_over = True
+                self.remembering.cease()
                 self._lose_all("another program took over the application")
                 self.ended.set()
             case _:
@@ -494,23 +494,4 @@ class Controller:
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
         """Own a task; return what ends it."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._own(task)
-
-        def end() -> None:
-            task.cancel()
-
-        return end
-
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
-        self.spawn(work, name)
-
-    def _own(self, task: asyncio.Task[None]) -> None:
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._turning_away.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("%s: %s", task.get_name(), error, exc_info=error)
+        return self._tasks.spawn(work, name)

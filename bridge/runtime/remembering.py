@@ -139,6 +139,10 @@ class Remembering:
     async def stop(self) -> None:
         """Write everything as it is now, and no change that comes later."""
         await self.flush()
+        self.cease()
+
+    def cease(self) -> None:
+        """Write nothing any more."""
         for object_id in list(self._kept):
             self.end(object_id)
 

@@ -12,6 +12,7 @@ import pytest
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, ToneMeter, pcm_from_bytes
 from bridge.lab.phones import CallState
+from bridge.lab.waiting import until
 from bridge.runtime import pulse
 from bridge.runtime.names import key_of
 from tests.audio.machine import measured, whole
@@ -145,12 +146,16 @@ async def no_channel(pbx: Pbx) -> None:
 
 
 @pytest.mark.parametrize("whose", ["own", "foreign"])
-async def test_the_next_program_hangs_him_up(pbx: Pbx, whose: str) -> None:
+async def test_he_listens_on_when_the_next_program_runs(pbx: Pbx, whose: str) -> None:
     async with scene(pbx, whose, "barge") as there:
         await observed(there.talk, "barge")
         await there.child.die()
     async with opened(pbx) as floor:
-        await there.boss.wait_closed()
+        await hear(
+            {**there.talk.parties, "boss": there.boss},
+            {**BOTH_HEAR, "boss": {"caller", "callee"}},
+        )
+        await there.boss.hangup()
         parties = ["anchor.one", "anchor.two", "bridge.call", "leg.callee"]
         await stand(pbx, parties if whose == "own" else [])
         await hear(there.talk.parties, BOTH_HEAR)
@@ -168,9 +173,12 @@ async def test_whom_it_had_muted_for_a_takeover_is_heard_by_the_next_program(pbx
         await there.child.die()
         await hear(there.talk.parties, {"caller": set(), "callee": {"caller"}})
     async with opened(pbx):
-        await there.boss.wait_closed()
-        await hear(there.talk.parties, BOTH_HEAR)
+        await hear(
+            {**there.talk.parties, "boss": there.boss},
+            {**BOTH_HEAR, "boss": {"caller", "callee"}},
+        )
         await there.talk.over()
+        await there.boss.wait_closed()
         await pbx.empty()
 
 
@@ -188,7 +196,7 @@ async def observed_anew(floor: Floor, talk: Talk) -> None:
 
 
 @pytest.mark.phones
-async def test_the_next_program_hangs_up_who_dialled_in(pbx: Pbx) -> None:
+async def test_who_dialled_in_stays_until_the_call_is_over(pbx: Pbx) -> None:
     phone = await pbx.phone("1005")
     async with child(pbx, PROGRAM, "own", "access") as program:
         talk = await own_call(pbx)
@@ -197,10 +205,18 @@ async def test_the_next_program_hangs_up_who_dialled_in(pbx: Pbx) -> None:
         await program.says("joined")
         await program.die()
     async with opened(pbx) as floor:
-        await phone.wait_state(CallState.DISCONNECTED)
+        supervision = floor.client._connected().supervision
+
+        def there() -> list[str]:
+            (call,) = floor.client._connected().directory.calls
+            return [engine.name for engine in supervision.observers_of(call.call_id)]
+
+        await until(lambda: there() == ["supervisor_pjsip_1005"], "he observes again")
         assert floor.program.calls.empty()
         await hear(talk.parties, BOTH_HEAR)
+        assert phone.state is CallState.CONFIRMED
         await talk.over()
+        await phone.wait_state(CallState.DISCONNECTED)
         await pbx.empty()
 
 
@@ -224,8 +240,11 @@ async def test_another_program_takes_its_name(pbx: Pbx) -> None:
     async with scene(pbx, "foreign", "barge") as there:
         await observed(there.talk, "barge")
         async with opened(pbx):
-            await there.boss.wait_closed()
-            await hear(there.talk.parties, BOTH_HEAR)
+            await hear(
+                {**there.talk.parties, "boss": there.boss},
+                {**BOTH_HEAR, "boss": {"caller", "callee"}},
+            )
+            await there.boss.hangup()
             await stand(pbx, [])
             await there.talk.nothing_lost()
             await there.talk.over()
