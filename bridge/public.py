@@ -2,11 +2,18 @@
 
 from bridge.directory import LiveCall, LiveParty
 from bridge.model import errors
+from bridge.model.headers import header_text, user_to_user
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import AuditRecord
 from bridge.runtime.parking import ParkedCall
+from bridge.runtime.transfer_policy import (
+    TransferGrant,
+    TransferKind,
+    TransferRequest,
+    TransferSource,
+)
 from bridge.sdk import ActiveCall, Client, Observer, events
 from bridge.session.digits import Digits
 from bridge.session.observer.effects import LeftReason
@@ -25,6 +32,12 @@ __all__ = [
     "LiveParty",
     "Observer",
     "ParkedCall",
+    "TransferGrant",
+    "TransferKind",
+    "TransferRequest",
+    "TransferSource",
     "errors",
     "events",
+    "header_text",
+    "user_to_user",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar, overload
 
 from bridge.media.ears import AudioStream
@@ -16,6 +16,7 @@ from bridge.model.errors import (
     ConfigurationError,
     InvalidStateError,
 )
+from bridge.model.headers import checked_headers
 from bridge.model.ids import CallId
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
@@ -107,6 +108,11 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
     def call_id(self) -> str:
         """Names the call for its whole life."""
         return self._engine.incoming.call_id
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of all audio."""
+        return self._controller.settings.sample_rate
 
     @property
     def caller_number(self) -> str:
@@ -216,21 +222,30 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
 
     # --- more parties than two ------------------------------------------------------------------
 
-    async def add(self, to: str, *, name: str | None = None, ring_time_seconds: int = 30) -> str:
+    async def add(
+        self,
+        to: str,
+        *,
+        name: str | None = None,
+        ring_time_seconds: int = 30,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
         """Ring somebody and put him to the others: ANSWERED or CONNECTED → CONNECTED.
 
         The others talk meanwhile. Who joins hears the agent in BARGE, or when whispered to.
         to: a number or an endpoint. name: by default made of it, ``party_1005``. Returns the name.
-        Raises ConnectFailedError as ``connect`` does: the call goes on as before then;
-        BadArgumentError for a name that is taken; InvalidStateError, CallClosedError, and
-        ServerError if Asterisk failed. ``remove`` takes it back while he is being rung.
+        headers: SIP headers for his phone, such as ``X-Ticket``. ``remove`` takes it back while he
+        is being rung. Raises ConnectFailedError as ``connect`` does: the call goes on as before
+        then; BadArgumentError for a name that is taken; InvalidStateError, CallClosedError, and
+        ServerError if Asterisk failed.
         """
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
         endpoint = endpoint_for(to, self._endpoint, dialled=self.callee_number)
         party = name_for(to, name)
+        sip = checked_headers(headers or {})
         await self._engine.command(
-            lambda token: inputs.AddParty(token, party, endpoint, ring_time_seconds)
+            lambda token: inputs.AddParty(token, party, endpoint, ring_time_seconds, headers=sip)
         )
         return party
 
