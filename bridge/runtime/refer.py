@@ -20,11 +20,9 @@ good enough for us. Measured with 22.10.1:
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
-from urllib.parse import urlsplit
 
 from bridge.ari import AriConnection, events, models
 from bridge.ari.capabilities import Version, is_since
@@ -35,16 +33,14 @@ from bridge.model.errors import (
     ServerError,
     TransferDeniedError,
 )
-from bridge.model.headers import checked_headers, header_text
 from bridge.model.ids import CallId
-from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.model.participants import Participant
+from bridge.runtime import by_phone
 from bridge.runtime.attended import connect
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.handset import HandsetEvent
-from bridge.runtime.offer import Terms
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import (
-    RING_SECONDS,
     Permit,
     TransferKind,
     TransferPolicy,
@@ -54,7 +50,6 @@ from bridge.runtime.transfer_policy import (
 from bridge.runtime.transfers import Transfers
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome, Tell, TransferNotice
-from bridge.session.transfer.inputs import Begin, Plan, Target
 
 _log = logging.getLogger(__name__)
 
@@ -64,8 +59,6 @@ SAFE_SINCE: Final[Mapping[int, Version]] = MappingProxyType(
 """Releases from which a REFER with ``Refer-Sub: false`` does no harm."""
 
 _HANDLING = "PJSIP_TRANSFER_HANDLING()"
-_TECHNOLOGY = "PJSIP/"
-_NOT_IN_A_NUMBER = re.compile(r"[^0-9A-Za-z*#+_.-]")
 
 TRYING: Final = "channel_progress"
 ANSWERED: Final = "channel_answered"
@@ -157,7 +150,7 @@ class _Phones:
         try:
             name = (await ari.channels.get(channel_id=channel_id)).name
             endpoint = name.rpartition("-")[0]
-            if not endpoint.startswith(_TECHNOLOGY):
+            if not endpoint.startswith(by_phone.TECHNOLOGY):
                 return
             safe = is_since(ari.capabilities.version_info, SAFE_SINCE)
             if safe or self._policy.phones.allows(endpoint):
@@ -248,37 +241,15 @@ class _Phones:
 
         The phone stays on the line until he has answered, and gets the others back if he does not.
         """
-        session = self._engine.session
-        customers = session.parties - {party} - session.standing.apart
-        if not customers:
-            raise TransferDeniedError(f"there is nobody whom {party} could transfer")
         await self._tell(phone, TRYING)
-        plan = Plan(
-            rounds=((self._target(party, permit),),),
-            by_key=False,
-            offer=False,
-            consult=False,
-            # Several go on talking with each other.
-            hold_at_once=len(customers) == 1,
+
+        def prepare(transfer: TransferEngine) -> None:
+            transfer.listeners.append(lambda tell: self._note(phone, tell))
+            self._on_transfer(transfer)
+
+        transfer = await by_phone.begin(
+            self._host, self._engine, party, permit, consult=False, prepare=prepare
         )
-        transfer = self._host.transfers.new(self._engine, Terms(by_key=False))
-        transfer.listeners.append(lambda tell: self._note(phone, tell))
-        self._on_transfer(transfer)
-        try:
-            await transfer.command(
-                lambda token: Begin(
-                    token,
-                    party,
-                    customers,
-                    plan,
-                    parties=session.parties,
-                    agent=session.agent_present,
-                    taken=self._taken(),
-                )
-            )
-        except CallbridgeError:
-            transfer.give_up()
-            raise
         await transfer.ended.wait()
         return _result(transfer)
 
@@ -291,33 +262,6 @@ class _Phones:
                 self._under_way[phone] = DECLINED if tell.code in _REFUSED else UNAVAILABLE
             case _:
                 pass
-
-    def _target(self, party: Participant, permit: Permit) -> Target:
-        """Return who is rung, and what the INVITE tells him."""
-        incoming = self._engine.incoming
-        number = self._number_of(party)
-        host = urlsplit(self._host.ari.settings.url).hostname or "localhost"
-        headers = {
-            "X-Callbridge-Call-Id": str(incoming.call_id),
-            "X-Callbridge-Caller": header_text(incoming.caller_number),
-            "Referred-By": f"<sip:{number}@{host}>" if number else "",
-        }
-        given = {name: value for name, value in headers.items() if value}
-        sip = checked_headers({**given, **dict(permit.headers)})
-        with_headers = permit.endpoint.startswith(_TECHNOLOGY)
-        return Target(
-            permit.endpoint, permit.ring_seconds or RING_SECONDS, sip if with_headers else ()
-        )
-
-    def _number_of(self, party: Participant) -> str:
-        """Return the number of a party's phone, as far as it can stand in an address."""
-        dialled = self._engine.endpoint_of(party).partition("/")[2]
-        number = self._engine.incoming.caller_number if party == CALLER else dialled
-        return _NOT_IN_A_NUMBER.sub("", number)
-
-    def _taken(self) -> frozenset[Participant]:
-        coming = {adding.party for adding in self._engine.session.adding}
-        return frozenset({*self._engine.names_taken(), *coming, CALLER, CALLEE, AGENT})
 
     # --- attended -------------------------------------------------------------------------------
 
