@@ -30,6 +30,7 @@ from bridge.runtime.engine import CallEngine
 from bridge.runtime.names import Names
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.orders import GATE_VARIABLE
+from bridge.runtime.prompter import PROMPTER
 from bridge.runtime.supervision import Supervision
 from bridge.session.observer import Stage
 from bridge.topology.standing import (
@@ -71,6 +72,14 @@ _HEARING: Final = frozenset({Stage.PRESENT, Stage.FINISHING})
 _IN_BETWEEN: Final = frozenset({Stage.JOINING, Stage.ENDING})
 
 
+class Prompting(Protocol):
+    """Knows who is prompted."""
+
+    @property
+    def prompters(self) -> Mapping[CallId, str]:
+        """The channels of those who are spoken to by a prompter, by the prompters' ids."""
+
+
 class Scene(Protocol):
     """Where calls and observers are: the controller."""
 
@@ -93,6 +102,10 @@ class Scene(Protocol):
     @property
     def supervision(self) -> Supervision:
         """The observers."""
+
+    @property
+    def transfers(self) -> Prompting:
+        """Who speaks to parties for the program's own purposes."""
 
     def engine(self, call_id: CallId) -> CallEngine | None:
         """Return a call of our own that is going on."""
@@ -289,6 +302,10 @@ def _meant(scene: Scene, call_id: CallId) -> _Meant | None:
         wanted |= gallery.wanted.matrix
     owners = {call_id, *(engine.observer_id for engine in observers)}
     owners |= set() if gallery is None else {gallery.gallery_id}
+    for prompter_id, channel_id in scene.transfers.prompters.items():
+        if (person := people.get(channel_id)) is not None:
+            owners.add(prompter_id)
+            free |= {(person, PROMPTER), (PROMPTER, person)}
     cast = Cast(people, parties, frozenset(owners))
     legs = frozenset() if own is None else frozenset(_own_legs(own))
     return _Meant(cast, frozenset(wanted), frozenset(free), legs)

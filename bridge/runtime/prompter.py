@@ -47,7 +47,7 @@ class Prompter:
         party: Participant,
         channel_id: str,
         *,
-        on_closed: Callable[[CallId], None] = lambda _id: None,
+        on_closed: Callable[[CallId], object] = lambda _id: None,
     ) -> None:
         self.prompter_id = new_call_id()
         self._party = party

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
@@ -72,12 +73,18 @@ class Transfers:
         self._host = host
         self.playbacks = Playbacks(host.ari)
         self._engines: dict[CallId, TransferEngine] = {}
-        self._prompters: set[CallId] = set()
+        self._prompters: dict[CallId, str] = {}
+        """To whose channel they speak."""
 
     @property
     def ids(self) -> frozenset[CallId]:
         """Under which ids there are objects of ours in Asterisk."""
         return frozenset(self._prompters)
+
+    @property
+    def prompters(self) -> Mapping[CallId, str]:
+        """The channels of those who are spoken to by one, by the ids of the prompters."""
+        return MappingProxyType(self._prompters)
 
     def of(self, call_id: CallId) -> TransferEngine | None:
         """Return the transfer of a call that is under way."""
@@ -150,8 +157,8 @@ class Transfers:
 
     def new_prompter(self, party: Participant, channel_id: str) -> Prompter:
         """Make a voice that one party alone hears."""
-        prompter = Prompter(self._host, party, channel_id, on_closed=self._prompters.discard)
-        self._prompters.add(prompter.prompter_id)
+        prompter = Prompter(self._host, party, channel_id, on_closed=self._prompters.pop)
+        self._prompters[prompter.prompter_id] = channel_id
         return prompter
 
     def _run(self, engine: TransferEngine) -> TransferEngine:
