@@ -7,15 +7,14 @@ and somebody who says nothing is not taken for one, since a human who listens to
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from bridge.media.loudness import Loudness, VoiceMeter, samples_of
 from bridge.media.pcm import FRAME_MS, AudioFormat
 from bridge.model.errors import BadArgumentError
 
@@ -56,27 +55,18 @@ class Greeting:
     """A steady tone as long as this: MACHINE."""
     most_ms: int = 6000
     """After so long: UNSURE."""
-    quietest_dbfs: float = -48.0
-    """No speech is quieter."""
-    loudest_dbfs: float = -26.0
-    """What is louder is speech on any line."""
-    above_noise_db: float = 10.0
-    """By so much speech is louder than the noise of the line."""
+    loudness: Loudness = field(default_factory=Loudness)
+    """What is speech."""
 
     def __post_init__(self) -> None:
         for name in ("initial_silence_ms", "longest_greeting_ms", "pause_ms", "most_ms"):
             if getattr(self, name) < FRAME_MS:
                 raise BadArgumentError(f"{name}={getattr(self, name)}: at least {FRAME_MS}")
-        if self.quietest_dbfs > self.loudest_dbfs:
-            raise BadArgumentError("quietest_dbfs has to be below loudest_dbfs")
 
 
 _Samples = npt.NDArray[np.float64]
 """Of one frame, full scale 1."""
 
-_NOISE_FRAMES: Final = 100
-"""2 s: whoever talks draws breath within that."""
-_LEAST_DBFS: Final = -90.0
 _BEEP_HZ: Final = (350.0, 2800.0)
 """Below it are the hums of voices."""
 _BEEP_SHARE: Final = 0.9
@@ -94,7 +84,7 @@ class Answering:
         self._format = AudioFormat(rate)
         self._greeting = greeting or Greeting()
         self._verdict: Verdict | None = None
-        self._levels: deque[float] = deque(maxlen=_NOISE_FRAMES)
+        self._meter = VoiceMeter(self._greeting.loudness)
         self._ms = 0
         self._sound_ms = 0
         """Of the sound that lasts, its short gaps included."""
@@ -123,21 +113,13 @@ class Answering:
             )
         if self._verdict is None:
             self._ms += FRAME_MS
-            samples = np.frombuffer(frame, "<i2").astype(np.float64) / 32768
-            if self._is_voiced(samples):
+            samples = samples_of(frame)
+            if self._meter.is_voiced(samples):
                 self._hear_sound(samples)
             else:
                 self._hear_silence()
             self._verdict = self._judged()
         return self._verdict
-
-    def _is_voiced(self, samples: _Samples) -> bool:
-        power = float(np.mean(samples * samples))
-        level = max(_LEAST_DBFS, 10 * math.log10(power)) if power > 0 else _LEAST_DBFS
-        self._levels.append(level)
-        greeting = self._greeting
-        above = min(self._levels) + greeting.above_noise_db
-        return level > min(max(above, greeting.quietest_dbfs), greeting.loudest_dbfs)
 
     def _hear_sound(self, samples: _Samples) -> None:
         self._sound_ms += FRAME_MS + self._gap_ms()
