@@ -47,7 +47,7 @@ from bridge.runtime.reconcile import reconcile
 from bridge.runtime.refer import Refers
 from bridge.runtime.release import Release
 from bridge.runtime.remembering import Remembering
-from bridge.runtime.resume import Resumption, transfer_resumer
+from bridge.runtime.resume import Resumption, parking_resumer, transfer_resumer
 from bridge.runtime.seat import read_access
 from bridge.runtime.settings import ControllerSettings
 from bridge.runtime.supervision import Supervision
@@ -118,7 +118,10 @@ class Controller:
         self.parking = Parking(self, settings.parking_slots)
         self.transfer_policy = TransferPolicy(settings.transfers, self.audit)
         self.refers = Refers(self, self.transfer_policy)
-        self.resumption.resumers.append(transfer_resumer(self.transfers))
+        self.resumption.resumers += [
+            transfer_resumer(self.transfers),
+            parking_resumer(self.parking),
+        ]
         self.admission = Admission(
             self.ari,
             self.supervision,

@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from bridge.ari import AriConnection
+from bridge.ari.connection import BESIDE_S
 from bridge.ari.resource import segment
 from bridge.model.errors import RequestFailedError, ServerError
 from bridge.model.ids import CallId
@@ -235,12 +236,15 @@ class Memory:
 
     async def _write(self, channel_id: str, text: str) -> None:
         try:
-            # In the body: a line of HTTP is shorter than this may be.
+            # In the body: a line of HTTP is shorter than this may be. Beside all other requests:
+            # none of them waits for it, should the channel be stuck.
             await self._ari.request(
                 "POST",
                 f"channels/{segment(channel_id)}/variable",
                 query={"variable": self._variable},
                 body={"value": text},
+                timeout=BESIDE_S,
+                plain=True,
             )
         except RequestFailedError as error:
             if error.status not in _GONE:

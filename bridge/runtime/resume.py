@@ -23,6 +23,7 @@ from bridge.runtime.memory import (
     recall_seat,
 )
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.parking import Parking
 from bridge.runtime.remains import Remains
 from bridge.runtime.seat import Sat
 from bridge.runtime.transfers import Transfers
@@ -266,6 +267,16 @@ def transfer_resumer(transfers: Transfers) -> Resumer:
         del memory
         coming = frozenset(adding.party for adding in engine.session.adding)
         return transfers.resume(engine, coming) is not None
+
+    return resume
+
+
+def parking_resumer(parking: Parking) -> Resumer:
+    """Return what knows that a call is parked: its place has read that by itself."""
+
+    def resume(engine: CallEngine, memory: Remembered) -> bool:
+        del memory
+        return parking.place(engine.incoming.call_id).parked is not None
 
     return resume
 

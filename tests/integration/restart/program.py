@@ -115,6 +115,12 @@ async def recorded(_client: Client, call: ActiveCall) -> None:
     await call.record(os.environ[FOLDER])
 
 
+async def parked(_client: Client, call: ActiveCall) -> None:
+    """The caller waits in a slot."""
+    await call.answer()
+    await call.park()
+
+
 async def transferring(_client: Client, call: ActiveCall) -> None:
     """The caller hears music, and a human rings, who is to accept by a key."""
     await call.answer()
@@ -173,6 +179,7 @@ STATES: Final[dict[str, State]] = {
         taken_over,
         observed,
         recorded,
+        parked,
         transferring,
         offered,
         consulting,

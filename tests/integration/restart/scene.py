@@ -35,6 +35,7 @@ PICKED_UP: Final[dict[str, tuple[str, ...]]] = {
     "taken_over": ("callee", "boss"),
     "observed": ("callee", "boss"),
     "recorded": ("callee",),
+    "parked": (),
     "transferring": (),
     "offered": ("human",),
     "consulting": ("human",),
@@ -55,6 +56,7 @@ TALK: Final[dict[str, Pairs]] = {
     "taken_over": {("callee", "caller")},
     "observed": everyone("caller", "callee"),
     "recorded": everyone("caller", "callee"),
+    "parked": set(),
     "transferring": set(),
     "offered": set(),
     "consulting": set(),
@@ -65,6 +67,7 @@ TALK: Final[dict[str, Pairs]] = {
 
 MUSIC: Final[dict[str, str]] = {
     "held": "caller",
+    "parked": "caller",
     "transferring": "caller",
     "offered": "caller",
     "consulting": "caller",
