@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bridge import events
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.waiting import until
 from bridge.model.audibility import Matrix
-from bridge.model.participants import CALLEE, Participant
+from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.runtime.audibility import AudibilityReport
 from bridge.sdk import Client, Observer
+from bridge.session.inputs import AddParty, Arrange
 from tests.integration.audibility.test_standing import matrix
-from tests.support.conference import Conference
+from tests.support.conference import Conference, everyone
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, DirectCall, Pbx, until_true
 
 pytestmark = pytest.mark.asterisk
@@ -144,3 +147,28 @@ async def test_the_callees_phone_that_is_moved_is_moved_back(pbx: Pbx) -> None:
         await stands(client, conference, TALK)
     finally:
         await ari.bridges.destroy(bridge_id=elsewhere.id)
+
+
+async def test_one_who_is_apart_is_with_whoever_whispers_to_him(pbx: Pbx) -> None:
+    conference, client, coach = await begin(pbx)
+    engine, human = conference.call._engine, Participant("human")
+    adding = asyncio.create_task(
+        engine.command(lambda t: AddParty(t, human, CALLEE_ENDPOINT, 30, apart=True))
+    )
+    conference.people[human] = await conference.pick_up(human)
+    await adding
+    await stands(client, conference, TALK)
+    await coach.whisper("human")
+    whispering = TALK | matrix(human="coach", coach="human")
+    await stands(client, conference, whispering)
+    await coach.barge()
+    barging = TALK | matrix(caller="coach", callee="coach", ai="coach")
+    await stands(client, conference, barging)
+    await engine.command(lambda t: Arrange(t, held=frozenset({CALLER}), kept=True))
+    consult = matrix(callee="human coach", human="callee coach", ai="callee human coach")
+    await stands(client, conference, consult | matrix(coach="callee human"))
+    everybody = everyone("caller", "callee", "human", "coach")
+    await engine.command(lambda t: Arrange(t, kept=True))
+    together = frozenset((Participant(a), Participant(b)) for a, b in everybody)
+    await stands(client, conference, together | matrix(ai="caller callee human coach"))
+    await conference.call.disconnect()
