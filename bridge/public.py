@@ -2,6 +2,7 @@
 
 from bridge.directory import LiveCall, LiveParty
 from bridge.model import errors
+from bridge.model.features import FeatureKeys
 from bridge.model.headers import header_text, user_to_user
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
@@ -27,6 +28,7 @@ __all__ = [
     "Client",
     "Digits",
     "EndReason",
+    "FeatureKeys",
     "LeftReason",
     "LiveCall",
     "LiveParty",

@@ -33,6 +33,7 @@ from bridge.runtime.audit import Audit
 from bridge.runtime.doorstep import check_caller, leave, require, turn_away
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
+from bridge.runtime.feature_keys import FeaturePhones
 from bridge.runtime.handset import HandsetEvent, channel_of
 from bridge.runtime.hold_button import HoldButton
 from bridge.runtime.incoming import IncomingCall, read_incoming
@@ -118,6 +119,9 @@ class Controller:
         self.parking = Parking(self, settings.parking_slots)
         self.transfer_policy = TransferPolicy(settings.transfers, self.audit)
         self.refers = Refers(self, self.transfer_policy)
+        self.feature_phones = FeaturePhones(
+            self, self.transfer_policy, settings.feature_keys, self._format
+        )
         self.resumption.resumers += [
             transfer_resumer(self.transfers),
             parking_resumer(self.parking),
@@ -351,6 +355,7 @@ class Controller:
         executor.on_leg = lambda channel_id: self._by_channel.update({channel_id: engine})
         self.refers.attach(engine)
         HoldButton(engine, self.spawn)
+        self.feature_phones.attach(engine)
         self.parking.attach(engine)
         self._show(engine)
         self.spawn(self._live(engine), f"call {incoming.call_id}")

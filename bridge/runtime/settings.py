@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bridge.ari import AriSettings
+from bridge.model.features import FeatureKeys
 from bridge.model.keys import KeyMap
 from bridge.runtime.audibility_check import EVERY_SECONDS
 from bridge.runtime.parking import SLOTS
@@ -33,3 +34,5 @@ class ControllerSettings:
     """Who may transfer calls, and to whom."""
     parking_slots: tuple[str, ...] = SLOTS
     """Where calls are parked when no slot is asked for."""
+    feature_keys: FeatureKeys | None = None
+    """What parties ask for with keys during a call; None: nothing."""

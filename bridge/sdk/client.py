@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, overload
 from bridge.ari import Capabilities
 from bridge.directory import CallBegan, CallEnded, Change, LiveCall
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
+from bridge.model.features import FeatureKeys
 from bridge.model.keys import KeyMap
 from bridge.model.participants import participant
 from bridge.model.states import CallState
@@ -70,6 +71,9 @@ class Client:
     5 whisper, 6 barge, * next call, # leave.
     music: what those on hold hear, a class of Asterisk's ``musiconhold.conf``; or a function that,
     given a new call, returns its class; by default Asterisk's default.
+    feature_keys: what parties may ask for with keys during a call: ``FeatureKeys()`` has blind
+    (``##`` and a number) and attended transfer (``*2`` and a number), and, for who transfers,
+    ``*1`` cancel, ``*2`` complete, ``*3`` conference, ``*4`` swap; by default nothing.
     parking_slots: numbers under which calls are parked, which the dialplan hands over by
     ``Stasis(callbridge,retrieve,NUMBER)``; by default 7101 to 7120.
     transfer_policy: asked, with a TransferRequest, about every transfer of a call, whether a phone
@@ -96,6 +100,7 @@ class Client:
         supervisors: Collection[str] | Callable[[Access], bool] = (),
         keys: Mapping[str, str] | None = None,
         music: str | Callable[[ActiveCall], str] = "",
+        feature_keys: FeatureKeys | None = None,
         parking_slots: Collection[str] = SLOTS,
         transfer_policy: Policy | None = None,
         phone_transfers: Collection[str] | bool | None = None,
@@ -118,6 +123,7 @@ class Client:
             probe=probe,
             access=AccessPolicy(supervisors),
             keys=KeyMap() if keys is None else KeyMap.of(keys),
+            feature_keys=feature_keys,
             parking_slots=checked_slots(parking_slots),
             transfers=TransferRules(
                 transfer_policy,
@@ -277,6 +283,7 @@ class Client:
         controller.live_listeners.append(self._live_change)
         controller.admission.listeners.append(self._dialled_in)
         controller.refers.on_transfer = self._transfer_begun
+        controller.feature_phones.on_transfer = self._transfer_begun
         controller.resumption.resumers.append(
             recording_resumer(controller, self._handlers, self._calls.get)
         )
