@@ -103,7 +103,7 @@ class Controller:
         self.ari = AriConnection(
             settings.ari, on_event=self._dispatch, on_state=self._link_changed, backoff=_BACKOFF
         )
-        self._outage = Outage(lambda: self.ari.state, self._lose_all)
+        self.outage = Outage(lambda: self.ari.state, self._server_lost)
         self._release = Release(self.ari)
         self.audit = Audit()
         self.supervision = Supervision(self, self.audit)
@@ -266,7 +266,7 @@ class Controller:
         await self._end()
 
     async def _end(self) -> None:
-        self._outage.over()
+        self.outage.stop()
         await self._turning_away.end()
         await self._tasks.end()
         async with self._opening_watch:
@@ -463,15 +463,15 @@ class Controller:
     def _link_changed(self, state: LinkState) -> None:
         match state.status:
             case LinkStatus.UP if state.restarted:
-                self._outage.over()
-                self._lose_all("Asterisk was restarted")
+                self.outage.lose("Asterisk was restarted")
+                self.outage.over()
                 self.spawn(self._reconcile(), "reconcile")
             case LinkStatus.UP if state.reconnected:
-                self._outage.over()
+                self.outage.over()
                 self.spawn(self._reconcile(), "reconcile")
             case LinkStatus.DOWN:
                 self._arrivals.lose_all(state.reason)
-                self._outage.begin()
+                self.outage.begin()
             case LinkStatus.REPLACED:
                 _log.error("another program took over %r", self.settings.ari.application)
                 # And with it all that stands, which it has looked at already, or is about to.
@@ -481,6 +481,11 @@ class Controller:
                 self.ended.set()
             case _:
                 pass
+
+    def _server_lost(self, reason: str) -> None:
+        self._lose_all(reason)
+        if self._watch is not None:
+            self._watch.lose_all()
 
     def _lose_all(self, reason: str) -> None:
         for engine in self.engines:

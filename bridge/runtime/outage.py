@@ -23,6 +23,9 @@ class Outage:
     def __init__(self, state: Callable[[], LinkState], on_lost: Callable[[str], None]) -> None:
         self._state = state
         self._on_lost = on_lost
+        self.listeners: list[Callable[[str | None], None]] = []
+        """Told why the server is lost, and None when it is there again; must not block."""
+        self._lost = False
         self._timer: asyncio.TimerHandle | None = None
         self._since = 0.0
 
@@ -32,11 +35,29 @@ class Outage:
             self._since = asyncio.get_running_loop().time()
             self._look_later()
 
+    def lose(self, reason: str) -> None:
+        """There is no hope for the calls; nothing new if that was known."""
+        if not self._lost:
+            self._lost = True
+            self._on_lost(reason)
+            self._tell(reason)
+
     def over(self) -> None:
-        """The link is up, or nobody waits for it any more."""
+        """The link is up."""
+        self.stop()
+        if self._lost:
+            self._lost = False
+            self._tell(None)
+
+    def stop(self) -> None:
+        """Nobody waits for it any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _tell(self, lost: str | None) -> None:
+        for listener in list(self.listeners):
+            listener(lost)
 
     def _look_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look)
@@ -45,6 +66,6 @@ class Outage:
         state = self._state()
         down_for = asyncio.get_running_loop().time() - self._since
         if down_for >= (_REFUSED_SECONDS if state.refused else _SILENT_SECONDS):
-            self._on_lost(state.reason)
+            self.lose(state.reason)
         else:
             self._look_later()

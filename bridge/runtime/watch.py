@@ -119,6 +119,11 @@ class Watch:
         self._take_pending()
         self._tell(self.directory.release(call_id))
 
+    def lose_all(self) -> None:
+        """Asterisk is gone, and with it all calls."""
+        self._pending.clear()
+        self._tell(self.directory.step(Snapshot(channels=(), bridges=(), held=frozenset())))
+
     # --- events ---------------------------------------------------------------------------------
 
     def _event(self, event: AnyMessage) -> None:

@@ -281,6 +281,7 @@ class Client:
             partial(self._handlers.emit, events.AUDIBILITY_DIFFERS)
         )
         controller.live_listeners.append(self._live_change)
+        controller.outage.listeners.append(self._server_changed)
         controller.admission.listeners.append(self._dialled_in)
         controller.refers.on_transfer = self._transfer_begun
         controller.feature_phones.on_transfer = self._transfer_begun
@@ -396,6 +397,12 @@ class Client:
     def _transfer_begun(self, engine: CallEngine, transfer: TransferEngine) -> None:
         if (call := self._calls.get(engine.incoming.call_id)) is not None:
             call.follow(transfer)
+
+    def _server_changed(self, lost: str | None) -> None:
+        if lost is None:
+            self._handlers.emit(events.SERVER_BACK)
+        else:
+            self._handlers.emit(events.SERVER_LOST, lost)
 
     def _live_change(self, change: Change) -> None:
         match change:

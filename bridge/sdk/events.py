@@ -19,6 +19,10 @@ class ClientEvent(StrEnum):
     OBSERVER_RESUMED = "OBSERVER_RESUMED"
     """An observer of an earlier program is on the call again, as a spy: the handler gets the
     Observer. Programs come back only if somebody listens; phones do in any case."""
+    SERVER_LOST = "SERVER_LOST"
+    """Asterisk died or cannot be reached: the handler gets the reason. Calls have ended with it."""
+    SERVER_BACK = "SERVER_BACK"
+    """Asterisk is there again, and calls are taken as before. The handler takes no argument."""
     LIVE_CALL_BEGAN = "LIVE_CALL_BEGAN"
     """People talk, whoever placed the call: the handler gets the LiveCall. Those first that were
     there already. Whoever listens to it before ``connect()`` has the PBX watched."""
@@ -105,6 +109,8 @@ OBSERVER_LEFT: Final = ObserverEvent.OBSERVER_LEFT
 INCOMING_CALL: Final = ClientEvent.INCOMING_CALL
 CALL_RESUMED: Final = ClientEvent.CALL_RESUMED
 OBSERVER_RESUMED: Final = ClientEvent.OBSERVER_RESUMED
+SERVER_LOST: Final = ClientEvent.SERVER_LOST
+SERVER_BACK: Final = ClientEvent.SERVER_BACK
 LIVE_CALL_BEGAN: Final = ClientEvent.LIVE_CALL_BEGAN
 LIVE_CALL_ENDED: Final = ClientEvent.LIVE_CALL_ENDED
 OBSERVER_DIALLED_IN: Final = ClientEvent.OBSERVER_DIALLED_IN
