@@ -96,16 +96,17 @@ class GalleryEngine:
     def look(self) -> None:
         """Something may have changed. Never blocks.
 
-        A program that has left gets no line any more, whatever is being laid just now; and that is
-        broken off if somebody is not to be heard any more who is: he does not wait for it.
+        A program that has left gets no line any more, and what is being laid just now is broken
+        off: it would be laid for him, too. So it is if somebody is not to be heard any more who is:
+        he does not wait for it.
         """
         there = {member.name: member.program for member in self._members()}
-        for name, program in list(self._programs.items()):
-            if there.get(name) is not program:
-                del self._programs[name]
-                for other in self._met.pop(name, set()):
-                    self.executor.line_lost(name, other)
-        if self._laying is not None and self._is_to_be_shut(self._laying[0]):
+        left = [name for name, program in self._programs.items() if there.get(name) is not program]
+        for name in left:
+            del self._programs[name]
+            for other in self._met.pop(name, set()):
+                self.executor.line_lost(name, other)
+        if self._laying is not None and (left or self._is_to_be_shut(self._laying[0])):
             self._laying[1].cancel()
         self._changed.set()
 

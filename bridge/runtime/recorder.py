@@ -148,6 +148,7 @@ class Recorder:
             if announce is not None:
                 await announce()
                 self.facts.announced = True
+                await self._in_thread(self.files.note)
             await self._in_thread(self.files.sweep)
         except BaseException:
             await self._ears.leave()

@@ -221,6 +221,36 @@ async def test_all_are_told_before_it_begins(pbx: Pbx, tmp_path: Path) -> None:
     await there.call.disconnect()
 
 
+async def test_who_is_on_hold_is_told_too(pbx: Pbx, tmp_path: Path) -> None:
+    there = await talk(pbx)
+    await there.call.hold("callee")
+    there.callee.clear()
+    recording = await there.call.record(tmp_path, announce=words("supervisor", 1.0))
+    assert ever(there.callee.pcm(), "supervisor") > -18
+    await recording.stop()
+    with pytest.raises(errors.BadArgumentError):
+        await there.call.record(tmp_path, announce="sound:no-such-sound")
+    again = await there.call.record(tmp_path, announce="sound:beep")
+    assert described(again)["announced"] is True
+    await again.stop()
+    # Of the one that did not begin nothing is left.
+    assert len(names_in(tmp_path)) == 4
+    await there.call.disconnect()
+
+
+@remeasured
+async def test_asterisk_dies_and_the_recording_is_whole(own_pbx: Pbx, tmp_path: Path) -> None:
+    there = await talk(own_pbx)
+    recording = await there.call.record(tmp_path)
+    await recorded(recording, 0.6)
+    await asyncio.to_thread(own_pbx.instance.kill)
+    async with asyncio.timeout(5):
+        assert await recording.wait_ended() is RecordingState.ENDED
+    assert described(recording)["end_cause"] == "server_lost"
+    left, _right = channels(recording)
+    assert voices(left[3200:9600]) == {"caller"}
+
+
 @remeasured
 async def test_a_disk_that_is_full_ends_the_recording_and_not_the_call(
     pbx: Pbx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -269,7 +299,9 @@ async def test_a_place_that_cannot_be_written_to_is_refused(pbx: Pbx, tmp_path: 
 
 
 @remeasured
-async def test_two_recordings_of_a_call_do_not_hear_each_other(pbx: Pbx, tmp_path: Path) -> None:
+async def test_two_recordings_of_a_call_do_not_hear_each_other(
+    pbx: Pbx, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     there = await talk(pbx)
     named = fresh(tmp_path) / "named.wav"
     one = await there.call.record(tmp_path)
@@ -282,4 +314,6 @@ async def test_two_recordings_of_a_call_do_not_hear_each_other(pbx: Pbx, tmp_pat
         assert voices(left[3200:16000]) == {"caller"}
         assert voices(right[3200:16000]) == {"callee"}
     assert other.files == (named,)
+    # That one stops does not keep the lines among the others from changing.
+    assert [r for r in caplog.records if r.name == "bridge.runtime.gallery"] == []
     await there.call.disconnect()
