@@ -15,6 +15,7 @@ REST_OVER_WEBSOCKET_SINCE: Mapping[int, Version] = MappingProxyType(
 WEBSOCKET_MEDIA_SINCE: Mapping[int, Version] = MappingProxyType(
     {20: (20, 16), 21: (21, 11), 22: (22, 6)}
 )
+REFER_SUB_SINCE: Mapping[int, Version] = MappingProxyType({20: (20, 21), 22: (22, 11), 23: (23, 5)})
 NARROW, WIDE, SUPERWIDE = 8000, 16000, 24000
 _WORDS = {True: "yes", False: "no", None: "not measured"}
 
@@ -51,6 +52,8 @@ class Capabilities:
     """Ringing somebody through ARI: a channel waits for its answer in a bridge_holding."""
     sample_rates: tuple[int, ...] = (NARROW,)
     """Hz at which a media channel may run beside legs of other rates."""
+    refer_sub: bool = False
+    """A phone's REFER with ``Refer-Sub: false``, handed to us, does not crash the server."""
     whisper_to_silent_leg: bool | None = None
     """Whether a whisper is heard by a party whose far side sends no audio; None: not measured."""
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -81,6 +84,7 @@ class Capabilities:
             ("media over RTP", _WORDS[self.rtp_media], "rtp_media"),
             ("dialling", _WORDS[self.dialling], "dialling"),
             ("sample rates", rates, "sample_rates"),
+            ("REFER, Refer-Sub: false", _WORDS[self.refer_sub], "refer_sub"),
             (
                 "whisper to a silent leg",
                 _WORDS[self.whisper_to_silent_leg],
@@ -98,6 +102,7 @@ def from_modules(version: str, running: Iterable[str]) -> Capabilities:
     """Judge by the modules that run, such as ``chan_websocket.so``."""
     modules = set(running)
     source = "asterisk/modules"
+    known = parse_version(version)
     names = ("websocket_media", "snoop", "softmix", "rtp_media", "dialling", "sample_rates")
     return Capabilities(
         version=version,
@@ -107,7 +112,8 @@ def from_modules(version: str, running: Iterable[str]) -> Capabilities:
         rtp_media="chan_rtp.so" in modules,
         dialling="bridge_holding.so" in modules,
         sample_rates=_rates(resampler="codec_resample.so" in modules),
-        sources=dict.fromkeys(names, source),
+        refer_sub=is_since(known, REFER_SUB_SINCE),
+        sources={**dict.fromkeys(names, source), "refer_sub": _by_release(version)},
     )
 
 
@@ -118,7 +124,7 @@ def from_version(version: str) -> Capabilities:
     the release is denied when the release is unknown.
     """
     known = parse_version(version)
-    by_release = f"version {version}" if known else "version unknown"
+    by_release = _by_release(version)
     assumed = "assumed: the module list is not readable"
     return Capabilities(
         version=version,
@@ -128,8 +134,10 @@ def from_version(version: str) -> Capabilities:
         rtp_media=True,
         dialling=True,
         sample_rates=_rates(resampler=True),
+        refer_sub=is_since(known, REFER_SUB_SINCE),
         sources={
             "websocket_media": by_release,
+            "refer_sub": by_release,
             "snoop": assumed,
             "softmix": assumed,
             "rtp_media": assumed,
@@ -137,6 +145,10 @@ def from_version(version: str) -> Capabilities:
             "sample_rates": assumed,
         },
     )
+
+
+def _by_release(version: str) -> str:
+    return f"version {version}" if parse_version(version) else "version unknown"
 
 
 def _rates(*, resampler: bool) -> tuple[int, ...]:

@@ -17,14 +17,14 @@ from bridge.model.errors import (
     CallbridgeError,
     TransferDeniedError,
 )
-from bridge.model.participants import Participant
+from bridge.model.participants import CALLEE, Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.pending import NOBODY
 from bridge.runtime.release import untied
 from bridge.runtime.transfers import Transfers
 from bridge.session import inputs
-from bridge.session.state import Session
+from bridge.session.state import Phase, Session
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +95,19 @@ async def _arrange(
 ) -> None:
     apart = engine.session.standing.apart
     await engine.command(lambda token: inputs.Arrange(token, held, apart, leaving, kept))
+
+
+async def given_up(host: Host, consulted: models.Channel) -> str | None:
+    """End a consult call in which nobody has answered yet; return whom it rang, as he is dialled.
+
+    None: it is another one, and goes on.
+    """
+    other = host.engine_of(consulted.id)
+    if other is None or other.session.phase not in {Phase.RINGING, Phase.JOINING}:
+        return None
+    endpoint = other.endpoint_of(CALLEE)
+    await other.command(lambda token: inputs.Disconnect(token, cut=True))
+    return endpoint
 
 
 def _consult(host: Host, consulted: models.Channel) -> tuple[CallEngine, Participant]:

@@ -20,12 +20,11 @@ good enough for us. Measured with 22.10.1:
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Final, Protocol
 
 from bridge.ari import AriConnection, events, models
-from bridge.ari.capabilities import Version, is_since
 from bridge.model.errors import (
     CallbridgeError,
     ErrorCode,
@@ -36,7 +35,7 @@ from bridge.model.errors import (
 from bridge.model.ids import CallId
 from bridge.model.participants import Participant
 from bridge.runtime import by_phone
-from bridge.runtime.attended import connect
+from bridge.runtime.attended import connect, given_up
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.handset import HandsetEvent
 from bridge.runtime.transfer import TransferEngine
@@ -53,10 +52,8 @@ from bridge.session.transfer.effects import Outcome, Tell, TransferNotice
 
 _log = logging.getLogger(__name__)
 
-SAFE_SINCE: Final[Mapping[int, Version]] = MappingProxyType(
-    {20: (20, 21), 22: (22, 11), 23: (23, 5)}
-)
-"""Releases from which a REFER with ``Refer-Sub: false`` does no harm."""
+NOTE: Final = "refer"
+"""The key among the notes of a call under which stands whose phone has begun its transfer."""
 
 _HANDLING = "PJSIP_TRANSFER_HANDLING()"
 
@@ -140,6 +137,7 @@ class _Phones:
 
     def prepare(self) -> None:
         """Ask Asterisk to hand us what the phones of new parties ask for."""
+        self._take_up()
         legs = map(self._engine.executor.channel_of, self._engine.session.parties)
         for channel_id in {leg for leg in legs if leg is not None} - self._asked:
             self._asked.add(channel_id)
@@ -152,8 +150,7 @@ class _Phones:
             endpoint = name.rpartition("-")[0]
             if not endpoint.startswith(by_phone.TECHNOLOGY):
                 return
-            safe = is_since(ari.capabilities.version_info, SAFE_SINCE)
-            if safe or self._policy.phones.allows(endpoint):
+            if ari.capabilities.refer_sub or self._policy.phones.allows(endpoint):
                 await ari.channels.set_channel_var(
                     channel_id=channel_id, variable=_HANDLING, value="ari-only"
                 )
@@ -180,9 +177,7 @@ class _Phones:
     async def _serve(self, party: Participant, event: events.ChannelTransfer) -> None:
         phone = event.referred_by.source_channel.id
         request = self._request(party, event)
-        farewells = self._engine.executor.farewells
-        # Should it be let go meanwhile, it is to know before that how its transfer stands.
-        farewells[phone] = lambda: self._tell(phone, self._under_way[phone])
+        self._bid_farewell(phone)
         try:
             permit = await self._policy.ask(request)
             result = await self._carry_out(party, event, request, permit)
@@ -190,7 +185,16 @@ class _Phones:
         except CallbridgeError as error:
             _log.warning("call %s: not transferred by %s: %s", self._call_id, phone, error)
             self._under_way[phone] = DECLINED if error.error_code in _REFUSED else UNAVAILABLE
-        if (farewell := farewells.pop(phone, None)) is not None:
+        await self._settle(phone)
+
+    def _bid_farewell(self, phone: str) -> None:
+        """See to it that a phone is told how its transfer stands before it is let go."""
+        farewells = self._engine.executor.farewells
+        farewells[phone] = lambda: self._tell(phone, self._under_way[phone])
+
+    async def _settle(self, phone: str) -> None:
+        """Tell a phone how its transfer ended, unless it was let go with that."""
+        if (farewell := self._engine.executor.farewells.pop(phone, None)) is not None:
             await farewell()
         del self._under_way[phone]
 
@@ -205,7 +209,8 @@ class _Phones:
         phone = event.referred_by.source_channel.id
         try:
             if request.kind is TransferKind.ATTENDED:
-                return await self._attended(party, phone, event.refer_to.destination_channel)
+                consulted = event.refer_to.destination_channel
+                return await self._attended(party, phone, consulted, permit)
             return await self._blind(party, phone, permit)
         except CallbridgeError as error:
             self._policy.note_end(request, error.error_message)
@@ -247,11 +252,37 @@ class _Phones:
             transfer.listeners.append(lambda tell: self._note(phone, tell))
             self._on_transfer(transfer)
 
-        transfer = await by_phone.begin(
-            self._host, self._engine, party, permit, consult=False, prepare=prepare
-        )
-        await transfer.ended.wait()
+        notes = self._engine.notes
+        notes[NOTE] = party
+        try:
+            transfer = await by_phone.begin(
+                self._host, self._engine, party, permit, consult=False, prepare=prepare
+            )
+            await transfer.ended.wait()
+        except CallbridgeError:
+            notes.pop(NOTE, None)
+            raise
+        notes.pop(NOTE, None)
         return _result(transfer)
+
+    def _take_up(self) -> None:
+        """See to it that a phone is told how its transfer ends that an earlier program began."""
+        party = self._engine.notes.get(NOTE)
+        transfer = self._host.transfers.of(self._call_id)
+        if party is None or transfer is None:
+            return
+        phone = self._engine.executor.channel_of(Participant(party))
+        if phone is None or phone in self._under_way:
+            return
+        self._under_way[phone] = UNAVAILABLE if transfer.state.human is None else ANSWERED
+        transfer.listeners.append(lambda tell: self._note(phone, tell))
+        self._bid_farewell(phone)
+        self._host.spawn(self._see_out(phone, transfer), f"transfer by {phone} goes on")
+
+    async def _see_out(self, phone: str, transfer: TransferEngine) -> None:
+        await transfer.ended.wait()
+        self._engine.notes.pop(NOTE, None)
+        await self._settle(phone)
 
     def _note(self, phone: str, tell: Tell) -> None:
         """Note what a phone is to be told when its transfer is over."""
@@ -266,11 +297,16 @@ class _Phones:
     # --- attended -------------------------------------------------------------------------------
 
     async def _attended(
-        self, party: Participant, phone: str, consulted: models.Channel | None
+        self, party: Participant, phone: str, consulted: models.Channel | None, permit: Permit
     ) -> str:
-        """Bring together whom the phone talks with on its two lines; return how it ended."""
+        """Bring together whom the phone talks with on its two lines; return how it ended.
+
+        Whom it only rings yet is rung anew, for the others: a blind transfer from then on.
+        """
         if consulted is None:
             raise TransferDeniedError("whom the phone has consulted is on another server")
+        if (endpoint := await given_up(self._host, consulted)) is not None:
+            return await self._blind(party, phone, replace(permit, endpoint=endpoint))
 
         def joined() -> None:
             self._under_way[phone] = ANSWERED

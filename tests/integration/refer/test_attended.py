@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bridge import CallState
 from bridge.lab.waiting import until
+from bridge.model.errors import CallClosedError
 from bridge.model.states import EndReason
 from bridge.runtime.reconcile import reconcile
 from bridge.runtime.transfer_policy import TransferKind, TransferRequest
 from tests.integration.refer.desk import HUMAN, Desk
+from tests.integration.restart.scene import next_program
 from tests.support.conference import everyone
 from tests.support.pbx import Pbx, state_of, until_true
 
@@ -160,3 +164,69 @@ async def test_a_consult_with_an_agent_alone(pbx: Pbx) -> None:
 
 async def _is_up(pbx: Pbx, name: str) -> bool:
     return any(c.state == "Up" and c.name.startswith(name) for c in await pbx.listed())
+
+
+async def test_a_consult_that_rings_yet(pbx: Pbx) -> None:
+    """Whom the phone does not wait for is rung for those who have waited."""
+    desk = await Desk.begin(pbx)
+    await desk.phone.consult(HUMAN)
+    consult = await desk.program.next_call()
+    connecting = asyncio.create_task(consult.connect())
+    await pbx.callee_leg(consult)
+    await desk.phone.complete_transfer()
+    with pytest.raises(CallClosedError):
+        await connecting
+    await desk.hears(set(), music={"caller"})
+    desk.conference.people["human"] = await desk.conference.pick_up("human")
+    assert (await desk.phone.wait_transferred()).code == 200
+    await desk.phone_is_idle()
+    await desk.hears(everyone("caller", "human"))
+    assert desk.results() == ["allowed", "completed"]
+
+
+@pytest.mark.parametrize("who", ["caller", "human"])
+async def test_without_the_program_both_end_together(pbx: Pbx, who: str) -> None:
+    """The fates of the two are tied in Asterisk, and to nobody of the consult call."""
+    desk = await Desk.begin(pbx)
+    await desk.consult()
+    await desk.phone.complete_transfer()
+    await desk.phone_is_idle()
+    await desk.hears(everyone("caller", "human"))
+    await desk.program.client.disconnect()
+    await desk.hears(everyone("caller", "human"))
+    await desk.conference.people.pop(who).hangup()
+    (other,) = desk.conference.people.values()
+    await other.wait_closed()
+    async with next_program(pbx):
+        await pbx.empty()
+
+
+async def test_the_next_program_knows_who_moved(pbx: Pbx) -> None:
+    desk = await Desk.begin(pbx)
+    await desk.consult()
+    await desk.phone.complete_transfer()
+    await desk.phone_is_idle()
+    await desk.hears(everyone("caller", "human"))
+    await desk.program.client.hand_over()
+    async with next_program(pbx) as after:
+        await after.resumed(1)
+        (call,) = after.calls.values()
+        assert {party.name for party in call.parties} == {"caller", "human"}
+        await desk.hears(everyone("caller", "human"))
+        # The agent is silent now: nobody is left for the caller.
+        await desk.conference.people["human"].hangup()
+        assert await call.wait_ended() is EndReason.PARTY_HUNG_UP
+        await desk.other_party.wait_closed()
+
+
+async def test_an_observer_hears_who_moved(pbx: Pbx) -> None:
+    desk = await Desk.begin(pbx)
+    observer = await desk.program.client.observe(desk.call)
+    await desk.consult()
+    await desk.phone.complete_transfer()
+    await desk.phone_is_idle()
+    await desk.hears(everyone("caller", "human"))
+    await observer.whisper(to="human")
+    report = await desk.program.client.audibility(desk.call)
+    assert report.wanted == report.standing
+    await observer.leave()

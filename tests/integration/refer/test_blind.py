@@ -21,6 +21,7 @@ from bridge.runtime.transfer_policy import (
 from bridge.sdk import events
 from tests.audio.machine import remeasured
 from tests.integration.refer.desk import HUMAN, Desk
+from tests.integration.restart.scene import next_program
 from tests.support.conference import HZ, RATE, everyone
 from tests.support.pbx import SENT_DBFS, Pbx, state_of
 
@@ -198,3 +199,29 @@ async def test_they_hear_each_other_as_soon_as_he_has_answered(pbx: Pbx) -> None
 
     await until(both, "they hear each other")
     assert max(heard.values()) <= HEARD_SECONDS, heard
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_the_next_program_tells_the_phone_how_it_ends(
+    pbx: Pbx,
+    answered: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    desk = await Desk.begin(pbx)
+    await desk.transfer()
+    leg = await desk.conference.leg("human")
+    await desk.program.client.hand_over()
+    await desk.hears(set(), music={"caller"})
+    async with next_program(pbx) as after:
+        await after.resumed(1)
+        if answered:
+            await desk.answer()
+            assert (await desk.phone.wait_transferred()).code == 200
+            await desk.phone_is_idle()
+            await desk.hears(everyone("caller", "human"))
+        else:
+            await pbx.hang_up(leg)
+            assert (await desk.phone.wait_transferred()).code in {503, 603}
+            await desk.hears({("caller", "callee")})
+        (call,) = after.calls.values()
+        await call.disconnect(cut=True)
+        await desk.other_party.wait_closed()

@@ -61,6 +61,17 @@ def test_modules_decide_where_they_are_shown() -> None:
     assert found.sources["snoop"] == "asterisk/modules"
 
 
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        *(("20.20.1", False), ("20.21.0", True), ("21.12.3", False), ("22.10.1", False)),
+        *(("22.11.0", True), ("23.4.0", False), ("23.5.0", True), ("24.0.0", True), ("", False)),
+    ],
+)
+def test_since_when_a_refer_does_no_harm(text: str, verdict: bool) -> None:  # noqa: FBT001 - the table's
+    assert from_version(text).refer_sub is from_modules(text, []).refer_sub is verdict
+
+
 def test_the_description_tells_verdict_and_source() -> None:
     found = from_modules("22.10.1", ["chan_websocket.so", "codec_resample.so"])
     found = found.with_rest_over_websocket("asked", verdict=True)
@@ -70,6 +81,7 @@ def test_the_description_tells_verdict_and_source() -> None:
     assert "REST over WebSocket      yes  [asked]" in text
     assert "snoop (spy, whisper)     no  [asterisk/modules]" in text
     assert "sample rates             8 kHz, 16 kHz, 24 kHz" in text
+    assert "REFER, Refer-Sub: false  no  [version 22.10.1]" in text
     assert "whisper to a silent leg  no  [measured at start]" in text
 
 
