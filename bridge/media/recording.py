@@ -13,6 +13,7 @@ A WAV file's header is right after every write: whatever kills the program leave
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import struct
@@ -29,6 +30,8 @@ import numpy.typing as npt
 from bridge.model.errors import ConfigurationError
 
 Samples = npt.NDArray[np.int16]
+
+_log = logging.getLogger(__name__)
 
 LONGEST_MINUTES: Final = 600.0
 """The sizes in a WAV header have 32 bits: 24 kHz, stereo, fills them in 12 hours."""
@@ -279,14 +282,19 @@ class RecordingFiles:
         self.note()
 
     def sweep(self) -> None:
-        """Remove recordings of this folder that are kept no longer; never one that goes on."""
-        if self.facts.in_folder and (self.facts.keep_seconds or self.facts.keep_bytes):
-            sweep(
-                self.stem.parent,
-                keep_seconds=self.facts.keep_seconds,
-                keep_bytes=self.facts.keep_bytes,
-                spare=self.stem.name,
-            )
+        """Remove recordings of this folder that are kept no longer; never one that goes on.
+
+        What cannot be removed is logged, and tried again with the next part.
+        """
+        facts = self.facts
+        if not facts.in_folder or (facts.keep_seconds is None and facts.keep_bytes is None):
+            return
+        folder, spare = self.stem.parent, self.stem.name
+        try:
+            sweep(folder, keep_seconds=facts.keep_seconds, keep_bytes=facts.keep_bytes, spare=spare)
+        except OSError as error:
+            # Another recording, or another program, may sweep the same folder just now.
+            _log.warning("old recordings in %s stay for now: %s", folder, error)
 
     def _open(self, offset_seconds: float) -> None:
         number = len(self.facts.parts) + 1

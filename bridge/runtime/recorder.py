@@ -130,7 +130,7 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """How much was written, pauses that are cut not counted."""
+        """How much of the call was written, its pauses counted."""
         return self._offset + self._written / self.facts.rate
 
     # --- commands -------------------------------------------------------------------------------
@@ -150,6 +150,7 @@ class Recorder:
                 self.facts.announced = True
                 await self._in_thread(self.files.note)
             await self._in_thread(self.files.sweep)
+            self.facts.began_at = time.time()
         except BaseException:
             await self._ears.leave()
             if begun:
@@ -290,8 +291,6 @@ class Recorder:
     def _roll(self) -> None:
         """Begin to write."""
         self._begin = self._now()
-        if not self._offset:
-            self.facts.began_at = time.time()
         self._remember()
         self._note_audit(f"recording to {self.files.stem.name}")
         self._studio.spawn(self._run(), f"recording of {self._call_id}")

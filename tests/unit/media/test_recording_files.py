@@ -211,3 +211,16 @@ def test_a_named_file_sweeps_nothing(tmp_path: Path) -> None:
     assert stems(tmp_path) == {name}
     RecordingFiles(tmp_path / "mine", facts(keep_seconds=1.0)).sweep()
     assert stems(tmp_path) == set()
+
+
+def test_what_cannot_be_removed_stops_no_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    old(tmp_path, 30)
+
+    def refuse(_path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(f"{missing_ok=}")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    RecordingFiles(tmp_path / "mine", facts(keep_seconds=1.0)).sweep()
+    assert "stay for now" in caplog.text
