@@ -31,6 +31,7 @@ from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
 from bridge.runtime.release import Release
 from bridge.runtime.retry import Retry
+from bridge.runtime.ring_group import BETWEEN, RingGroup
 from bridge.runtime.speaking import Speaking
 from bridge.runtime.tying import Tying
 from bridge.session import Phase, Session, effects, inputs, step
@@ -207,6 +208,11 @@ class CallEngine:
         elif not ((dialling := self._dialling_of(channel_id)) and dialling.ringing):
             self._hangups[channel_id] = HangupCause.NORMAL
 
+    def _new_dialling(self, party: Participant, endpoint: str) -> Dialling:
+        if BETWEEN in endpoint:
+            return RingGroup(self._ari, self.executor, self.post, self._diallings)
+        return Dialling(self._ari, self.executor, self.post, party)
+
     def _dialling_of(self, channel_id: str) -> Dialling | None:
         party = self.executor.party_of(channel_id)
         return None if party is None else self._diallings.get(party)
@@ -349,13 +355,13 @@ class CallEngine:
                 await ring_caller(self._ari, self.incoming)
             case effects.Dial(endpoint, seconds, party, headers):
                 self._ended.pop(party, None)
-                new = Dialling(self._ari, self.executor, self.post, party)
-                dialling = self._diallings.setdefault(party, new)
+                dialling = self._diallings[party] = self._new_dialling(party, endpoint)
                 return await dialling.dial(self.incoming, endpoint, seconds, headers)
             case effects.HangUp(party, cause):
                 if party in self._diallings:
                     self._diallings[party].stop()
                 await self.executor.hang_up(party, cause)
+                await self.executor.sweep()
             case effects.Converge(audience):
                 return await self._converge(audience)
             case effects.Mend(audience):
@@ -447,7 +453,7 @@ class CallEngine:
         self.music.now_held(self.session.standing.held)
 
     def _stop_dialling(self) -> None:
-        for dialling in self._diallings.values():
+        for dialling in list(self._diallings.values()):
             dialling.stop()
 
     async def _end_agent(self) -> None:

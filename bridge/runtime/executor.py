@@ -167,6 +167,21 @@ class Executor:
         legs = {**self._stands.legs, leg_key(party): party}
         self._stands = replace(self._stands, legs=legs)
 
+    def rename_leg(self, party: Participant, name: Participant) -> None:
+        """Note that somebody's leg is that of ``name`` from now on."""
+        key = leg_key(party)
+        if key in self._stands.legs:
+            self._stands = without_channel(self._stands, key)
+            self.add_leg(name, self._ids[key])
+
+    def stray_leg(self, party: Participant) -> None:
+        """Note that nobody wants a leg any more; it is hung up with the next ``sweep``."""
+        key = leg_key(party)
+        if key in self._stands.legs:
+            self._stands = without_channel(self._stands, key)
+            self._parties.pop(self._ids[key], None)
+            self._strays.add(self._ids[key])
+
     def adopt(
         self,
         legs: Mapping[Participant, str],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from bridge.media.ears import AudioStream
@@ -25,6 +25,7 @@ from bridge.runtime import CallEngine, Controller
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.announcing import Announcements
 from bridge.runtime.keypad import Keypad
+from bridge.runtime.ring_group import BETWEEN
 from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
@@ -171,19 +172,27 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         """
         await self._engine.command(inputs.Answer)
 
-    async def connect(self, to: str | None = None, *, ring_time_seconds: int = 60) -> None:
+    async def connect(
+        self, to: str | Sequence[str] | None = None, *, ring_time_seconds: int = 60
+    ) -> None:
         """Ring the callee and put him to the caller: PENDING or ANSWERED → CONNECTED, in BARGE.
 
         to: a number or an endpoint; by default what the client's route says, else the original
-        callee. Raises ConnectFailedError, whose ``error_code`` is CALL_UNANSWERED, CALL_BUSY,
-        CALL_DECLINED, CALL_UNREACHABLE or CALL_FAILED: the call goes on as before then. Raises
-        what ``answer`` raises besides, and BadArgumentError. To stop waiting for it does not take
-        it back: the callee rings on for his time; ``close`` and ``disconnect`` end that.
+        callee. Several ring together, and the first who picks up is the callee. Raises
+        ConnectFailedError, whose ``error_code`` is CALL_UNANSWERED, CALL_BUSY, CALL_DECLINED,
+        CALL_UNREACHABLE or CALL_FAILED: the call goes on as before then. Raises what ``answer``
+        raises besides, and BadArgumentError. To stop waiting for it does not take it back: the
+        callee rings on for his time; ``close`` and ``disconnect`` end that.
         """
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
         target = to if to is not None else await self._target()
-        endpoint = endpoint_for(target, self._endpoint, dialled=self.callee_number)
+        targets = [target] if isinstance(target, str) else target
+        if not targets:
+            raise BadArgumentError("connect to nobody: give a number, or several")
+        endpoint = BETWEEN.join(
+            endpoint_for(one, self._endpoint, dialled=self.callee_number) for one in targets
+        )
         await self._engine.command(lambda token: inputs.Connect(token, endpoint, ring_time_seconds))
 
     async def spy(self, *, cut: bool = False) -> None:
