@@ -61,6 +61,8 @@ async def connect(
     is lost then, and the others are where they were.
     """
     other, human = _consult(host, consulted)
+    if other is engine:
+        raise TransferDeniedError(f"both lines of {party} are in the same call")
     for call in (engine, other):
         host.transfers.require_none(call)
     channel_id = other.executor.channel_of(human)

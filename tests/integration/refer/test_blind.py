@@ -225,3 +225,40 @@ async def test_the_next_program_tells_the_phone_how_it_ends(
         (call,) = after.calls.values()
         await call.disconnect(cut=True)
         await desk.other_party.wait_closed()
+
+
+async def test_without_an_agent(pbx: Pbx) -> None:
+    desk = await Desk.begin(pbx)
+    await desk.call.close()
+    await desk.phone.transfer(HUMAN)
+    await desk.conference.leg("human")
+    await desk.hears(set(), music={"caller"})
+    await desk.answer()
+    assert (await desk.phone.wait_transferred()).code == 200
+    await desk.hears(everyone("caller", "human"))
+    await desk.other_party.hangup()
+    await desk.conference.people["human"].wait_closed()
+
+
+async def test_a_phone_that_holds_and_is_refused(pbx: Pbx) -> None:
+    """Most phones hold before they transfer; the caller waits with music as long as they do."""
+    desk = await Desk.begin(pbx)
+    await desk.phone.hold()
+    await until(lambda: desk.is_held("caller"), "the caller is on hold")
+    await pbx.phone("1005", answer=Behaviour.BUSY)
+    await desk.phone.transfer("1005")
+    assert (await desk.phone.wait_transferred()).code == 603
+    await until(lambda: desk.is_held("caller"), "the caller is on hold again")
+    await desk.hears(set(), music={"caller"})
+    await desk.phone.unhold()
+    await until(lambda: not desk.is_held("caller"), "he is back")
+    await desk.hears({("caller", "callee")})
+
+
+async def test_a_refer_that_crashes_asterisk_does_not_reach_it(own_pbx: Pbx) -> None:
+    """Releases before 22.11 do not survive it on legs of phones that may transfer."""
+    desk = await Desk.begin(own_pbx, phone_transfers=["1003"])
+    await desk.phone.transfer("91777", headers=[("Refer-Sub", "false")])
+    await desk.call.wait_ended()
+    await desk.phone_is_idle()
+    await own_pbx.empty()
