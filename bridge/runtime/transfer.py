@@ -21,7 +21,7 @@ from bridge.model.errors import (
     ConnectFailedError,
     ErrorCode,
 )
-from bridge.model.modes import SPY
+from bridge.model.modes import SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason
 from bridge.runtime.engine import CallEngine
@@ -62,6 +62,8 @@ _AGAIN_SECONDS: Final = 0.5
 _MOST_SECONDS: Final = 10.0
 _AGENT_LEFT: Final = frozenset({EndReason.AGENT_LEFT, EndReason.TAKEN_OVER})
 """Why a call ends for the program, and goes on."""
+_TURNING: Final = frozenset({Stage.TURNING_ASIDE, Stage.TURNING_BACK, Stage.GATHERING})
+"""The stages that lead back to a talk when they fail."""
 _REASONS: Final = {CALLER: EndReason.CALLER_HUNG_UP, CALLEE: EndReason.CALLEE_HUNG_UP}
 """Why a call is over, by the customer who left it last."""
 
@@ -288,7 +290,7 @@ class TransferEngine:
     async def _place(self, place: Place) -> None:
         if place.again:
             await asyncio.sleep(min(_MOST_SECONDS, _AGAIN_SECONDS * 2 ** (place.again - 1)))
-        wanted = place.placement
+        wanted, mode = place.placement, self.call.session.mode
         await self._end_ringback()
         self._cut_agent(wanted)
         try:
@@ -299,9 +301,21 @@ class TransferEngine:
                 )
             )
         except CallbridgeError as error:
+            await self._speak_again(mode)
             self.post(inputs.PlaceFailed(place.number, error.error_message))
         else:
             self.post(inputs.Placed(place.number))
+
+    async def _speak_again(self, mode: ObserverMode) -> None:
+        """Give the AI its mode back where those whom it talked to are with it as before.
+
+        It fell silent when it was not known who would hear it.
+        """
+        fell_silent = self._agent_there and self.call.session.mode != mode
+        if fell_silent and self.state.stage in _TURNING:
+            with contextlib.suppress(CallbridgeError):
+                # It stays silent then, which its program is told.
+                await self.call.command(lambda token: call_inputs.ChangeMode(token, mode, cut=True))
 
     async def _choose_music(self, wanted: Placement) -> None:
         """Choose what customers will hear; the choice ends with each hold."""
