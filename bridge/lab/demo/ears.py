@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import soundfile
 
+from bridge.lab.demo.music import longest_silence_ms
 from bridge.lab.hearing import Pcm, ToneMeter, first_heard, pcm_from_bytes
 from bridge.lab.phones import Phone, RecordPosition
 
@@ -39,6 +40,9 @@ class Ear(Protocol):
     def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
         """Return milliseconds from ``since`` to the first frame with the tone, None for never."""
 
+    def silence_ms(self, begin: float, end: float) -> float:
+        """Return for how long at most nothing was heard between two moments."""
+
 
 class FrameEar:
     """Hears frames as they arrive: no jitter buffer, no sound device, no codec of its own."""
@@ -64,6 +68,13 @@ class FrameEar:
         later = [(at, frame) for at, frame in self._frames() if at >= since]
         first = first_heard(later, self.rate, hz, threshold_dbfs)
         return None if first is None else (first - since) * 1000
+
+    def silence_ms(self, begin: float, end: float) -> float:
+        """See Ear. Frames that never came count as silence, at one place."""
+        frames = [frame for at, frame in self._frames() if begin <= at < end]
+        missing_ms = (end - begin - len(frames) * FRAME_SECONDS) * 1000
+        heard = longest_silence_ms(pcm_from_bytes(b"".join(frames)), self.rate)
+        return heard + max(0.0, round(missing_ms / 20) * 20.0)
 
 
 class PhoneEar:
@@ -104,3 +115,8 @@ class PhoneEar:
             if level >= threshold_dbfs:
                 return index * hop / self.rate * 1000
         return None
+
+    def silence_ms(self, begin: float, end: float) -> float:
+        """See Ear."""
+        start, stop = (round(self.place(moment) * self.rate) for moment in (begin, end))
+        return longest_silence_ms(self.audio()[start:stop], self.rate)

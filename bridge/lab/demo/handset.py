@@ -9,12 +9,19 @@ from pathlib import Path
 from bridge.lab.asterisk import InstanceInfo
 from bridge.lab.demo.ears import PhoneEar
 from bridge.lab.demo.settings import RATE, SENT_DBFS
-from bridge.lab.phones import Codec, Phone, PhoneSettings, Tone, start_phone
+from bridge.lab.phones import Behaviour, Codec, Phone, PhoneSettings, Tone, start_phone
 
 
 @asynccontextmanager
 async def handset(
-    info: InstanceInfo, number: str, codec: Codec, *, hz: float, record: Path, silent: bool = False
+    info: InstanceInfo,
+    number: str,
+    codec: Codec,
+    *,
+    hz: float,
+    record: Path,
+    silent: bool = False,
+    answer: Behaviour = Behaviour.ANSWER,
 ) -> AsyncIterator[tuple[Phone, PhoneEar]]:
     """Start a phone that says ``hz``, or sends nothing at all, and stop it at the end.
 
@@ -28,6 +35,7 @@ async def handset(
             host=info.sip.host,
             port=info.sip.port,
             codec=codec,
+            answer=answer,
             source=Tone(hz, SENT_DBFS),
             silence_suppression=silent,
             record=record,

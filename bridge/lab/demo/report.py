@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import count
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from bridge.lab.demo.handed_over_story import BRIEF, HUMAN
+from bridge.lab.demo.music import MUSIC
 from bridge.lab.demo.result import DemoResult, Refused, StepResult
 from bridge.lab.demo.supervised_story import SUPERVISOR
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 
-NAMES = {CALLER: "caller", CALLEE: "callee", SUPERVISOR: "supervisor", AGENT: "AI"}
+NAMES = {
+    CALLER: "caller",
+    CALLEE: "callee",
+    SUPERVISOR: "supervisor",
+    HUMAN: "human",
+    AGENT: "AI",
+    BRIEF: "brief",
+    MUSIC: "music",
+}
 
 _ROOMY = 3
+_TIGHT = 5
 SECOND_ACT = "\nSecond act: supervision of a call that callbridge did not place"
+THIRD_ACT = "\nThird act: a caller is handed over to a human"
 
 
 def show(result: DemoResult, console: Console) -> None:
@@ -24,14 +37,26 @@ def show(result: DemoResult, console: Console) -> None:
         f"Asterisk {result.asterisk}, phones with {result.codec}; "
         f"everybody says a tone of his own at {result.sent_dbfs:.0f} dBFS"
     )
-    second = () if result.second_act is None else result.second_act.steps
-    for number, step in enumerate((*result.steps, *second), 1):
-        if number == len(result.steps) + 1:
-            console.print(SECOND_ACT)
-        console.print(
-            _step(number, step) if isinstance(step, StepResult) else _left_out(number, step)
-        )
+    numbers = count(1)
+    for heading, steps in _acts(result):
+        if heading:
+            console.print(heading)
+        for step, number in zip(steps, numbers, strict=False):
+            console.print(
+                _step(number, step) if isinstance(step, StepResult) else _left_out(number, step)
+            )
     console.print(_verdict(result))
+
+
+def _acts(result: DemoResult) -> list[tuple[str, Sequence[StepResult | Refused]]]:
+    """Return the steps of every act that was given, with what it is called."""
+    second, third = result.second_act, result.third_act
+    acts: list[tuple[str, Sequence[StepResult | Refused]]] = [("", result.steps)]
+    if second is not None:
+        acts.append((SECOND_ACT, second.steps))
+    if third is not None:
+        acts.append((THIRD_ACT, third.steps))
+    return acts
 
 
 def _title(number: int, name: str) -> Text:
@@ -47,7 +72,8 @@ def _step(number: int, result: StepResult) -> Group:
     speakers = result.step.speakers
     # With more columns than these the units do not fit into 80 columns of text.
     roomy = len(speakers) <= _ROOMY
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    gap = 1 if len(speakers) >= _TIGHT else 2
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
     table.add_column("who hears whom", no_wrap=True)
     for speaker in speakers:
         title = f"{NAMES[speaker]}'s voice" if roomy else NAMES[speaker]
@@ -63,12 +89,12 @@ def _step(number: int, result: StepResult) -> Group:
 def _cell(result: StepResult, listener: Participant, speaker: Participant, *, roomy: bool) -> Text:
     level = result.phones.hears[listener][speaker]
     expected = result.expected(listener, speaker)
-    holds = result.limits.holds(level, expected=expected)
+    holds = result.holds(listener, speaker)
     word = "yes" if expected else "no"
     mark = "✓" if holds else "✗"
     style = ("green" if expected else "dim") if holds else "bold red"
-    unit = " dB" if roomy else ""
-    return Text(f"{level:6.1f}{unit}  {word:>3} {mark}", style=style)
+    unit = " dB " if roomy else ""
+    return Text(f"{level:6.1f}{unit} {word:>3} {mark}", style=style)
 
 
 def _timing(result: StepResult) -> str:
@@ -89,19 +115,25 @@ def _each(counts: Mapping[Participant, int]) -> str:
 
 
 def _verdict(result: DemoResult) -> Text:
-    second = result.second_act
+    steps = [step for _, act in _acts(result) for step in act]
+    measured = [step for step in steps if isinstance(step, StepResult)]
     if result.ok:
-        refused = 0 if second is None else len(second.steps) - len(second.measured)
+        refused = len(steps) - len(measured)
         but = f" Steps that could not be had: {refused}." if refused else ""
         return Text(
             f"\nEvery voice was heard by whom it was meant for, and by nobody else.{but}", "green"
         )
-    steps = result.steps if second is None else (*result.steps, *second.measured)
     lines = [
         f"  {step.step.name}: {listener} hears {speaker} at {level:.1f} dBFS ({call})"
-        for step in steps
+        for step in measured
         for call, listener, speaker, level in step.wrong
     ]
-    left = () if second is None else second.left
-    lines += [f"  left in Asterisk: {name}" for name in left]
+    second, third = result.second_act, result.third_act
+    if third is not None:
+        lines += [
+            f"  {name}: before it the caller heard nothing for {silence:.0f} ms"
+            for name, silence in third.silent
+        ]
+    for act in (second, third):
+        lines += [f"  left in Asterisk: {name}" for name in (() if act is None else act.left)]
     return Text("\nNot as it must be:\n" + "\n".join(lines), "bold red")

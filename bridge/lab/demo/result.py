@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bridge.lab.demo.music import MUSIC
 from bridge.lab.demo.story import Told
 from bridge.model.participants import Participant
 
@@ -12,6 +13,12 @@ PRESENT_WITHIN_DB = 3.0
 ABSENT_BELOW_DB = 60.0
 ABSENT_BELOW_G711_DB = 40.0
 """G.711's own quantisation noise lies about 38 dB below a voice, spread over its band."""
+ABSENT_BELOW_BESIDE_MUSIC_DB = 20.0
+"""Music is in all tones, fainter than a voice."""
+MUSIC_ABOVE_BELOW_DB = 30.0
+"""Sound that is no tone and louder than this far below a voice is music; a codec's noise is not."""
+LONGEST_SILENCE_MS = 200.0
+"""Longer than this a caller is never to hear nothing at all."""
 
 Levels = Mapping[Participant, float]
 """dBFS of every speaker's tone at one listener."""
@@ -24,11 +31,16 @@ class Limits:
     sent_dbfs: float
     absent_below_db: float = ABSENT_BELOW_DB
 
-    def holds(self, level: float, *, expected: bool) -> bool:
-        """Tell whether a level is what it must be."""
+    def holds(self, level: float, *, expected: bool, beside_music: bool = False) -> bool:
+        """Tell whether the level of a voice is what it must be."""
         if expected:
             return abs(level - self.sent_dbfs) <= PRESENT_WITHIN_DB
-        return level <= self.sent_dbfs - self.absent_below_db
+        below_db = ABSENT_BELOW_BESIDE_MUSIC_DB if beside_music else self.absent_below_db
+        return level <= self.sent_dbfs - below_db
+
+    def music_holds(self, level: float, *, expected: bool) -> bool:
+        """Tell whether the level of what is no voice is what it must be."""
+        return (level > self.sent_dbfs - MUSIC_ABOVE_BELOW_DB) is expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,11 @@ class StepResult:
         """Tell whether ``listener`` must hear ``speaker``."""
         return (listener, speaker) in self.step.matrix and speaker not in self.silent
 
+    def holds(self, listener: Participant, speaker: Participant) -> bool:
+        """Tell whether the phone of ``listener`` hears ``speaker`` as it must."""
+        expected, level = self.expected(listener, speaker), self.phones.hears[listener][speaker]
+        return self._holds(self.limits, listener, speaker, level, expected=expected)
+
     @property
     def wrong(self) -> list[tuple[str, str, str, float]]:
         """Cells that are not as they must be: (call, listener, speaker, dBFS)."""
@@ -76,12 +93,28 @@ class StepResult:
             for listener, levels in measured.hears.items():
                 for speaker, level in levels.items():
                     expected = self._expected_on(name, listener, speaker)
-                    if not limits.holds(level, expected=expected):
+                    if not self._holds(limits, listener, speaker, level, expected=expected):
                         cells.append((name, listener, speaker, level))
             for listener, level in measured.other_calls.items():
-                if not limits.holds(level, expected=False):
+                if not limits.holds(level, expected=False, beside_music=self._music_at(listener)):
                     cells.append((name, listener, "another call", level))
         return cells
+
+    def _holds(
+        self,
+        limits: Limits,
+        listener: Participant,
+        speaker: Participant,
+        level: float,
+        *,
+        expected: bool,
+    ) -> bool:
+        if speaker == MUSIC:
+            return limits.music_holds(level, expected=expected)
+        return limits.holds(level, expected=expected, beside_music=self._music_at(listener))
+
+    def _music_at(self, listener: Participant) -> bool:
+        return (listener, MUSIC) in self.step.matrix
 
     @property
     def ok(self) -> bool:
@@ -164,6 +197,42 @@ class SecondAct:
 
 
 @dataclass(frozen=True, slots=True)
+class ThirdAct:
+    """A caller is handed over to a human."""
+
+    steps: tuple[StepResult, ...]
+    silences_ms: tuple[float, ...]
+    """For how long at most the caller of the direct call heard nothing on the way to each step."""
+    left: tuple[str, ...] = ()
+    """See SecondAct."""
+
+    @property
+    def ok(self) -> bool:
+        """Every cell is as it must be, no caller was left in silence, and nothing is left."""
+        return not self.left and not self.silent and all(step.ok for step in self.steps)
+
+    @property
+    def silent(self) -> tuple[tuple[str, float], ...]:
+        """Steps on the way to which the caller heard nothing for too long, and how long: ms."""
+        return tuple(
+            (step.step.name, silence)
+            for step, silence in zip(self.steps, self.silences_ms, strict=True)
+            if silence > LONGEST_SILENCE_MS
+        )
+
+    def as_json(self) -> dict[str, object]:
+        """Return what ``--json`` writes."""
+        return {
+            "ok": self.ok,
+            "steps": [
+                {**step.as_json(), "longest_silence_ms": silence}
+                for step, silence in zip(self.steps, self.silences_ms, strict=True)
+            ],
+            "left": list(self.left),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class DemoResult:
     """The whole demonstration."""
 
@@ -175,24 +244,25 @@ class DemoResult:
     """Of the first act."""
     second_act: SecondAct | None = None
     """None when only the first was given."""
+    third_act: ThirdAct | None = None
+    """The same."""
 
     @property
     def ok(self) -> bool:
-        """Every cell of every step is as it must be."""
-        return all(step.ok for step in self.steps) and (
-            self.second_act is None or self.second_act.ok
-        )
+        """All acts went as they must."""
+        acts = (self.second_act, self.third_act)
+        return all(step.ok for step in self.steps) and all(act is None or act.ok for act in acts)
 
     def as_json(self) -> dict[str, object]:
         """Return what ``--json`` writes."""
-        second = {} if self.second_act is None else {"second_act": self.second_act.as_json()}
+        acts = {"second_act": self.second_act, "third_act": self.third_act}
         return {
             "asterisk": self.asterisk,
             "codec": self.codec,
             "sent_dbfs": self.sent_dbfs,
             "ok": self.ok,
             "steps": [step.as_json() for step in self.steps],
-            **second,
+            **{name: act.as_json() for name, act in acts.items() if act is not None},
         }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from bridge.ari import AriConnection, AriSettings
 from bridge.lab.asterisk import Instance, InstanceInfo
+from bridge.lab.demo.desk import Desk, open_desk
 from bridge.lab.demo.ears import FrameEar, PhoneEar
 from bridge.lab.demo.handset import handset
 from bridge.lab.demo.recordings import keep
@@ -22,12 +22,13 @@ from bridge.lab.demo.second_act import run_second_act
 from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
 from bridge.lab.demo.stage import Stage
 from bridge.lab.demo.story import Step
+from bridge.lab.demo.third_act import run_third_act
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, Tone
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
-from bridge.sdk import ActiveCall, Client, events
+from bridge.sdk import ActiveCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,14 @@ CASTS = (
 
 
 async def run_demo(instance: Instance, settings: DemoSettings, tell: Tell) -> DemoResult:
-    """Give both acts on ``instance`` and return what was heard.
+    """Give all acts on ``instance`` and return what was heard.
 
     Raises LabError, ServerError or CallError when they could not be given to their end.
     """
     [result] = await run_demos(instance, [settings], tell)
-    return replace(result, second_act=await run_second_act(instance, settings, tell))
+    second_act = await run_second_act(instance, settings, tell)
+    third_act = await run_third_act(instance, settings, tell)
+    return replace(result, second_act=second_act, third_act=third_act)
 
 
 async def run_demos(
@@ -94,7 +97,7 @@ async def run_demos(
             for settings, cast in zip(stories, CASTS, strict=False)
         ]
         async with AsyncExitStack() as stack:
-            desk = await _open_desk(stack, instance.info)
+            desk = await open_desk(stack, instance.info, route)
             for theatre in theatres:
                 await theatre.set_up(stack, desk, tell)
             await asyncio.gather(*(theatre.play(tell) for theatre in theatres))
@@ -102,35 +105,10 @@ async def run_demos(
         return [await asyncio.to_thread(theatre.measure, theatres) for theatre in theatres]
 
 
-class Desk:
-    """Takes all incoming calls and hands each to the theatre whose caller placed it."""
-
-    def __init__(self) -> None:
-        self._arrivals: defaultdict[str, asyncio.Queue[ActiveCall]] = defaultdict(asyncio.Queue)
-
-    def take(self, call: ActiveCall) -> None:
-        """Put a call down for whoever waits for its caller."""
-        self._arrivals[call.caller_number].put_nowait(call)
-
-    async def next_call(self, caller_number: str) -> ActiveCall:
-        """Wait for a call from this number. Raises TimeoutError."""
-        async with asyncio.timeout(5):
-            return await self._arrivals[caller_number].get()
-
-    @staticmethod
-    def route(call: ActiveCall) -> str:
-        """Say whom a call is connected to: phones to phones, direct parties to direct parties."""
-        direct = {cast.direct_caller for cast in CASTS}
-        return CALLEE_ENDPOINT if call.caller_number in direct else call.callee_number
-
-
-async def _open_desk(stack: AsyncExitStack, info: InstanceInfo) -> Desk:
-    desk = Desk()
-    ari = info.ari
-    client = Client(ari.url, ari.username, ari.password, sample_rate=RATE, route=desk.route)
-    client.on(events.INCOMING_CALL, desk.take)
-    await stack.enter_async_context(client)
-    return desk
+def route(call: ActiveCall) -> str:
+    """Say whom a call is connected to: phones to phones, direct parties to direct parties."""
+    direct = {cast.direct_caller for cast in CASTS}
+    return CALLEE_ENDPOINT if call.caller_number in direct else call.callee_number
 
 
 class Theatre:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from bridge.lab.demo.ears import Ear
 from bridge.lab.demo.lost import Missing, missing
-from bridge.lab.demo.result import Measured
+from bridge.lab.demo.music import MUSIC, other_sound
+from bridge.lab.demo.result import PRESENT_WITHIN_DB, Measured
 from bridge.lab.demo.steady import steady_levels
 from bridge.lab.demo.story import Told
-from bridge.lab.hearing import Pcm
+from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm
 from bridge.model.participants import CALLEE, CALLER, Participant
 
 SETTLE_SECONDS = 0.5
@@ -38,7 +39,7 @@ class Scene:
     """Ears, and what they heard.
 
     tones: Hz of every voice, each said at ``sent_dbfs``. ears: may be added to, by ``embody``.
-    rate: Hz. silent: parties that send nothing at all.
+    rate: Hz. silent: parties that send nothing at all. parties: whose lost frames are counted.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Scene:
         rate: int,
         ears: Mapping[Participant, Ear],
         silent: frozenset[Participant] = frozenset(),
+        parties: tuple[Participant, ...] = (CALLER, CALLEE),
     ) -> None:
         self.tones = tones
         self.sent_dbfs = sent_dbfs
         self.rate = rate
         self._ears = dict(ears)
         self._silent = silent
+        self._parties = parties
         self._performed: list[Performed] = []
 
     @property
@@ -82,13 +85,7 @@ class Scene:
         windows = {who: self._window(who, now) for who in now.step.listeners}
         hears, strange = {}, {}
         for who in now.step.listeners:
-            pcm, rate = self._cut(who, windows[who]), self._ears[who].rate
-            present = self._present(who, now.step)
-            own = {str(speaker): self.tones[speaker] for speaker in now.step.speakers}
-            heard = steady_levels(pcm, rate, own, present)
-            hears[who] = {speaker: heard[speaker] for speaker in now.step.speakers}
-            foreign = {str(hz): hz for hz in everywhere - set(self.tones.values())}
-            strange[who] = max(steady_levels(pcm, rate, foreign, present).values())
+            hears[who], strange[who] = self._levels(who, now, windows[who], everywhere)
         missed = {who: self._missing(who, index) for who in now.step.counted}
         return Measured(
             hears=hears,
@@ -99,10 +96,39 @@ class Scene:
             other_calls=strange,
         )
 
+    def silence_ms(self, who: Participant, index: int) -> float:
+        """Return for how long at most somebody heard nothing, since the end of the last step."""
+        start, end = self._performed[index].window
+        if index:
+            _, start = self._performed[index - 1].window
+        return self._ears[who].silence_ms(start, end)
+
+    def _levels(
+        self,
+        who: Participant,
+        now: Performed,
+        window: tuple[float, float],
+        everywhere: frozenset[float],
+    ) -> tuple[dict[Participant, float], float]:
+        """Return the level of every voice at one ear, and of the loudest voice of other calls."""
+        pcm, rate = self._cut(who, window), self._ears[who].rate
+        if len(pcm) < MIN_LEVEL_SECONDS * rate:
+            # Whom nobody speaks to gets no frames at all.
+            return dict.fromkeys(now.step.speakers, FLOOR_DBFS), FLOOR_DBFS
+        present = self._present(who, now.step)
+        own = {str(name): self.tones[name] for name in now.step.speakers if name != MUSIC}
+        found = steady_levels(pcm, rate, own, present)
+        if MUSIC in now.step.speakers:
+            found[str(MUSIC)] = other_sound(pcm, rate, sorted(everywhere))
+        foreign = {str(hz): hz for hz in everywhere - set(self.tones.values())}
+        strange = max(steady_levels(pcm, rate, foreign, present).values())
+        return {speaker: found[speaker] for speaker in now.step.speakers}, strange
+
     def _present(self, who: Participant, step: Told) -> list[float]:
         """Return the tones, in Hz, that a listener is to hear all through the step."""
         speakers = (speaker for listener, speaker in step.matrix if listener == who)
-        return [self.tones[speaker] for speaker in speakers if speaker not in self._silent]
+        silent = self._silent | {MUSIC}
+        return [self.tones[speaker] for speaker in speakers if speaker not in silent]
 
     def _window(self, who: Participant, performed: Performed) -> tuple[float, float]:
         start, end = performed.window
@@ -119,9 +145,13 @@ class Scene:
         voice = now.step.voice
         before = self._performed[index - 1].step.matrix if index else frozenset()
         newly = {listener for listener, speaker in now.step.matrix - before if speaker == voice}
-        threshold = self.sent_dbfs - THRESHOLD_BELOW_DB
         after = [
-            self._ears[who].heard_after(self.tones[voice], now.since, threshold) for who in newly
+            self._ears[who].heard_after(
+                self.tones[voice],
+                now.since,
+                self.sent_dbfs - _threshold_below_db(music=(who, MUSIC) in before),
+            )
+            for who in newly
         ]
         heard = [ms for ms in after if ms is not None]
         return round(max(heard), 1) if heard and len(heard) == len(after) else None
@@ -133,7 +163,7 @@ class Scene:
         """
         now = self._performed[index]
         lost = held_up = 0
-        for speaker in (CALLER, CALLEE):
+        for speaker in self._parties:
             cell = (who, speaker)
             if cell not in now.step.matrix or speaker in self._silent:
                 continue
@@ -145,3 +175,11 @@ class Scene:
             lost += frames.lost
             held_up += frames.held_up
         return Missing(lost, held_up)
+
+
+def _threshold_below_db(*, music: bool) -> float:
+    """Return how much fainter than it was sent the beginning of a voice is taken for it.
+
+    music: before it there was music, which for 20 ms is in all tones.
+    """
+    return PRESENT_WITHIN_DB if music else THRESHOLD_BELOW_DB

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from bridge.lab.demo.recordings import keep
 from bridge.lab.demo.result import Refused, SecondAct, StepResult
 from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
+from bridge.lab.demo.standing import CHANNEL, left_since, standing
 from bridge.lab.demo.supervised_calls import DirectCall, PhonesCall
 from bridge.lab.demo.supervised_story import (
     SUPERVISED_STEPS,
@@ -28,7 +28,6 @@ from bridge.lab.demo.supervised_story import (
 )
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone
-from bridge.lab.waiting import POLL_S
 from bridge.model.errors import CapabilityError
 from bridge.model.participants import AGENT, CALLEE, CALLER, PARTIES, Participant
 from bridge.sdk import Client
@@ -51,9 +50,6 @@ KEPT_IN: Final = "second-act"
 """Folder of the recordings, in that of the first act's."""
 
 NOBODY: Final[frozenset[Participant]] = frozenset()
-
-_CLEARED_WITHIN_S: Final = 3.0
-_CHANNEL: Final = "channel "
 
 
 async def run_second_act(
@@ -100,12 +96,12 @@ class _Act:
         )
         await look.open()
         try:
-            before = await _standing(look)
+            before = await standing(look)
             async with AsyncExitStack() as stack:
                 tell("starting three softphones")
                 phones, direct = await self._set_up(stack, look)
                 await self._tell_all(steps, phones, direct, look, tell)
-            self._left |= await _left(look, before)
+            self._left |= await left_since(look, before)
         finally:
             await look.close()
 
@@ -196,7 +192,7 @@ class _Act:
             moment = step.told(modes)
             self._told.append(moment)
             if alone is None:
-                alone = await _standing(look)
+                alone = await standing(look)
                 self._live_call = str(phones.live)
                 self._notes[step.name] = f"client.live_calls(): {self._live_call}"
             elif not modes:
@@ -215,37 +211,14 @@ class _Act:
         """
         still = self._settings.silent >= PARTIES
         targets = phones.live.channels.values() if still else ()
-        waiting = tuple(f"{_CHANNEL}Snoop/{target}-" for target in targets)
-        left = await _left(look, alone, waiting)
+        waiting = tuple(f"{CHANNEL}Snoop/{target}-" for target in targets)
+        left = await left_since(look, alone, waiting)
         if left:
             self._left |= left
             return f"left in Asterisk: {', '.join(sorted(left))}"
-        channels = sum(name.startswith(_CHANNEL) for name in alone)
+        channels = sum(name.startswith(CHANNEL) for name in alone)
         note = (
             f"in Asterisk, as before the observers came: {channels} channels, "
             f"{len(alone) - channels} bridges"
         )
         return f"{note}; snoops of the phones end with the next frame" if still else note
-
-
-async def _standing(look: AriConnection) -> frozenset[str]:
-    """Return the names of all channels and bridges."""
-    channels, bridges = await asyncio.gather(look.channels.list(), look.bridges.list())
-    names = {f"{_CHANNEL}{channel.name}" for channel in channels}
-    return frozenset(names | {f"bridge {bridge.id}" for bridge in bridges})
-
-
-async def _left(
-    look: AriConnection, before: frozenset[str], spared: tuple[str, ...] = ()
-) -> frozenset[str]:
-    """Wait until nothing stands but what did ``before``; return what does nevertheless.
-
-    spared: how names begin that may stay.
-    """
-    end = time.monotonic() + _CLEARED_WITHIN_S
-    while True:
-        new = await _standing(look) - before
-        left = frozenset(name for name in new if not name.startswith(spared))
-        if not left or time.monotonic() > end:
-            return left
-        await asyncio.sleep(POLL_S)

@@ -13,6 +13,7 @@ from bridge.sdk import ActiveCall
 ALL = (CALLER, CALLEE, AGENT)
 
 BEHIND_A_PHONE: Final = "behind a phone's jitter buffer after {ms:.0f} ms"
+FROM_THE_KEY: Final = "behind a phone's jitter buffer {ms:.0f} ms after the key's press"
 
 Command = Callable[[ActiveCall], Awaitable[None]]
 

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from bridge.lab.demo.story import BEHIND_A_PHONE
+from bridge.lab.demo.story import BEHIND_A_PHONE, FROM_THE_KEY
 from bridge.model.audibility import Audience, Matrix
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
 from bridge.model.participants import AGENT, CALLEE, CALLER, PARTIES, Participant
 
 SUPERVISOR: Final = Participant("supervisor")
 EVERYBODY: Final = (CALLER, CALLEE, SUPERVISOR, AGENT)
-FROM_THE_KEY: Final = "behind a phone's jitter buffer {ms:.0f} ms after the key's press"
 
 Modes = Mapping[Participant, ObserverMode]
 """Of the observers who are on the call."""
