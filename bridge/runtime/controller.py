@@ -354,7 +354,7 @@ class Controller:
         self.remembering.begin(engine, serial=0 if memory is None else memory.serial)
         executor.on_leg = lambda channel_id: self._by_channel.update({channel_id: engine})
         self.refers.attach(engine)
-        HoldButton(engine, self.spawn)
+        HoldButton(engine, self.ari, self.spawn)
         self.feature_phones.attach(engine)
         self.parking.attach(engine)
         self._show(engine)

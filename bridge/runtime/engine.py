@@ -88,6 +88,8 @@ class CallEngine:
         self.handset_listeners: list[HandsetListener] = []
         self.on_change: list[Callable[[], None]] = []
         """Called when anything about the call is other than before. Must not block."""
+        self.on_events_missed: list[Callable[[], None]] = []
+        """Called when events of the call may have been lost. Must not block."""
         self.notes = Notes()
         """What else is to be known of the call after a restart of the program."""
         self.names_taken: Callable[[], Collection[Participant]] = frozenset
@@ -261,6 +263,8 @@ class CallEngine:
                 self.channel_up(leg)
         self.executor.doubt()
         self.post(inputs.EventsMissed())
+        for listener in list(self.on_events_missed):
+            listener()
 
     # --- the mailbox --------------------------------------------------------------------------
 
@@ -296,6 +300,8 @@ class CallEngine:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.add_done_callback(self._taken_up)
         self._mailbox.put_nowait(Processed(inputs.EventsMissed(), done))
+        for listener in list(self.on_events_missed):
+            listener()
 
     def _adopt_adding(self) -> None:
         """Let it be told what becomes of those who were being added."""

@@ -4,6 +4,9 @@ A phone that is put on hold says so (a re-INVITE with ``sendonly`` or ``inactive
 and plays nothing there meanwhile, and in a bridge of our kind does nothing else about it
 (bridge_softmix.c): the others would hear silence. Where two or more are left they talk on; with the
 AI alone there is nobody to hold.
+
+Where events were lost, as with a program that has died, Asterisk is asked: CHANNEL(rtp,hold), of
+PJSIP's channels alone (channels/pjsip/dialplan_functions.c).
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Final
 
-from bridge.ari import events
-from bridge.model.errors import CallbridgeError
-from bridge.model.participants import Participant
+from bridge.ari import AriConnection, events
+from bridge.model.errors import CallbridgeError, ServerError
+from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.handset import HandsetEvent
 from bridge.runtime.notes import Notes
@@ -26,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 _AWAY: Final = "away"
 _WAITING: Final = "waiting"
+_TECHNOLOGY: Final = "PJSIP/"
+_VARIABLE: Final = "CHANNEL(rtp,hold)"
 _ENDS: Final = {Phase.ENDING, Phase.DISCONNECTED}
 
 
@@ -49,15 +54,18 @@ class HoldButton:
     def __init__(
         self,
         call: CallEngine,
+        ari: AriConnection,
         spawn: Callable[[Coroutine[None, None, None], str], Callable[[], None]],
     ) -> None:
         self._call = call
+        self._ari = ari
         self._spawn = spawn
         self._brought_back: frozenset[Participant] = frozenset()
         """Whom somebody brought back before the other was: he is left alone then."""
         self._settling = asyncio.Lock()
         call.handset_listeners.append(self._pressed)
         call.on_change.append(self._changed)
+        call.on_events_missed.append(self._look_later)
 
     def _pressed(self, party: Participant, event: HandsetEvent) -> None:
         before = away(self._call.notes)
@@ -69,13 +77,43 @@ class HoldButton:
                 now = before - {party}
             case _:
                 return
-        if now == before:
-            return
-        _log.info("call %s: %s is %s", self._id, party, "away" if party in now else "back")
+        self._note(now)
+
+    def _note(self, now: frozenset[Participant]) -> None:
+        """Note whose phones are on hold, and tell of those that were not, or are not any more."""
+        before = away(self._call.notes)
         _write(self._call.notes, _AWAY, now)
-        for listener in list(self._call.listeners):
-            listener(Announce(Notice.PARTY_CHANGED, party=party))
-        self._settle_later()
+        for party in sorted(now ^ before):
+            _log.info("call %s: %s is %s", self._id, party, "away" if party in now else "back")
+            for listener in list(self._call.listeners):
+                listener(Announce(Notice.PARTY_CHANGED, party=party))
+        if now != before:
+            self._settle_later()
+
+    def _look_later(self) -> None:
+        self._spawn(self._look(), f"hold button {self._id}: look")
+
+    async def _look(self) -> None:
+        """Ask Asterisk whose phones are on hold: it may not have been told to us."""
+        found = {party: await self._is_away(party) for party in self._call.session.parties}
+        self._note(frozenset(party for party, is_away in found.items() if is_away))
+
+    async def _is_away(self, party: Participant) -> bool:
+        """Tell whether a party's phone is on hold; as far as is known, if it cannot be asked."""
+        known = party in away(self._call.notes)
+        channel_id = self._call.executor.channel_of(party)
+        caller = party == CALLER
+        name = self._call.incoming.channel_name if caller else self._call.endpoint_of(party)
+        if channel_id is None or not name.startswith(_TECHNOLOGY):
+            return known
+        try:
+            answer = await self._ari.channels.get_channel_var(
+                channel_id=channel_id, variable=_VARIABLE
+            )
+        except ServerError as error:
+            _log.debug("call %s: is %s away? %s", self._id, party, error)
+            return known
+        return answer.value == "1"
 
     def _changed(self) -> None:
         notes, session = self._call.notes, self._call.session

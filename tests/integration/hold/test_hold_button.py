@@ -11,9 +11,10 @@ from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.phones import CallState, Phone, Tone
 from bridge.lab.waiting import until
 from bridge.model.participants import Participant
-from bridge.sdk import ActiveCall, events
+from bridge.sdk import ActiveCall, Client, events
 from tests.audio.machine import remeasured
 from tests.integration.hold.music import GAP_MS, frames, heard, longest_gap_ms
+from tests.support.child import child
 from tests.support.conference import HZ
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx
 
@@ -150,3 +151,32 @@ async def _leg(scene: Scene, name: str) -> str:
 
 def _span(party: DirectParty) -> tuple[float, float]:
     return party.frames[0][0], party.frames[-1][0]
+
+
+@remeasured
+@pytest.mark.parametrize("back", ["meanwhile", "afterwards"])
+async def test_the_program_is_killed_while_a_phone_is_on_hold(pbx: Pbx, back: str) -> None:
+    async with child(pbx, "tests.integration.hold.program") as program:
+        phone = await pbx.phone("1001", source=Tone(HZ["callee"], SENT_DBFS))
+        caller = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1001", tone=CALLER_TONE))
+        await program.says("connected")
+        await phone.hold()
+        await program.says("away")
+        assert await heard(caller) == {"default"}
+        await program.die()
+        if back == "meanwhile":
+            await phone.unhold()
+            assert await heard(caller) == {"default"}
+    ari = pbx.instance.info.ari
+    client = Client(ari.url, ari.username, ari.password, sample_rate=16000, probe=False)
+    calls: list[ActiveCall] = []
+    client.on(events.CALL_RESUMED, calls.append)
+    async with client:
+        await until(lambda: calls, "the call is told of")
+        if back == "afterwards":
+            assert {party.name for party in calls[0].parties if party.away} == {"callee"}
+            assert await heard(caller) == {"default"}
+            await phone.unhold()
+        await until(lambda: not any(p.away or p.held for p in calls[0].parties), "all are back")
+        assert await heard(caller) == {"callee"}
+        await calls[0].disconnect(cut=True)
