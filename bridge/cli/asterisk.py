@@ -53,6 +53,9 @@ def up(
         typer.echo(f"{external.URL_VARIABLE} is set: Asterisk {version} at {ari.url} is used.")
         typer.echo("Nothing was started.")
         return
+    if music is not None and Instance.find(name):
+        typer.echo(f"instance {name} runs already: its music stays as it is.", err=True)
+        typer.echo(f"For another: callbridge asterisk down --name {name}", err=True)
     with on_terminal() as progress:
         instance = Instance.ensure(name, progress=progress, application=application, music=music)
     _describe(instance)
