@@ -1,0 +1,123 @@
+"""Who hears whom, and who hears music, while an AI hands its caller over to a human."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from bridge.lab.demo import DemoSettings, ThirdAct, run_third_act
+from bridge.lab.demo.handed_over_story import BRIEF, HANDOVER_STEPS, HUMAN, ON_HOLD, HandedOver
+from bridge.lab.demo.music import MUSIC
+from bridge.lab.demo.result import Measured, StepResult
+from bridge.lab.phones import Codec
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from tests.audio.machine import measured, whole
+from tests.support.pbx import Pbx
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+
+SENT_DBFS = -15.0
+MUSIC_DBFS = SENT_DBFS - 30
+BESIDE_MUSIC_DB = 20.0
+NOBODY: frozenset[Participant] = frozenset()
+EVERYTHING = {CALLER, HUMAN, AGENT, BRIEF, MUSIC}
+
+Hears = Mapping[Participant, set[Participant]]
+"""Whom each listener hears."""
+
+WITH_THE_AI: Hears = {CALLER: {AGENT}, AGENT: {CALLER}}
+EXPECTED: tuple[Hears, ...] = (
+    WITH_THE_AI,
+    {CALLER: {MUSIC}, AGENT: set()},
+    {CALLER: {MUSIC}, HUMAN: {BRIEF}, AGENT: set()},
+    WITH_THE_AI,
+    {CALLER: {MUSIC}, HUMAN: {AGENT}, AGENT: {HUMAN}},
+    {CALLER: {HUMAN}, HUMAN: {CALLER}},
+)
+
+ABSENT_DB = {Codec.PCMU: 40.0, Codec.PCMA: 40.0}
+STORIES = (
+    (Codec.L16_16000, NOBODY),
+    (Codec.G722, frozenset({CALLEE})),
+    (Codec.PCMU, frozenset({CALLER})),
+    (Codec.L16_8000, frozenset({CALLER, CALLEE})),
+)
+
+
+def wrong_cells(call: str, heard: Measured, expected: Hears, below_db: float) -> list[str]:
+    """Compare every listener and every sound with what must be; return those that differ."""
+    assert set(heard.hears) == set(expected)
+    wrong = []
+    for listener, levels in heard.hears.items():
+        assert set(levels) == EVERYTHING
+        hears_music = MUSIC in expected[listener]
+        silent_dbfs = SENT_DBFS - (BESIDE_MUSIC_DB if hears_music else below_db)
+        for speaker, level in levels.items():
+            present = speaker in expected[listener]
+            if speaker == MUSIC:
+                holds = (level > MUSIC_DBFS) is present
+            else:
+                holds = abs(level - SENT_DBFS) <= 3.0 if present else level <= silent_dbfs
+            if not holds:
+                wrong.append(f"{call}: {listener} hears {speaker} at {level:.1f} dBFS")
+        if heard.other_calls[listener] > silent_dbfs:
+            wrong.append(f"{call}: {listener} hears the other call")
+    return wrong
+
+
+def check(step: StepResult, expected: Hears, settings: DemoSettings) -> None:
+    silent = {HUMAN if who == CALLEE else who for who in settings.silent}
+    audible = {listener: voices - silent for listener, voices in expected.items()}
+    below_db = ABSENT_DB.get(settings.codec, 60.0)
+    assert wrong_cells("phones", step.phones, audible, below_db) == [], step.step.name
+    assert wrong_cells("direct", step.direct, expected, 60.0) == [], step.step.name
+    assert step.ok
+    lost = dict(step.direct.lost_frames)
+    assert set(lost) == set(expected)
+    whole(not any(lost.values()), f"{step.step.name}: lost {lost}")
+
+
+@pytest.mark.parametrize(("codec", "silent"), STORIES)
+async def test_every_voice_is_heard_by_whom_it_is_meant_for_and_by_nobody_else(
+    pbx: Pbx, codec: Codec, silent: frozenset[Participant]
+) -> None:
+    settings = DemoSettings(codec=codec, silent=silent)
+
+    async def measurement(pbx: Pbx) -> None:
+        act = await run_third_act(pbx.instance, settings, lambda _text: None)
+        assert len(act.steps) == len(EXPECTED)
+        for step, hears in zip(act.steps, EXPECTED, strict=True):
+            check(step, hears, settings)
+        assert act.left == ()
+        assert max(act.silences_ms) <= 200.0
+        assert act.ok
+
+    await measured(pbx, measurement)
+
+
+async def test_a_story_that_goes_otherwise_is_seen_to_do_so(pbx: Pbx) -> None:
+    """Without this, all tests above might only show that the measurement is deaf."""
+    asked, on_hold, briefed, *_ = HANDOVER_STEPS
+    steps = (asked, replace(on_hold, command=stay), on_hold, replace(briefed, matrix=ON_HOLD))
+
+    async def measurement(pbx: Pbx) -> None:
+        act = await run_third_act(pbx.instance, DemoSettings(), lambda _text: None, steps)
+        assert not act.ok
+        assert [step.ok for step in act.steps] == [True, False, True, False]
+        assert cells(act, 1) == {(CALLER, AGENT), (CALLER, MUSIC), (AGENT, CALLER)}
+        assert (HUMAN, BRIEF) in cells(act, 3)
+        assert {listener for listener, _ in cells(act, 3)} == {HUMAN}
+
+    await measured(pbx, measurement)
+
+
+async def stay(_call: HandedOver) -> float:
+    return time.monotonic()
+
+
+def cells(act: ThirdAct, index: int) -> set[tuple[str, str]]:
+    """Return (listener, speaker) of the cells that are wrong, on whichever call."""
+    return {(listener, speaker) for _, listener, speaker, _ in act.steps[index].wrong}
