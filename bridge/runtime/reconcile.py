@@ -85,18 +85,25 @@ async def reconcile(owner: Owner) -> None:
     # A leg that was brought into a call is named after the one that it came from.
     strangers = [channel for channel in channels if channel.id not in ours]
     remains = sort_out(strangers, bridges, names, owner.known)
-    belongs = {member for bridge in bridges for member in bridge.channels}
-    belongs |= {engine.incoming.channel_id for engine in legs}
+    inside = {member for bridge in bridges for member in bridge.channels}
+    belongs = frozenset(inside | {engine.incoming.channel_id for engine in legs})
     by_id = {channel.id: channel for channel in channels}
-    # First everybody is under control again, then what is left over is removed.
-    taken = await asyncio.gather(
-        *(_taken_up(owner, call_id, found, by_id) for call_id, found in remains.items())
-    )
-    kept = frozenset[str]().union(*taken)
+    # First everybody is under control again, the phones of observers before the calls that they are
+    # on; then what is left over is removed.
+    kept = frozenset[str]()
+    for seats_only in (True, False):
+        taken = await asyncio.gather(
+            *(
+                _taken_up(owner, call_id, found, by_id)
+                for call_id, found in remains.items()
+                if (found.seat is not None) is seats_only
+            )
+        )
+        kept = kept.union(*taken)
     await asyncio.gather(
         *(_remove(ari, call_id, found, kept) for call_id, found in remains.items())
     )
-    for channel in missed(channels, ari.settings.application, names, frozenset(belongs)):
+    for channel in missed(channels, ari.settings.application, names, belongs | kept):
         _log.info("channel %s came while no events did", channel.id)
         owner.take_missed(_arrival(channel, ari.settings.application))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Final, Protocol
@@ -11,6 +12,7 @@ from bridge.ari import AriConnection, models
 from bridge.directory import Directory
 from bridge.model.errors import CallbridgeError, RequestFailedError, ServerError
 from bridge.model.ids import CallId
+from bridge.model.modes import BARGE
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.runtime.admission import Admission
 from bridge.runtime.dialling import Dialled
@@ -89,13 +91,16 @@ class Resumption:
         """Of observers whose objects stand, and who are about to be there again."""
         self._absent: list[tuple[CallId, RememberedObserver]] = []
         """Observers who were programs, and the calls that they were on."""
+        self._seated: defaultdict[CallId, set[Participant]] = defaultdict(set)
+        """Who is about to observe calls again by phone."""
 
     async def take_up(
         self, call_id: CallId, found: Remains, channels: Mapping[str, models.Channel]
     ) -> frozenset[str] | None:
         """Go on with a call, or with somebody's seat; return the ids of what it needs.
 
-        channels: all of Asterisk's. None: nothing is remembered of it. Raises ServerError.
+        The seats of a call come before it. channels: all of Asterisk's. None: nothing is remembered
+        of it. Raises ServerError.
         """
         if (seat := found.seat) is not None:
             return await self._take_seat(call_id, seat, found, channels)
@@ -111,7 +116,11 @@ class Resumption:
         coming = legs.keys() & _coming(memory.outline)
         present = {party for party, leg in legs.items() if channels[leg].state == _UP} - coming
         session = resumed(
-            memory.outline, frozenset(present), frozenset(coming), agent=self._host.resumes
+            memory.outline,
+            frozenset(present),
+            frozenset(coming),
+            agent=self._host.resumes,
+            seated=frozenset(self._seated.pop(memory.call_id, ())),
         )
         if session is None:
             return frozenset()
@@ -186,6 +195,7 @@ class Resumption:
         if memory is None:
             return None
         self.ids.add(observer_id)
+        self._seated[memory.call_id].add(memory.observer.name)
         work = self._seat_again(observer_id, memory, channel, found, channels)
         self._host.spawn(work, f"seat of {memory.observer.name}")
         bridges = (bridge for bridge, _ in found.rooms.values())
@@ -241,10 +251,28 @@ class Resumption:
         except CallbridgeError as error:
             _log.warning("%s does not observe any more: %s", memory.observer.name, error)
             await self._end(channel, found)
+            if (own := self._taken_over(memory)) is not None:
+                own.post(inputs.TakerGone(memory.observer.name))
         else:
+            if (own := self._taken_over(memory)) is not None:
+                await self._stand_in_again(engine, own)
             self._host.observer_resumed(engine)
         finally:
             self.ids.discard(observer_id)
+
+    def _taken_over(self, memory: RememberedSeat) -> CallEngine | None:
+        """Return the call in which he stands in for somebody who was let go."""
+        call = self._host.engine(memory.call_id)
+        is_his = call is not None and call.session.taken_over_by == memory.observer.name
+        return call if is_his else None
+
+    async def _stand_in_again(self, engine: ObserverEngine, call: CallEngine) -> None:
+        """Let him be heard as before: nobody else is there for the others."""
+        try:
+            await engine.command(lambda token: observing.ChangeMode(token, BARGE))
+        except CallbridgeError as error:
+            _log.warning("%s is not heard again: %s", engine.name, error)
+            call.post(inputs.TakerGone(engine.name))
 
     async def _end(self, phone: models.Channel, found: Remains) -> None:
         """Hang up a phone whose owner has nothing to observe, and remove what is around it."""

@@ -1,8 +1,9 @@
 """What of a call is worth remembering, and the call that is taken up again from it. Pure.
 
 Commands that were under way are void, and so is what the agent was about to say. Taken up again, a
-call is never louder than it was: the agent is silent, unless he is alone with somebody; and nobody
-stands in for anybody, so that who was replaced is heard again.
+call is never louder than it was: the agent is silent, unless he is alone with somebody. Who was
+replaced, and kept, is heard again, since whoever stood in for him is silent now; but an observer on
+a phone goes on in the place of one who was let go: the others would be left with nobody.
 """
 
 from __future__ import annotations
@@ -73,21 +74,23 @@ def resumed(
     coming: frozenset[Participant],
     *,
     agent: bool = True,
+    seated: frozenset[Participant] = frozenset(),
 ) -> Session | None:
     """Return the call that goes on; None when there is nothing to go on with.
 
     present: whose channels are up and in the call; coming: whose channels are there, and who did
-    not join yet. agent: somebody may speak for the agent again, if he had not left.
+    not join yet. agent: somebody may speak for the agent again, if he had not left. seated:
+    observers on phones who are about to be there again.
     """
-    standing = _standing(was.standing, present)
+    standing = _standing(was.standing, present, seated)
     if was.phase in _OVER or was.is_pending or not present:
         return None
     left = was.phase in _AGENT_LEFT or not agent
-    if left and len(present) < _ENOUGH and not standing.kept:
+    if left and len(present) < _ENOUGH and not (standing.kept or standing.takeover):
         return None
-    if left and not standing.kept:
+    if was.phase not in _AGENT_LEFT and left and not standing.kept:
         # Nobody could bring back whom the agent had muted or held.
-        standing = Standing()
+        standing = Standing(takeover=standing.takeover)
     session = Session(
         phase=Phase.DETACHED if left else Phase.CONNECTED,
         before_ringing=was.before_ringing,
@@ -97,7 +100,7 @@ def resumed(
         adding=() if left and not standing.kept else _adding(was, coming),
         end_for_all=was.end_for_all,
     )
-    if left or len(session.together) >= _ENOUGH:
+    if left or len(session.together) >= _ENOUGH or session.replaced is not None:
         return session
     rings = was.phase in _CONNECTING and CALLEE in coming
     alone = replace(session, phase=Phase.RINGING if rings else Phase.ANSWERED)
@@ -114,12 +117,16 @@ def _adding(was: Outline, coming: frozenset[Participant]) -> tuple[Adding, ...]:
     )
 
 
-def _standing(was: Standing, present: frozenset[Participant]) -> Standing:
-    """Return what was done to those who are there; whoever had taken over is silent now."""
+def _standing(
+    was: Standing, present: frozenset[Participant], seated: frozenset[Participant]
+) -> Standing:
+    """Return what was done to those who are there."""
+    takeover = was.takeover
+    goes_on = takeover is not None and not takeover.kept and takeover.by in seated
     return replace(
         was,
         muted=was.muted & present,
         held=was.held & present,
         apart=was.apart & present,
-        takeover=None,
+        takeover=takeover if goes_on else None,
     )

@@ -83,16 +83,13 @@ def test_parties_stay_where_they_are(events: list[Input], away: frozenset[Partic
     present, coming = there(was, away)
     assert now.parties == present
     assert {adding.party for adding in now.adding} <= coming
-    if now.phase is Phase.DETACHED and not was.standing.kept:
-        assert now.standing.held == now.standing.apart == frozenset()
-    else:
-        assert now.standing.held == was.standing.held & present
-        assert now.standing.apart == was.standing.apart & present
-        assert now.standing.kept == was.standing.kept
+    assert now.standing.held == was.standing.held & present
+    assert now.standing.apart == was.standing.apart & present
+    assert now.standing.kept == was.standing.kept
     # Who was replaced is heard again; else nobody hears more of the others than before.
     before = {(a, b) for a, b in was.audience.matrix if {a, b} <= present and b != was.replaced}
     after = {(a, b) for a, b in now.audience.matrix if {a, b} <= present and b != was.replaced}
-    if now.phase is not Phase.DETACHED and not was.going:
+    if not was.going:
         assert after == before
     assert now.taken_over_by is None
     plan(now.audience)
@@ -156,3 +153,18 @@ def test_what_another_version_wrote_is_forgotten() -> None:
     assert decode_call(text.replace('"version":1', '"version":2')) is None
     assert decode_call(text[:-10]) is None
     assert decode_call(text.replace('"connected"', '"flying"')) is None
+
+
+@settings(max_examples=500)
+@given(LONGER)
+def test_nobody_is_left_with_nobody_though_his_agent_was_let_go(events: list[Input]) -> None:
+    was = live(events).session
+    takeover = was.standing.takeover
+    if takeover is None or takeover.kept:
+        return
+    present, coming = there(was, frozenset())
+    now = resumed(outline(was), present, coming, seated=frozenset({takeover.by}))
+    if now is not None:
+        assert now.standing.takeover == takeover
+        after, _ = step(now, inputs.TakerGone(takeover.by))
+        assert after.taken_over_by is None

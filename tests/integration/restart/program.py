@@ -99,6 +99,20 @@ async def taken_over(client: Client, call: ActiveCall) -> None:
     await boss.take_over()
 
 
+async def replaced(client: Client, call: ActiveCall) -> None:
+    """Somebody on a phone speaks in the callee's place, who was let go."""
+    await talking(client, call)
+    boss = await client.observe(call, "boss", phone=CALLEE_ENDPOINT)
+    await boss.take_over("callee", keep=False)
+
+
+async def alone(client: Client, call: ActiveCall) -> None:
+    """Somebody on a phone speaks in the agent's place, who was let go."""
+    await call.answer()
+    boss = await client.observe(call, "boss", phone=CALLEE_ENDPOINT)
+    await boss.take_over("ai", keep=False)
+
+
 async def observed(client: Client, call: ActiveCall) -> None:
     """A program and somebody on a phone observe, and whisper."""
     await talking(client, call)
@@ -177,6 +191,8 @@ STATES: Final[dict[str, State]] = {
         adding,
         apart,
         taken_over,
+        replaced,
+        alone,
         observed,
         recorded,
         parked,

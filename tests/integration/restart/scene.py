@@ -33,6 +33,8 @@ PICKED_UP: Final[dict[str, tuple[str, ...]]] = {
     "adding": ("callee",),
     "apart": ("callee", "expert"),
     "taken_over": ("callee", "boss"),
+    "replaced": ("callee", "boss"),
+    "alone": ("boss",),
     "observed": ("callee", "boss"),
     "recorded": ("callee",),
     "parked": (),
@@ -54,6 +56,8 @@ TALK: Final[dict[str, Pairs]] = {
     "adding": everyone("caller", "callee"),
     "apart": everyone("caller", "callee"),
     "taken_over": {("callee", "caller")},
+    "replaced": set(),
+    "alone": set(),
     "observed": everyone("caller", "callee"),
     "recorded": everyone("caller", "callee"),
     "parked": set(),
@@ -155,6 +159,8 @@ async def stage(pbx: Pbx, program: Child, state: str, number: str = "1999") -> S
     if state in RINGS:
         await _rung(pbx, RINGS[state], known)
     await program.says(f"{state} {number}")
+    if state == "replaced":
+        await scene.people.pop("callee").wait_closed()
     return scene
 
 

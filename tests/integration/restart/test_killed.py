@@ -172,6 +172,27 @@ async def test_a_supervisor_on_the_phone_who_had_taken_over(pbx: Pbx) -> None:
         await all_end(scene, call)
 
 
+@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize("state", ["replaced", "alone"])
+async def test_a_supervisor_on_the_phone_who_is_all_that_the_caller_has(
+    pbx: Pbx, state: str, *, listens: bool
+) -> None:
+    async with killed(pbx, state) as scene, next_program(pbx, listens=listens) as after:
+
+        async def they_talk() -> bool:
+            return await scene.conference.heard_by_parties() == everyone("caller", "boss")
+
+        await until_true(they_talk, "they talk again")
+        if listens:
+            await after.observed(1)
+            assert after.observers[0].mode is AudioMode.BARGE
+        await until(lambda: listens or after.client.calls == (), "the agent has left")
+        assert await they_talk()
+        await scene.people.pop("boss").hangup()
+        await scene.people["caller"].wait_closed()
+        await pbx.empty()
+
+
 async def test_who_observes(pbx: Pbx) -> None:
     async def measurement(pbx: Pbx) -> None:
         async with killed(pbx, "observed") as scene, next_program(pbx) as after:
