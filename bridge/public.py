@@ -16,8 +16,11 @@ from bridge.runtime.transfer_policy import (
     TransferSource,
 )
 from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.sdk.transfer import Transfer
 from bridge.session.digits import Digits
 from bridge.session.observer.effects import LeftReason
+from bridge.session.transfer import Stage as TransferStage
+from bridge.session.transfer.effects import Outcome as TransferOutcome
 
 __all__ = [
     "ActiveCall",
@@ -34,10 +37,13 @@ __all__ = [
     "LiveParty",
     "Observer",
     "ParkedCall",
+    "Transfer",
     "TransferGrant",
     "TransferKind",
+    "TransferOutcome",
     "TransferRequest",
     "TransferSource",
+    "TransferStage",
     "errors",
     "events",
     "header_text",

@@ -50,7 +50,7 @@ async def test_both_hear_each_other_at_once_when_the_key_was_pressed(pbx: Pbx) -
     pressed = await scene.press("human", "1")
     assert await transfer.wait() is Outcome.COMPLETED
     for party, voice in ((caller, "human"), (human, "caller")):
-        await party.wait_frames(20)
+        await party.wait_frames(len(party.frames) + 15)
         heard_at = first_heard(list(party.frames), RATE, HZ[voice], SENT_DBFS - 20)
         assert heard_at is not None
         assert heard_at - pressed <= HANDED_OVER_SECONDS
@@ -82,6 +82,42 @@ async def test_the_ai_talks_with_the_human_first(pbx: Pbx) -> None:
     assert await transfer.wait() is Outcome.COMPLETED
     assert await scene.call.wait_ended() is EndReason.AGENT_LEFT
     await scene.parties_hear(everyone("caller", "human"))
+
+
+async def test_the_caller_talks_with_the_ai_until_somebody_accepts(pbx: Pbx) -> None:
+    scene = await TransferScene.begin(pbx)
+    transfer = await scene.transfer(brief=spoken_brief(8.0), hold="on_accept")
+    with_ai = everyone("caller", "ai")
+    await scene.speak_to("caller")
+    await scene.hears(with_ai)
+    await scene.answer("human")
+    await scene.hears(BRIEFED | with_ai)
+    await scene.press("human", "1")
+    assert await transfer.wait() is Outcome.COMPLETED
+    await scene.parties_hear(everyone("caller", "human"))
+
+
+async def test_blind(pbx: Pbx) -> None:
+    scene = await TransferScene.begin(pbx)
+    transfer = await scene.transfer(warm=False)
+    await scene.hears(set(), music=MUSIC)
+    await scene.answer("human")
+    assert await transfer.wait() is Outcome.COMPLETED
+    await scene.parties_hear(everyone("caller", "human"))
+
+
+async def test_the_caller_transfers_the_callee(pbx: Pbx) -> None:
+    scene = await TransferScene.begin(pbx, callee=True)
+    await scene.call.spy(cut=True)
+    transfer = await scene.transfer(by="caller")
+    await scene.answer("human")
+    await transfer.wait_accepted()
+    consult = everyone("caller", "human")
+    await scene.hears(consult | {("ai", "caller"), ("ai", "human")}, music={"callee"})
+    await transfer.complete(cut=True)
+    await scene.gone("caller")
+    assert await transfer.wait() is Outcome.COMPLETED
+    await scene.parties_hear(everyone("callee", "human"))
 
 
 async def test_a_conference_for_good(pbx: Pbx) -> None:
