@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -18,7 +19,7 @@ from bridge.model.errors import (
 from bridge.model.headers import Headers
 from bridge.model.participants import Participant
 from bridge.runtime.agent import AgentMedia
-from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.arrivals import Arrival, Arrivals
 from bridge.runtime.names import CallId, Names
 from bridge.runtime.orders import Orders
 from bridge.topology.diff import (
@@ -158,6 +159,10 @@ class Executor:
     def party_of(self, channel_id: str) -> Participant | None:
         """Return whose leg a channel is; None when it is nobody's, or its end was told."""
         return self._parties.get(channel_id)
+
+    def expect(self, channel_id: str) -> AbstractContextManager[Arrival]:
+        """Expect a channel in the application that was not made here."""
+        return self._arrivals.expect(channel_id)
 
     def add_leg(self, party: Participant, channel_id: str) -> None:
         """Note that a party's channel is there."""

@@ -30,7 +30,6 @@ from bridge.model.errors import (
     ErrorCode,
     RequestFailedError,
     ServerError,
-    TransferDeniedError,
 )
 from bridge.model.ids import CallId
 from bridge.model.participants import Participant
@@ -209,8 +208,7 @@ class _Phones:
         phone = event.referred_by.source_channel.id
         try:
             if request.kind is TransferKind.ATTENDED:
-                consulted = event.refer_to.destination_channel
-                return await self._attended(party, phone, consulted, permit)
+                return await self._attended(party, phone, event.refer_to, permit)
             return await self._blind(party, phone, permit)
         except CallbridgeError as error:
             self._policy.note_end(request, error.error_message)
@@ -297,21 +295,20 @@ class _Phones:
     # --- attended -------------------------------------------------------------------------------
 
     async def _attended(
-        self, party: Participant, phone: str, consulted: models.Channel | None, permit: Permit
+        self, party: Participant, phone: str, to: models.ReferTo, permit: Permit
     ) -> str:
         """Bring together whom the phone talks with on its two lines; return how it ended.
 
         Whom it only rings yet is rung anew, for the others: a blind transfer from then on.
         """
-        if consulted is None:
-            raise TransferDeniedError("whom the phone has consulted is on another server")
-        if (endpoint := await given_up(self._host, consulted)) is not None:
+        endpoint = await given_up(self._host, to)
+        if endpoint is not None:
             return await self._blind(party, phone, replace(permit, endpoint=endpoint))
 
         def joined() -> None:
             self._under_way[phone] = ANSWERED
 
-        await connect(self._host, self._engine, party, consulted, joined)
+        await connect(self._host, self._engine, party, to, joined)
         return str(Outcome.COMPLETED)
 
 

@@ -7,6 +7,9 @@ import asyncio
 import pytest
 
 from bridge import CallState
+from bridge.lab.ears import DirectParty
+from bridge.lab.phones import CallState as PhoneState
+from bridge.lab.phones import Tone
 from bridge.lab.waiting import until
 from bridge.model.errors import CallClosedError
 from bridge.model.states import EndReason
@@ -14,8 +17,8 @@ from bridge.runtime.reconcile import reconcile
 from bridge.runtime.transfer_policy import TransferKind, TransferRequest
 from tests.integration.refer.desk import HUMAN, Desk
 from tests.integration.restart.scene import next_program
-from tests.support.conference import everyone
-from tests.support.pbx import Pbx, state_of, until_true
+from tests.support.conference import HZ, everyone
+from tests.support.pbx import SENT_DBFS, Pbx, state_of, until_true
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
 
@@ -136,15 +139,48 @@ async def test_the_policy_says_no(pbx: Pbx) -> None:
     await desk.hears({("caller", "callee")})
 
 
+async def consulted_without_us(desk: Desk) -> DirectParty:
+    """Let the phone call somebody by the dialplan's own Dial()."""
+    await desk.phone.consult("9000")
+    found: list[str] = []
+
+    async def look() -> bool:
+        found[:] = [c.id for c in await desk.pbx.listed() if c.dialplan.app_name == "AppDial"]
+        return bool(found)
+
+    await until_true(look, "he is rung")
+    tone = Tone(HZ["human"], SENT_DBFS)
+    ari = desk.pbx.instance.info.ari
+    human = await desk.pbx.keep(DirectParty.answer(ari, found[0], tone=tone))
+    desk.conference.people["human"] = human
+    await desk.phone.wait_state(PhoneState.CONFIRMED)
+    await desk.hears({("human", "callee")}, music={"caller"})
+    return human
+
+
 async def test_a_consult_that_the_application_does_not_have(pbx: Pbx) -> None:
+    """The dialplan sends the one who was consulted to us."""
     desk = await Desk.begin(pbx)
-    await pbx.phone("1005")
-    await desk.phone.consult("91005")
-    await until_true(lambda: _is_up(pbx, "PJSIP/1005"), "they talk")
+    await consulted_without_us(desk)
+    await desk.phone.complete_transfer()
+    assert (await desk.phone.wait_transferred()).code == 200
+    await desk.phone_is_idle()
+    await desk.hears(everyone("caller", "human"))
+    assert desk.names() == {"caller", "human"}
+    assert desk.program.calls.empty()
+    await desk.other_party.hangup()
+    await desk.conference.people["human"].wait_closed()
+    await pbx.empty()
+
+
+async def test_a_dialplan_that_cannot_send_him(own_pbx: Pbx) -> None:
+    own_pbx.instance.command("dialplan remove context callbridge-fetch")
+    desk = await Desk.begin(own_pbx)
+    await consulted_without_us(desk)
     await desk.phone.complete_transfer()
     assert (await desk.phone.wait_transferred()).code == 603
     assert "talks outside of the application" in desk.results()[1]
-    await desk.hears(set(), music={"caller"})
+    await desk.hears({("human", "callee")}, music={"caller"})
     assert [call.disconnect for call in desk.phone.calls] == [None, None]
 
 
@@ -160,10 +196,6 @@ async def test_a_consult_with_an_agent_alone(pbx: Pbx) -> None:
     assert "one party has to be consulted" in desk.results()[1]
     assert state_of(consult) is CallState.ANSWERED
     assert state_of(desk.call) is CallState.CONNECTED
-
-
-async def _is_up(pbx: Pbx, name: str) -> bool:
-    return any(c.state == "Up" and c.name.startswith(name) for c in await pbx.listed())
 
 
 async def test_a_consult_that_rings_yet(pbx: Pbx) -> None:
