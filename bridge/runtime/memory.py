@@ -2,7 +2,7 @@
 
 Who is in which bridge Asterisk's own objects tell. The rest is written to the channels of the
 parties whenever it changes, so that it ends with the call, and is there for whichever program runs
-next, however this one ends. See docs/adr/0013.
+next, however this one ends. See docs/adr/0014.
 """
 
 from __future__ import annotations

@@ -260,6 +260,7 @@ class Supervision:
             people = self._people(change.call)
             for place in here:
                 place.engine.post(inputs.PeopleChanged(people))
+                self._remember(place.engine.observer_id)
             return
         into = self._became(change.call)
         for place in here:
@@ -271,6 +272,8 @@ class Supervision:
                 followed = change.call.channels.get(engine.coaches, "")
                 engine.coaches = next(iter(into.meant_by(followed)), CALLEE)
                 place.engine.post(inputs.PeopleChanged(self._people(into)))
+        for place in here:
+            self._remember(place.engine.observer_id)
         self._look_at(change.call.call_id)
         if into is not None:
             self._look_at(into.call_id)
@@ -447,16 +450,18 @@ class Supervision:
         found = (directory.call_of(channel) for channel in call.channels.values())
         return next((other for other in found if other is not None), None)
 
-    def _look(self, engine: ObserverEngine) -> None:
+    def _remember(self, object_id: CallId) -> None:
         if self.remembering is not None:
-            self.remembering.changed(engine.observer_id)
+            self.remembering.changed(object_id)
+
+    def _look(self, engine: ObserverEngine) -> None:
+        self._remember(engine.observer_id)
         if (call_id := self.call_of(engine)) is not None:
             self._look_at(call_id)
 
     def _look_at(self, call_id: CallId) -> None:
         """Let a call's gallery be as its observers need it, and remember these."""
-        if self.remembering is not None:
-            self.remembering.changed(call_id)
+        self._remember(call_id)
         room = self._rooms.get(call_id)
         if self.observers_of(call_id):
             if room is None:

@@ -227,6 +227,24 @@ async def test_a_variable_is_taken_away(desk: Desk) -> None:
     assert await value(desk, anchor, "COLOUR") == NO_VARIABLE
 
 
+@pytest.mark.parametrize("plain", [False, True])
+async def test_a_long_text_is_set_by_the_body(desk: Desk, *, plain: bool) -> None:
+    """A line of HTTP would be too short for it (docs/adr/0014)."""
+    anchor = await desk.anchor()
+    text = '{"name":"Zoë ${EXTEN} \\"x\\"","notes":"' + "0123456789" * 2_000 + '"}'
+    await desk.connection.request(
+        "POST",
+        f"channels/{anchor}/variable",
+        query={"variable": "CALLBRIDGE_CALL"},
+        body={"value": text},
+        plain=plain,
+    )
+    answer = await desk.connection.channels.get_channel_var(
+        channel_id=anchor, variable="CALLBRIDGE_CALL"
+    )
+    assert answer.value == text
+
+
 async def test_variables_need_a_channel_in_stasis_and_a_name(desk: Desk) -> None:
     anchor, waiting = await desk.anchor(), await desk.waiting_channel()
     request = desk.connection.request

@@ -9,7 +9,10 @@ from bridge.runtime.remains import Remains, missed, sort_out
 from bridge.topology.objects import (
     ANCHORS,
     CALL_BRIDGE,
+    SEAT_BRIDGE,
     Key,
+    anchors_of,
+    apart_key,
     hold_key,
     leg_key,
     media_key,
@@ -65,6 +68,32 @@ def test_a_conference_one_of_whom_is_held() -> None:
         found = remains(inside, three, held)
         assert found.talking == everybody
         assert set(found.rooms) == {CALL_BRIDGE, hold_key(Participant(held))}
+
+
+def test_who_is_apart_and_his_anchors() -> None:
+    mine = sorted(anchors_of(EXPERT))
+    apart = {**THEIRS, "expert": leg_key(EXPERT), "three": mine[0], "four": mine[1]}
+    found = remains({"caller", "callee", "one", "two"}, apart)
+    found.bridges["aside"] = apart_key(EXPERT)
+    found.inside[apart_key(EXPERT)] = frozenset({"expert", "three", "four"})
+    assert found.talking == {CALLER: "caller", CALLEE: "callee", EXPERT: "expert"}
+    assert found.anchors == {ONE: "one", TWO: "two", mine[0]: "three", mine[1]: "four"}
+    assert set(found.rooms) == {CALL_BRIDGE, apart_key(EXPERT)}
+    assert found.people == {"caller", "callee", "expert"}
+    assert found.seat is None
+
+
+def test_somebody_who_observes_by_phone() -> None:
+    for phone, keys in (("leg", {"leg": leg_key(Participant("boss"))}), ("dialled", {})):
+        found = Remains(
+            {"bridge": SEAT_BRIDGE},
+            {**keys, "one": ONE, "two": TWO, "snoop": snoop_key(CALLER, Participant("boss"))},
+            {SEAT_BRIDGE: frozenset({phone, "one", "two"})},
+        )
+        assert found.seat == phone
+        assert found.rooms == {SEAT_BRIDGE: ("bridge", frozenset({phone, "one", "two"}))}
+        found.inside[SEAT_BRIDGE] = frozenset({"one", "two"})
+        assert found.seat is None
 
 
 def test_one_who_still_rings_does_not_talk() -> None:
