@@ -1,10 +1,10 @@
 """A human who has answered is asked: he hears why he was called, and accepts or does not.
 
 He is apart meanwhile (see ``Audience.apart``). Sounds that Asterisk has are played into the bridge
-that he is alone in; PCM of ours, and his own voice for the detection of answering machines, go by a
-prompter's line. Measured on a free machine: the line is there 50 ms after it was asked for, and the
-brief is heard 28 ms later; a playback needs one request and no line, but plays only what Asterisk's
-own disk has.
+that he is alone in: one request, and no line. PCM of ours, and his own voice for the detection of
+answering machines, go by a prompter's line. Measured on two cores: the line stands 50 ms after it
+was asked for, and the brief is heard 80 to 100 ms after he has picked up. From his key to both
+hearing each other it takes 42 to 48 ms, with 20 ms of silence for the caller.
 """
 
 from __future__ import annotations
