@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
@@ -17,8 +18,18 @@ from rich.console import Console
 from rich.table import Table
 
 from bridge.lab.asterisk import Instance
-from bridge.lab.bench import company, load, observing, switching, transport, watching
+from bridge.lab.bench import (
+    company,
+    handover,
+    load,
+    observing,
+    restart,
+    switching,
+    transport,
+    watching,
+)
 from bridge.lab.bench.figures import Chapter
+from bridge.lab.bench.music import write_music
 from bridge.lab.bench.usage import Usage, busy_s
 
 CHAPTERS: Mapping[str, Callable[[Instance], Awaitable[Chapter]]] = {
@@ -28,6 +39,8 @@ CHAPTERS: Mapping[str, Callable[[Instance], Awaitable[Chapter]]] = {
     "load": load.measure,
     "watching": watching.measure,
     "company": company.measure,
+    "handover": lambda instance: handover.measure(instance.info),
+    "restart": restart.measure,
 }
 
 
@@ -40,12 +53,14 @@ def main(
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")
     ] = None,
 ) -> None:
-    """Measure switching, transport and load on an Asterisk of its own; about three minutes."""
+    """Measure switching, load, handovers and more on an Asterisk of its own; about six minutes."""
     wanted = chapters or list(CHAPTERS)
     if unknown := [name for name in wanted if name not in CHAPTERS]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(CHAPTERS)}")
     console = Console()
-    instance = Instance.start(f"bench-{os.getpid()}", tied=True)
+    with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as folder:
+        music = write_music(Path(folder))
+        instance = Instance.start(f"bench-{os.getpid()}", tied=True, music=music)
     try:
         measured = asyncio.run(_measure(instance, wanted, console))
         version = instance.info.version

@@ -11,18 +11,30 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from itertools import cycle
 from typing import Final
 
 from bridge.lab.bench.calls import RATE, found
 from bridge.lab.demo.lost import Missing, missing
 from bridge.lab.ears import CALLEE_ENDPOINT
 from bridge.lab.hearing import TONES, pcm_from_bytes
+from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall, Client, Observer, events
 
 PASSWORD_VARIABLE: Final = "CALLBRIDGE_ARI_PASSWORD"  # noqa: S105 - a name, no password
+
+
+VARIED: Final[Mapping[str, Callable[[ActiveCall], Awaitable[None]]]] = {
+    "talking": lambda call: call.spy(),
+    "whispering": lambda call: call.whisper(),
+    "barging": lambda call: call.barge(),
+    "held": lambda call: call.hold("caller"),
+}
+"""States that ``vary`` brings calls into."""
 
 
 class Ear:
@@ -62,6 +74,11 @@ class Agent:
         self._client = client
         self._ears: list[Ear] = []
         self._spied: asyncio.Queue[str] = asyncio.Queue()
+        self._calls: list[ActiveCall] = []
+        self._resumed_at: list[float] = []
+        """When each call of an earlier program was told of; so with the other moments, in seconds
+        of the monotonic clock."""
+        self.began_at = self.connected_at = time.monotonic()
         self.orders: Mapping[str, Callable[..., Awaitable[str]]] = {
             order.__name__: order
             for order in (
@@ -71,6 +88,8 @@ class Agent:
                 self.ring,
                 self.keep,
                 self.missing,
+                self.vary,
+                self.resumed,
             )
         }
 
@@ -80,7 +99,12 @@ class Agent:
         await call.connect()
         await call.spy()
         self._listen(call)
+        self._calls.append(call)
         self._spied.put_nowait(call.call_id)
+
+    def take_up(self, _call: ActiveCall) -> None:
+        """A call of an earlier program is ours."""
+        self._resumed_at.append(time.monotonic())
 
     async def next_call(self) -> str:
         """Wait until another call that came here is spied on; return its id."""
@@ -115,6 +139,24 @@ class Agent:
         gaps = [await asyncio.to_thread(ear.missing) for ear in self._ears]
         return f"{sum(gap.lost for gap in gaps)} {sum(gap.held_up for gap in gaps)}"
 
+    async def vary(self) -> str:
+        """Bring the calls, in the order of their coming, into the states of VARIED in turn."""
+        for call, change in zip(self._calls, cycle(VARIED.values()), strict=False):
+            await change(call)
+        return str(len(self._calls))
+
+    async def resumed(self, count: str) -> str:
+        """Wait until so many calls of an earlier program are ours.
+
+        Returns how long that took, and ``connect()``, in ms, and when the last of them was.
+        """
+        await until(
+            lambda: len(self._resumed_at) >= int(count), f"{count} calls are ours", within_s=10.0
+        )
+        last_at = max(self._resumed_at)
+        moments = (last_at - self.began_at, self.connected_at - self.began_at)
+        return " ".join([*(f"{moment * 1000:.1f}" for moment in moments), f"{last_at:.4f}"])
+
     def _listen(self, who: ActiveCall | Observer) -> None:
         self._ears += [Ear(who.audio_stream(party), party) for party in (CALLER, CALLEE)]
 
@@ -130,7 +172,10 @@ async def main(url: str, username: str) -> None:
     )
     agent = Agent(client)
     client.on(events.INCOMING_CALL, agent.take)
+    client.on(events.CALL_RESUMED, agent.take_up)
+    agent.began_at = time.monotonic()
     async with client:
+        agent.connected_at = time.monotonic()
         _say("ready")
         while words := (await asyncio.to_thread(sys.stdin.readline)).split():
             name, *arguments = words

@@ -7,7 +7,7 @@ program never owns, as a ``Dial()`` of the PBX would.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -108,6 +108,13 @@ class Exchange:
         self._numbers = count(1)
         self._client: Client | None = None
         self.arrivals: asyncio.Queue[ActiveCall] = asyncio.Queue()
+        self.listeners: list[Callable[[AnyMessage], None]] = []
+        """Called with all that Asterisk tells who watches."""
+
+    @property
+    def watching(self) -> AriConnection:
+        """Watches, and has the calls of others."""
+        return self._watching
 
     @property
     def client(self) -> Client:
@@ -128,12 +135,16 @@ class Exchange:
         self._taken.add(leg)
         return await DirectParty.answer(self._info.ari, leg, tone=Tone(hz, SENT_DBFS))
 
+    async def arrive(self) -> tuple[DirectParty, ActiveCall]:
+        """Let a party call this program; return him and the call, which is not answered yet."""
+        caller = await self.call()
+        async with asyncio.timeout(_DEADLINE_S):
+            return caller, await self.arrivals.get()
+
     async def place(self) -> Placed:
         """Place a call to this program, answer it and connect it."""
         loop = asyncio.get_running_loop()
-        caller = await self.call()
-        async with asyncio.timeout(_DEADLINE_S):
-            call = await self.arrivals.get()
+        caller, call = await self.arrive()
         began = loop.time()
         await call.answer()
         answered = loop.time()
@@ -240,6 +251,8 @@ class Exchange:
     def _event(self, event: AnyMessage) -> None:
         if isinstance(event, events.StasisStart):
             self._entered.add(event.channel.id)
+        for listener in self.listeners:
+            listener(event)
 
 
 async def found(client: Client, channel_id: str) -> None:

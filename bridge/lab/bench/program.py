@@ -32,6 +32,11 @@ class Program:
         self._process.stdin.write(" ".join(words).encode() + b"\n")
         return await self.line()
 
+    async def kill(self) -> None:
+        """End it at once, in the midst of whatever it does; returns when it has ended."""
+        self._process.kill()
+        await self._process.wait()
+
     async def line(self) -> str:
         """Read the program's next line. Raises LabError when it has ended or says nothing."""
         assert self._process.stdout is not None  # noqa: S101 - it was made with a pipe
