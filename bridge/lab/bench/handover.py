@@ -142,8 +142,10 @@ async def _gap_ms(
     since = time.monotonic() - _BEFORE_S
     await change()
     await party.wait_frames(len(party.frames) + _AFTER_FRAMES)
-    loud = [at for at, frame in list(party.frames) if at >= since and _loud(frame)]
-    between = [later - earlier for earlier, later in itertools.pairwise(loud)]
+    heard = [(at, frame) for at, frame in party.frames if at >= since]
+    loud = [at for at, frame in heard if _loud(frame)]
+    # What never comes back is a gap up to the end.
+    between = [later - earlier for earlier, later in itertools.pairwise([*loud, heard[-1][0]])]
     return max(0.0, max(between) - TICK_S) * 1000
 
 

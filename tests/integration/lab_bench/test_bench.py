@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.lab.bench import company, load, observing, switching, transport, watching
+from bridge.lab.bench import (
+    company,
+    handover,
+    load,
+    observing,
+    restart,
+    switching,
+    transport,
+    watching,
+)
 from bridge.lab.bench.figures import Chapter
 from bridge.lab.bench.turns import TURNS
 from tests.support.pbx import Pbx
@@ -96,3 +105,33 @@ async def test_company(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["2 programs: channels"] == 2 + 8 + 2
     # By phone, besides: the phone, two anchors, and a snoop for tones.
     assert found["2 phones: channels"] >= 2 + 2 * 8 + 2
+
+
+async def test_handover(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover, "CALLS", 2)
+    monkeypatch.setattr(handover, "HOLDS", 1)
+    monkeypatch.setattr(handover, "ROUNDS", 2)
+    chapter = await handover.measure(pbx.instance.info)
+    assert {figure.name: len(figure.values) for figure in chapter.figures} == dict.fromkeys(
+        (handover.ACCEPTING, handover.ANSWERING, handover.HELD, handover.BACK), 2
+    )
+    found = medians(chapter)
+    # Less than a frame after the key nobody can have heard anything.
+    assert 10 < found[handover.ACCEPTING] < 500
+    assert 10 < found[handover.ANSWERING] < 500
+    assert 0 <= found[handover.HELD] < 500
+    assert 0 <= found[handover.BACK] < 500
+
+
+async def test_restart(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restart, "CALLS", 4)
+    monkeypatch.setattr(restart, "RUNS", 1)
+    monkeypatch.setattr(restart, "CHANGES", 2)
+    monkeypatch.setattr(restart, "WRITES", 5)
+    found = medians(await restart.measure(pbx.instance))
+    assert 0 < found[restart.IN_HAND.format(count=4)] < found[restart.STARTED] < 20_000
+    assert 0 < found[restart.CONNECTED] < found[restart.STARTED]
+    # Both parties of a call remember it.
+    assert found["writes for one change of mode"] == 2
+    assert 0 < found["a write of it, answered"] < found["from the command to the last of them"]
+    assert 100 < found["remembered of a call"] < 5000
