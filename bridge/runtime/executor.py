@@ -124,7 +124,7 @@ class Executor:
         self.on_leg: Callable[[str], None] = lambda _channel_id: None
         """Called with the id of every leg that is known from now on."""
         self.farewells: dict[str, Callable[[], Awaitable[None]]] = {}
-        """By ids of legs: what is done before we hang one up. May raise ServerError."""
+        """By ids of legs: what is done before we hang one up. Must not raise."""
 
     @property
     def stands(self) -> Topology:
@@ -385,21 +385,25 @@ class Executor:
             await asyncio.sleep(_REMOVAL_PAUSE_SECONDS * attempt)
 
     async def hang_up(self, party: Participant, cause: int) -> None:
-        """Hang up one leg; it counts as gone at once."""
+        """Hang up one leg; once it was bidden farewell it counts as gone."""
         channel_id = self.channel_of(party)
         if channel_id is not None:
+            await self._bid_farewell(channel_id)
             self.channel_gone(channel_id)
             await self._release(channel_id, cause)
 
     async def _release(self, leg_id: str, cause: int) -> None:
         """Hang up a leg; one that does not go is a stray."""
+        await self._bid_farewell(leg_id)
         try:
-            if (farewell := self.farewells.pop(leg_id, None)) is not None:
-                await farewell()
             await self._orders.hang_up(leg_id, cause)
         except ServerError as error:
             _log.warning("call %s: leg %s is not released yet: %s", self._call, leg_id, error)
             self._strays.add(leg_id)
+
+    async def _bid_farewell(self, leg_id: str) -> None:
+        if (farewell := self.farewells.pop(leg_id, None)) is not None:
+            await farewell()
 
     async def _remove_stray(self, object_id: str) -> None:
         name = self._names.read(object_id)

@@ -7,8 +7,8 @@ good enough for us. Measured with 22.10.1:
 - The phone gets 202 and "100 Trying" by itself, and is told the rest by ``transfer_progress``:
   ``channel_answered`` as 200, ``channel_declined`` as 603, ``channel_unavailable`` as 503. Nothing
   else happens to its leg: it is hung up when we do, or when the phone does so itself.
-- Each of these comes back as a ChannelTransfer with a ``state``; and should the phone hang up
-  before the last one, as one without a state, which looks like the request itself.
+- Each of these comes back as a ChannelTransfer with a ``state`` when it was sent; and should the
+  phone hang up before the last one, as one without a state, which looks like the request itself.
 - Of the Refer-To address the event has the user part alone. It is dialled as a number; its host and
   its parameters mean nothing.
 - What was not asked for is transferred by Asterisk itself ("core"): a Local channel takes the place
@@ -19,6 +19,7 @@ good enough for us. Measured with 22.10.1:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -54,6 +55,7 @@ _log = logging.getLogger(__name__)
 NOTE: Final = "refer"
 """The key among the notes of a call under which stands whose phone has begun its transfer."""
 
+_ECHO_SECONDS: Final = 0.5
 _HANDLING = "PJSIP_TRANSFER_HANDLING()"
 
 TRYING: Final = "channel_progress"
@@ -127,6 +129,8 @@ class _Phones:
         """Ids of channels of which it was asked that Asterisk hands us what they ask for."""
         self._under_way: dict[str, str] = {}
         """What phones, by ids of their channels, are to be told when their transfers are over."""
+        self._echoes: dict[tuple[str, str], asyncio.Event] = {}
+        """Set when Asterisk says that a phone (id of its channel) was told a state."""
 
     @property
     def _call_id(self) -> CallId:
@@ -164,9 +168,13 @@ class _Phones:
 
     def take(self, party: Participant, event: HandsetEvent) -> None:
         """A party did something at his phone."""
-        if not isinstance(event, events.ChannelTransfer) or event.state is not None:
+        if not isinstance(event, events.ChannelTransfer):
             return
         channel_id = event.referred_by.source_channel.id
+        if event.state is not None:
+            if (echo := self._echoes.get((channel_id, event.state))) is not None:
+                echo.set()
+            return
         if channel_id in self._under_way:
             # Its second request, or what Asterisk tells of the first one's end.
             return
@@ -189,7 +197,7 @@ class _Phones:
     def _bid_farewell(self, phone: str) -> None:
         """See to it that a phone is told how its transfer stands before it is let go."""
         farewells = self._engine.executor.farewells
-        farewells[phone] = lambda: self._tell(phone, self._under_way[phone])
+        farewells[phone] = lambda: self._tell_at_last(phone)
 
     async def _settle(self, phone: str) -> None:
         """Tell a phone how its transfer ended, unless it was let go with that."""
@@ -228,14 +236,33 @@ class _Phones:
             incoming.callee_number,
         )
 
-    async def _tell(self, channel_id: str, state: str) -> None:
-        """Tell a phone how far its transfer is. One that has hung up need not know."""
+    async def _tell(self, channel_id: str, state: str) -> bool:
+        """Tell a phone how far its transfer is; False if it cannot be told, as it has hung up."""
         try:
             await self._host.ari.channels.transfer_progress(channel_id=channel_id, states=state)
         except RequestFailedError as error:
             _log.debug("call %s: %s not told to the phone: %s", self._call_id, state, error)
         except ServerError as error:
             _log.warning("call %s: %s not told to the phone: %s", self._call_id, state, error)
+        else:
+            return True
+        return False
+
+    async def _tell_at_last(self, phone: str) -> None:
+        """Tell a phone how its transfer ended; return when the message is on its way.
+
+        A hang-up may overtake it otherwise: Asterisk sends the two from different threads.
+        """
+        state = self._under_way[phone]
+        echo = self._echoes[phone, state] = asyncio.Event()
+        try:
+            if await self._tell(phone, state):
+                async with asyncio.timeout(_ECHO_SECONDS):
+                    await echo.wait()
+        except TimeoutError:
+            _log.debug("call %s: whether %s was told to the phone is open", self._call_id, state)
+        finally:
+            del self._echoes[phone, state]
 
     # --- blind ----------------------------------------------------------------------------------
 
