@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from bridge.lab.hearing import TONES, Pcm, levels, tone
 from bridge.lab.waiting import until
 from bridge.sdk import ActiveCall, Client
 from bridge.sdk.recording import Recording
+from tests.audio.machine import measured, whole
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, Pbx, Program
 
 RATE: Final = 16000
@@ -26,6 +28,16 @@ WINDOW_S: Final = 0.4
 
 _PRESENT_DBFS: Final = SENT_DBFS - 1.5
 _ABSENT_DBFS: Final = -85.0
+
+
+def anew(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Do a test on ``pbx`` again, as ``measured`` does, with programs and calls of its own."""
+
+    @functools.wraps(test)
+    async def again(pbx: Pbx, **others: Any) -> None:
+        await measured(pbx, lambda attempt: test(pbx=attempt, **others))
+
+    return again
 
 
 @dataclass
@@ -117,7 +129,8 @@ def voices(pcm: Pcm, rate: int = RATE) -> set[str]:
     for begin in range(0, len(pcm) - size + 1, size):
         measured = levels(pcm[begin : begin + size], rate, TONES)
         faint = {n: d for n, d in measured.items() if _ABSENT_DBFS < d < _PRESENT_DBFS}
-        assert not faint, f"at {begin / rate:.2f} s: {faint}"
+        # A frame that Asterisk missed turns the tone behind it against the one before.
+        whole(not faint, f"at {begin / rate:.2f} s: {faint}")
         found.append({name for name, dbfs in measured.items() if dbfs >= _PRESENT_DBFS})
     assert found, "too short to be measured"
     assert all(one == found[0] for one in found), found

@@ -11,8 +11,7 @@ import pytest
 
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import TONES, GapKind, Pcm, first_heard, gaps
-from tests.audio.machine import remeasured
-from tests.integration.recording.tape import RATE, channels, recorded, talk
+from tests.integration.recording.tape import RATE, anew, channels, recorded, talk
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx
 
 pytestmark = pytest.mark.asterisk
@@ -42,7 +41,7 @@ def heard_at(party: DirectParty, who: str) -> float:
     return at
 
 
-@remeasured
+@anew
 async def test_nothing_is_lost_or_put_in_for_half_a_minute(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     loop = asyncio.get_running_loop()
@@ -63,7 +62,7 @@ async def test_nothing_is_lost_or_put_in_for_half_a_minute(pbx: Pbx, tmp_path: P
     await there.call.disconnect()
 
 
-@remeasured
+@anew
 async def test_both_channels_are_on_one_clock(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     there.caller.voice = there.callee.voice = None

@@ -16,10 +16,11 @@ from bridge.lab.waiting import until
 from bridge.media.recording import WavFile
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Pauses, Recording
-from tests.audio.machine import remeasured, whole
+from tests.audio.machine import whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
+    anew,
     channels,
     described,
     ever,
@@ -43,7 +44,7 @@ def state(recording: Recording) -> RecordingState:
 
 
 @pytest.mark.parametrize("pauses", ["silence", "cut"])
-@remeasured
+@anew
 async def test_nothing_of_a_pause_is_recorded(pbx: Pbx, tmp_path: Path, pauses: Pauses) -> None:
     there = await talk(pbx)
     began = time.monotonic()
@@ -84,7 +85,7 @@ async def test_nothing_of_a_pause_is_recorded(pbx: Pbx, tmp_path: Path, pauses: 
     await there.call.disconnect(cut=True)
 
 
-@remeasured
+@anew
 async def test_parts_follow_each_other_without_a_gap(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, max_minutes=0.5 / 60, coaching=True)
@@ -102,7 +103,7 @@ async def test_parts_follow_each_other_without_a_gap(pbx: Pbx, tmp_path: Path) -
     await there.call.disconnect()
 
 
-@remeasured
+@anew
 async def test_a_caller_on_hold_is_not_recorded_and_hears_nothing_that_is(
     pbx: Pbx, tmp_path: Path
 ) -> None:
@@ -131,7 +132,7 @@ async def test_a_caller_on_hold_is_not_recorded_and_hears_nothing_that_is(
     await there.call.disconnect(cut=True)
 
 
-@remeasured
+@anew
 async def test_it_ends_with_the_call(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     ended: list[tuple[str, RecordingState]] = []
@@ -156,7 +157,7 @@ async def test_it_ends_with_the_call(pbx: Pbx, tmp_path: Path) -> None:
     await recording.stop()
 
 
-@remeasured
+@anew
 async def test_it_goes_on_when_the_agent_has_left(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     async with await there.call.record(tmp_path) as recording:
@@ -168,7 +169,7 @@ async def test_it_goes_on_when_the_agent_has_left(pbx: Pbx, tmp_path: Path) -> N
     await there.caller.hangup()
 
 
-@remeasured
+@anew
 async def test_a_program_that_leaves_closes_its_files(pbx: Pbx, tmp_path: Path) -> None:
     program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT)
     caller = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=CALLER_TONE))
@@ -185,7 +186,7 @@ async def test_a_program_that_leaves_closes_its_files(pbx: Pbx, tmp_path: Path) 
     await caller.wait_closed()
 
 
-@remeasured
+@anew
 async def test_the_agent_alone_with_the_caller(pbx: Pbx, tmp_path: Path) -> None:
     program = await pbx.program(route=lambda _call: CALLEE_ENDPOINT)
     await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=CALLER_TONE))
@@ -205,7 +206,7 @@ async def test_the_agent_alone_with_the_caller(pbx: Pbx, tmp_path: Path) -> None
         await call.record(tmp_path)
 
 
-@remeasured
+@anew
 async def test_all_are_told_before_it_begins(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, announce=words("supervisor", 1.0))
@@ -238,7 +239,6 @@ async def test_who_is_on_hold_is_told_too(pbx: Pbx, tmp_path: Path) -> None:
     await there.call.disconnect()
 
 
-@remeasured
 async def test_asterisk_dies_and_the_recording_is_whole(own_pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(own_pbx)
     recording = await there.call.record(tmp_path)
@@ -251,7 +251,7 @@ async def test_asterisk_dies_and_the_recording_is_whole(own_pbx: Pbx, tmp_path: 
     assert voices(left[3200:9600]) == {"caller"}
 
 
-@remeasured
+@anew
 async def test_a_disk_that_is_full_ends_the_recording_and_not_the_call(
     pbx: Pbx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,7 +298,7 @@ async def test_a_place_that_cannot_be_written_to_is_refused(pbx: Pbx, tmp_path: 
     await there.call.disconnect()
 
 
-@remeasured
+@anew
 async def test_two_recordings_of_a_call_do_not_hear_each_other(
     pbx: Pbx, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,9 +17,10 @@ from bridge.lab.hearing import TONES, gaps
 from bridge.lab.waiting import until
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Recording
-from tests.audio.machine import remeasured, whole
+from tests.audio.machine import whole
 from tests.integration.recording.tape import (
     RATE,
+    anew,
     described,
     fresh,
     is_silent,
@@ -81,7 +82,7 @@ def state(recording: Recording) -> RecordingState:
     return recording.state
 
 
-@remeasured
+@anew
 async def test_a_killed_program_leaves_files_that_play(pbx: Pbx, tmp_path: Path) -> None:
     caller, killed_at = await killed(pbx, folder := fresh(tmp_path), paused=False)
     _, told = sidecar_in(folder)
@@ -107,7 +108,7 @@ async def test_a_killed_program_leaves_files_that_play(pbx: Pbx, tmp_path: Path)
     await caller.hangup()
 
 
-@remeasured
+@anew
 async def test_the_next_program_goes_on(pbx: Pbx, tmp_path: Path) -> None:
     caller, killed_at = await killed(pbx, folder := fresh(tmp_path), paused=False)
     _, before = sidecar_in(folder)
@@ -128,7 +129,7 @@ async def test_the_next_program_goes_on(pbx: Pbx, tmp_path: Path) -> None:
     await caller.hangup()
 
 
-@remeasured
+@anew
 async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
     caller, _ = await killed(pbx, fresh(tmp_path), paused=True)
     recording = await taken_up(pbx)
@@ -148,7 +149,7 @@ async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
     await caller.hangup()
 
 
-@remeasured
+@anew
 async def test_a_program_that_hands_over_closes_its_files_and_the_next_one_goes_on(
     pbx: Pbx, tmp_path: Path
 ) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bridge.lab.hearing import TONES, gaps
-from tests.audio.machine import remeasured, whole
+from tests.audio.machine import whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
+    anew,
     channels,
     described,
     ever,
@@ -28,7 +29,7 @@ from tests.support.pbx import Pbx
 pytestmark = pytest.mark.asterisk
 
 
-@remeasured
+@anew
 async def test_the_caller_is_left_and_the_callee_right(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path)
@@ -47,7 +48,7 @@ async def test_the_caller_is_left_and_the_callee_right(pbx: Pbx, tmp_path: Path)
     await there.call.disconnect()
 
 
-@remeasured
+@anew
 async def test_whoever_barges_is_on_the_right(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, coaching=True)
@@ -71,7 +72,7 @@ async def test_whoever_barges_is_on_the_right(pbx: Pbx, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["callee", "caller"])
-@remeasured
+@anew
 async def test_whispers_are_in_the_coaching_file_alone(pbx: Pbx, tmp_path: Path, to: str) -> None:
     there = await talk(pbx)
     recording = await there.call.record(tmp_path, coaching=True)
@@ -95,7 +96,7 @@ async def test_whispers_are_in_the_coaching_file_alone(pbx: Pbx, tmp_path: Path,
     await there.call.disconnect(cut=True)
 
 
-@remeasured
+@anew
 async def test_without_coaching_there_is_no_file_of_it(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     folder = fresh(tmp_path)

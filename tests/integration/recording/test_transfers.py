@@ -11,9 +11,10 @@ from bridge.lab.hearing import Pcm, levels
 from bridge.sdk.transfer import Transfer
 from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
 from bridge.session.transfer.effects import Outcome
-from tests.audio.machine import remeasured
+from tests.audio.machine import whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
+    anew,
     channels,
     described,
     fresh,
@@ -32,11 +33,11 @@ def heard(pcm: Pcm, when: tuple[float, float]) -> set[str]:
     """Return whose voices are in a part."""
     measured = levels(part(pcm, when), RATE, HZ)
     faint = {n: d for n, d in measured.items() if NEVER_DBFS < d < SENT_DBFS - 3}
-    assert not faint
+    whole(not faint, faint)
     return {name for name, dbfs in measured.items() if dbfs >= SENT_DBFS - 3}
 
 
-@remeasured
+@anew
 async def test_the_consult_is_not_recorded_and_the_rest_is(pbx: Pbx, tmp_path: Path) -> None:
     scene = await TransferScene.begin(pbx)
     recording = await scene.call.record(fresh(tmp_path))
@@ -69,7 +70,7 @@ async def test_the_consult_is_not_recorded_and_the_rest_is(pbx: Pbx, tmp_path: P
     await scene.gone("human")
 
 
-@remeasured
+@anew
 async def test_a_caller_whom_nobody_takes_leaves_a_message(pbx: Pbx, tmp_path: Path) -> None:
     scene = await TransferScene.begin(pbx)
     left: list[Voicemail] = []

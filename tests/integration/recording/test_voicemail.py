@@ -15,8 +15,16 @@ from bridge.lab.hearing import Pcm
 from bridge.lab.waiting import until
 from bridge.model.states import CallState
 from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
-from tests.audio.machine import remeasured
-from tests.integration.recording.tape import NEVER_DBFS, RATE, ever, fresh, names_in, voices, words
+from tests.integration.recording.tape import (
+    NEVER_DBFS,
+    RATE,
+    anew,
+    ever,
+    fresh,
+    names_in,
+    voices,
+    words,
+)
 from tests.support.pbx import CALLER_TONE, Pbx, state_of
 
 pytestmark = pytest.mark.asterisk
@@ -58,7 +66,7 @@ def message(found: Voicemail) -> Pcm:
     return samples  # type: ignore[no-any-return] # soundfile has no types
 
 
-@remeasured
+@anew
 async def test_a_message_ends_with_silence(pbx: Pbx, tmp_path: Path) -> None:
     call, caller = await called(pbx)
     task = leaving(call, folder := fresh(tmp_path))
@@ -79,7 +87,7 @@ async def test_a_message_ends_with_silence(pbx: Pbx, tmp_path: Path) -> None:
     await call.disconnect()
 
 
-@remeasured
+@anew
 async def test_a_message_ends_with_hanging_up(pbx: Pbx, tmp_path: Path) -> None:
     call, caller = await called(pbx)
     task = leaving(call, fresh(tmp_path))
@@ -93,7 +101,7 @@ async def test_a_message_ends_with_hanging_up(pbx: Pbx, tmp_path: Path) -> None:
     assert voices(message(found)[12800:19200]) == {"caller"}
 
 
-@remeasured
+@anew
 async def test_a_message_is_not_longer_than_it_may_be(pbx: Pbx, tmp_path: Path) -> None:
     call, caller = await called(pbx)
     caller.voice = CALLER_TONE
