@@ -9,6 +9,7 @@ from bridge.model.states import CallState, EndReason
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import AuditRecord
 from bridge.runtime.parking import ParkedCall
+from bridge.runtime.recorder import RecordingState
 from bridge.runtime.transfer_policy import (
     TransferGrant,
     TransferKind,
@@ -16,7 +17,9 @@ from bridge.runtime.transfer_policy import (
     TransferSource,
 )
 from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.sdk.recording import Recording
 from bridge.sdk.transfer import Transfer
+from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
 from bridge.session.digits import Digits
 from bridge.session.observer.effects import LeftReason
 from bridge.session.transfer import Stage as TransferStage
@@ -37,6 +40,8 @@ __all__ = [
     "LiveParty",
     "Observer",
     "ParkedCall",
+    "Recording",
+    "RecordingState",
     "Transfer",
     "TransferGrant",
     "TransferKind",
@@ -44,8 +49,11 @@ __all__ = [
     "TransferRequest",
     "TransferSource",
     "TransferStage",
+    "Voicemail",
+    "VoicemailEnd",
     "errors",
     "events",
     "header_text",
+    "leave_voicemail",
     "user_to_user",
 ]
