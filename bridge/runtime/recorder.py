@@ -396,8 +396,8 @@ async def record(
     own = studio.engine(call_id)
     if own is None or own.session.phase in _GONE:
         raise CallClosedError("the call is over: there is nothing to record")
-    if own.session.phase in {Phase.PENDING, Phase.ANSWERING}:
-        raise InvalidStateError("nobody can be heard yet: answer() or connect() comes first")
+    if CALLER not in own.session.parties:
+        raise InvalidStateError("there is no caller to be heard: answer() or connect() comes first")
     recording_id, now = secrets.token_hex(3), time.time()
     in_folder = plan.path.suffix.lower() != ".wav"
     if in_folder:
