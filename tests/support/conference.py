@@ -171,7 +171,10 @@ class Conference:
         """Return who hears, besides our voices, something else: the music of a hold."""
         self.clear()
         await asyncio.gather(*(party.wait_frames(_MUSIC_FRAMES) for party in self.people.values()))
-        return {name for name, party in self.people.items() if _other_sound(party.pcm()) > -60}
+        heard = {name: party.pcm() for name, party in self.people.items()}
+        # In a thread of its own: whoever speaks here must not fall silent meanwhile.
+        rests = await asyncio.to_thread(lambda: {n: _other_sound(pcm) for n, pcm in heard.items()})
+        return {name for name, rest in rests.items() if rest > -60}
 
 
 def _other_sound(pcm: Pcm) -> float:
