@@ -34,7 +34,7 @@ from bridge.runtime.doorstep import check_caller, leave, require, turn_away
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
 from bridge.runtime.feature_keys import FeaturePhones
-from bridge.runtime.handset import HandsetEvent, channel_of
+from bridge.runtime.handset import HandsetEvent, Keystrokes, channel_of
 from bridge.runtime.hold_button import HoldButton
 from bridge.runtime.incoming import IncomingCall, read_incoming
 from bridge.runtime.memory import Remembered
@@ -90,6 +90,7 @@ class Controller:
         self._on_call = on_call
         self.names = Names(settings.ari.application)
         self._arrivals = Arrivals()
+        self._keystrokes = Keystrokes()
         self._engines: dict[CallId, CallEngine] = {}
         self._by_channel: dict[str, CallEngine] = {}
         """Of channels whose ids do not tell whose they are."""
@@ -416,6 +417,8 @@ class Controller:
 
     def _at_a_phone(self, event: HandsetEvent) -> None:
         channel_id = channel_of(event)
+        if isinstance(event, events.ChannelDtmfReceived) and not self._keystrokes.is_new(event):
+            return
         if engine := self.engine_of(channel_id):
             engine.handset(event)
         elif isinstance(event, events.ChannelDtmfReceived):

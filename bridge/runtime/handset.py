@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
 
 from bridge.ari import events
 from bridge.model.participants import Participant
+
+_LEAST_PAUSE: Final = timedelta(milliseconds=40)
+"""Between two keys (ITU-T Q.24)."""
+_KEYS_KEPT: Final = 1000
 
 HandsetEvent: TypeAlias = (
     events.ChannelDtmfReceived | events.ChannelHold | events.ChannelUnhold | events.ChannelTransfer
@@ -21,3 +26,35 @@ def channel_of(event: HandsetEvent) -> str:
     if isinstance(event, events.ChannelTransfer):
         return event.referred_by.source_channel.id
     return event.channel.id
+
+
+class Keystrokes:
+    """Tells the keys that were pressed from those that Asterisk tells of twice.
+
+    A key whose end comes without a beginning, or too soon after another, is put off by Asterisk for
+    some 50 ms, or for as long as the other sounds, and published again when it is read again
+    (main/channel.c, __ast_read). But who presses a key anew has to let go first: so it is told of
+    later than the same key before by its own length and a pause at least.
+    """
+
+    def __init__(self) -> None:
+        self._pressed: dict[tuple[str, str], datetime] = {}
+        """When a key was last pressed at a channel, by Asterisk's clock."""
+
+    def is_new(self, event: events.ChannelDtmfReceived) -> bool:
+        """Tell whether a key was pressed that was not told of yet; an event without time is new."""
+        try:
+            at = datetime.fromisoformat(event.timestamp)
+        except ValueError:
+            return True
+        key = event.channel.id, event.digit
+        before = self._pressed.get(key)
+        least = timedelta(milliseconds=event.duration_ms) + _LEAST_PAUSE
+        if before is not None and timedelta() <= at - before < least:
+            return False
+        if len(self._pressed) >= _KEYS_KEPT:
+            # The longest untouched: what is put in again goes to the end.
+            del self._pressed[next(iter(self._pressed))]
+        self._pressed.pop(key, None)
+        self._pressed[key] = at
+        return True
