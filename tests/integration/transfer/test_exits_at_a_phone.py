@@ -105,7 +105,7 @@ async def test_he_takes_it_with_a_key(pbx: Pbx, tmp_path: Path, by_info: bool) -
     said = Tone(HZ["expert"], SENT_DBFS)
     phone = await pbx.phone("1003", source=said, record=heard)
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer("1003", brief=spoken_brief(8.0))
+    transfer = await scene.transfer("1003", brief=spoken_brief(30.0))
     await phone.wait_state(PhoneState.CONFIRMED)
     # He is not heard, and the key of another does nothing.
     await scene.hears(set(), music=MUSIC)
