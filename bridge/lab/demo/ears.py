@@ -37,8 +37,14 @@ class Ear(Protocol):
     def audio(self) -> Pcm:
         """Return all that was heard; for phones only after they have stopped."""
 
-    def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
-        """Return milliseconds from ``since`` to the first frame with the tone, None for never."""
+    def heard_after(
+        self, hz: float, since: float, threshold_dbfs: float, *, after_music: bool = False
+    ) -> float | None:
+        """Return milliseconds from ``since`` to the first frame with the tone, None for never.
+
+        after_music: to the first one after which it is heard all the time, as music, too, has the
+        tone for a moment.
+        """
 
     def silence_ms(self, begin: float, end: float) -> float:
         """Return for how long at most nothing was heard between two moments."""
@@ -63,9 +69,16 @@ class FrameEar:
         frames = [pcm_from_bytes(frame) for _, frame in self._frames()]
         return np.concatenate(frames) if frames else np.zeros(0, np.int16)
 
-    def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
+    def heard_after(
+        self, hz: float, since: float, threshold_dbfs: float, *, after_music: bool = False
+    ) -> float | None:
         """See Ear."""
         later = [(at, frame) for at, frame in self._frames() if at >= since]
+        if after_music:
+            later = [(at, frame) for at, frame in later if at < since + LATEST_SECONDS]
+            meter = ToneMeter(self.rate, hz, round(FRAME_SECONDS * self.rate))
+            heard = [meter.dbfs(pcm_from_bytes(frame)) >= threshold_dbfs for _, frame in later]
+            later = later[_lasting_from(heard) :]
         first = first_heard(later, self.rate, hz, threshold_dbfs)
         return None if first is None else (first - since) * 1000
 
@@ -105,18 +118,27 @@ class PhoneEar:
             self._audio = samples
         return self._audio
 
-    def heard_after(self, hz: float, since: float, threshold_dbfs: float) -> float | None:
+    def heard_after(
+        self, hz: float, since: float, threshold_dbfs: float, *, after_music: bool = False
+    ) -> float | None:
         """See Ear."""
         start = round(self.place(since) * self.rate)
         window = round(FRAME_SECONDS * self.rate)
         hop = window // 4
         pcm = self.audio()[start : start + round(LATEST_SECONDS * self.rate)]
-        for index, level in enumerate(ToneMeter(self.rate, hz, window).track(pcm, hop)):
-            if level >= threshold_dbfs:
-                return index * hop / self.rate * 1000
-        return None
+        levels = ToneMeter(self.rate, hz, window).track(pcm, hop)
+        heard = [level >= threshold_dbfs for level in levels]
+        begin = _lasting_from(heard) if after_music else 0
+        if not any(heard[begin:]):
+            return None
+        return heard.index(True, begin) * hop / self.rate * 1000
 
     def silence_ms(self, begin: float, end: float) -> float:
         """See Ear."""
         start, stop = (round(self.place(moment) * self.rate) for moment in (begin, end))
         return longest_silence_ms(self.audio()[start:stop], self.rate)
+
+
+def _lasting_from(heard: Sequence[bool]) -> int:
+    """Return from where on all are true; their number when the last one is not."""
+    return max((index + 1 for index, there in enumerate(heard) if not there), default=0)

@@ -145,14 +145,15 @@ class Scene:
         voice = now.step.voice
         before = self._performed[index - 1].step.matrix if index else frozenset()
         newly = {listener for listener, speaker in now.step.matrix - before if speaker == voice}
-        after = [
-            self._ears[who].heard_after(
-                self.tones[voice],
-                now.since,
-                self.sent_dbfs - _threshold_below_db(music=(who, MUSIC) in before),
+        after = []
+        for who in newly:
+            music = (who, MUSIC) in before
+            below_db = PRESENT_WITHIN_DB if music else THRESHOLD_BELOW_DB
+            after.append(
+                self._ears[who].heard_after(
+                    self.tones[voice], now.since, self.sent_dbfs - below_db, after_music=music
+                )
             )
-            for who in newly
-        ]
         heard = [ms for ms in after if ms is not None]
         return round(max(heard), 1) if heard and len(heard) == len(after) else None
 
@@ -175,11 +176,3 @@ class Scene:
             lost += frames.lost
             held_up += frames.held_up
         return Missing(lost, held_up)
-
-
-def _threshold_below_db(*, music: bool) -> float:
-    """Return how much fainter than it was sent the beginning of a voice is taken for it.
-
-    music: before it there was music, which for 20 ms is in all tones.
-    """
-    return PRESENT_WITHIN_DB if music else THRESHOLD_BELOW_DB

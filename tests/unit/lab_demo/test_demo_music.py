@@ -55,3 +55,16 @@ def test_frames_that_never_came_are_silence() -> None:
     ear = FrameEar(lambda: came, RATE)
     assert ear.silence_ms(100.0, 101.0) == 120
     assert ear.silence_ms(100.0, 100.4) == 0
+
+
+def test_a_voice_after_music_is_heard_from_when_it_lasts() -> None:
+    hz = TONES["agent"]
+    heard = np.concatenate([tone(hz, dbfs, 0.1, RATE) for dbfs in (-16, -40, -15, -15)])
+    frames = [
+        (100.0 + number / 50, piece.astype("<i2").tobytes())
+        for number, piece in enumerate(np.split(heard, 20))
+    ]
+    ear = FrameEar(lambda: frames, RATE)
+    assert ear.heard_after(hz, 100.0, -18) == pytest.approx(0)
+    assert ear.heard_after(hz, 100.0, -18, after_music=True) == pytest.approx(200)
+    assert ear.heard_after(TONES["caller"], 100.0, -18, after_music=True) is None
