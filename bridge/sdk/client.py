@@ -307,6 +307,7 @@ class Client:
         Handlers have some seconds to come to an end. Idempotent.
         """
         controller, self._controller = self._controller, None
+        self._resuming.disconnected()
         if controller is not None:
             await controller.close()
             await self._handlers.close(HANDLER_SECONDS)
@@ -319,6 +320,7 @@ class Client:
         Handlers have some seconds to come to an end. Idempotent, and instead of ``disconnect()``.
         """
         controller, self._controller = self._controller, None
+        self._resuming.disconnected()
         if controller is not None:
             await controller.hand_over()
             await self._handlers.close(HANDLER_SECONDS)

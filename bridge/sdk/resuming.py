@@ -37,6 +37,9 @@ class Resuming:
         """Take a call that is taken up just now."""
         self._calls.append((call, engine))
         self.listened(events.CALL_RESUMED)
+        if self._controller is not None:
+            # After a break of the link, which was too long for the calls.
+            self._let_go_soon()
 
     def observer(self, engine: ObserverEngine, controller: Controller) -> None:
         """Take an observer who is there again."""
@@ -47,8 +50,12 @@ class Resuming:
         """All calls are there: let those go, after a while, that nobody takes."""
         self._controller = controller
         self.listened(events.OBSERVER_RESUMED)
-        if self._calls:
-            self._handlers.run(self._let_go_later)
+        self._let_go_soon()
+
+    def disconnected(self) -> None:
+        """The client has left."""
+        self._controller = None
+        self._calls, self._observers = [], []
 
     def listened(self, event: str) -> None:
         """Somebody may listen to an event: hand over what waits for that."""
@@ -64,6 +71,10 @@ class Resuming:
                 self._handlers.emit(event, observer)
             if self._controller is not None:
                 self._controller.resumption.bring_back()
+
+    def _let_go_soon(self) -> None:
+        if self._calls:
+            self._handlers.run(self._let_go_later)
 
     async def _let_go_later(self) -> None:
         await asyncio.sleep(GRACE_SECONDS)

@@ -47,7 +47,16 @@ async def running(pbx: Pbx, name: str, folder: Path) -> AsyncIterator[asyncio.su
         program = await asyncio.create_subprocess_exec(
             sys.executable, str(EXAMPLES / name), env=environment, cwd=folder, stderr=output
         )
+
+        async def is_up() -> bool:
+            try:
+                await pbx._observer.applications.get(application_name="callbridge")
+            except RequestFailedError:
+                return False
+            return True
+
         try:
+            await until_true(is_up, "the example takes calls", within_s=15)
             yield program
         finally:
             if program.returncode is None:
