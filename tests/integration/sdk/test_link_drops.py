@@ -279,6 +279,28 @@ async def test_storms_of_drops(line: Line) -> None:
     await call.disconnect()
 
 
+async def test_a_call_that_was_lost_comes_back_to_who_listens(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "_SILENT_SECONDS", 1.0)
+    resumed: list[ActiveCall] = []
+    line.client.on(events.CALL_RESUMED, resumed.append)
+    caller, callee, call = await line.connected()
+    line.proxy.stall()
+    async with asyncio.timeout(4):
+        assert await call.wait_ended() is EndReason.SERVER_LOST
+    await line.proxy.resume()
+    await line.up()
+    await until(lambda: len(resumed) == 1, "the call is back")
+    (again,) = resumed
+    assert (again.call_id, state_of(again)) == (call.call_id, CallState.CONNECTED)
+    assert mode_of(again) == (AudioMode.SPY, set())
+    assert state_of(call) is CallState.DISCONNECTED
+    await again.disconnect()
+    await caller.wait_closed()
+    await callee.wait_closed()
+
+
 async def test_a_server_that_is_silent_too_long(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
