@@ -213,7 +213,15 @@ class DirectCall(SupervisedCall):
         # What a caller says is forwarded to whom Dial() rings; a channel that has no socket yet
         # cannot take it, and is given up.
         caller = await self._came(CALLER, DirectParty.call(self._info, DIRECT_NUMBER, tone=None))
-        leg = await rung(self._ari, lambda c: c.name.startswith("WebSocket/") and c.state != "Up")
+        # The caller's own channel may be listed as it was before it was up.
+        leg = await rung(
+            self._ari,
+            lambda channel: (
+                channel.name.startswith("WebSocket/")
+                and channel.state != "Up"
+                and channel.id != caller.channel_id
+            ),
+        )
         callee = await self._came(
             CALLEE, DirectParty.answer(self._info, leg, tone=self._voice(CALLEE))
         )
