@@ -164,9 +164,7 @@ class HoldButton:
         standing = self._call.session.standing
         held = standing.held - back | waiting
         await self._call.command(
-            lambda token: inputs.Arrange(
-                token, held, standing.apart, leaving=frozenset(), kept=standing.kept
-            )
+            lambda token: inputs.Arrange(token, held, standing.apart, unless_kept=True)
         )
 
     @property

@@ -106,6 +106,7 @@ class TransferEngine:
         self.on_change: list[Callable[[], None]] = []
         """Called when ``state`` is another. Must not block."""
         self.ended = asyncio.Event()
+        self._given_up = False
         self._kit = kit
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[TransferInput | None] = asyncio.Queue()
@@ -127,6 +128,11 @@ class TransferEngine:
     def offered(self) -> frozenset[Participant]:
         """Who is being asked whether he takes it."""
         return frozenset(self._offers)
+
+    @property
+    def is_over(self) -> bool:
+        """It is over, or will not begin; what is left of it stands in the way of no other."""
+        return self.state.stage is Stage.OVER or self._given_up
 
     def post(self, event: TransferInput) -> None:
         """Tell the transfer that something happened."""
@@ -163,6 +169,7 @@ class TransferEngine:
     def give_up(self) -> None:
         """Whoever wanted it does not any more: cancel it, or do not begin it."""
         begun = self.state.stage is not Stage.NEW
+        self._given_up = not begun
         self._mailbox.put_nowait(inputs.Cancel(NOBODY) if begun else None)
 
     async def run(self) -> None:

@@ -73,6 +73,9 @@ class Transfers:
         self._host = host
         self.playbacks = Playbacks(host.ari)
         self._engines: dict[CallId, TransferEngine] = {}
+        """The last of each call, until nothing of it is left."""
+        self._present: set[TransferEngine] = set()
+        """All of which something is left."""
         self._prompters: dict[CallId, str] = {}
         """To whose channel they speak."""
 
@@ -88,7 +91,8 @@ class Transfers:
 
     def of(self, call_id: CallId) -> TransferEngine | None:
         """Return the transfer of a call that is under way."""
-        return self._engines.get(call_id)
+        engine = self._engines.get(call_id)
+        return None if engine is None or engine.is_over else engine
 
     def new(
         self, call: CallEngine, terms: Terms, *, stays: bool = False, music: str = ""
@@ -103,7 +107,7 @@ class Transfers:
     def require_none(self, call: CallEngine) -> None:
         """Raise CommandInProgressError while a call is being transferred."""
         call_id = call.incoming.call_id
-        if call_id in self._engines:
+        if self.of(call_id) is not None:
             raise CommandInProgressError(
                 f"call {call_id} is being transferred: complete or cancel that first"
             )
@@ -114,7 +118,7 @@ class Transfers:
         ringing: parties who are being rung, for this call, right now.
         """
         call_id = call.incoming.call_id
-        if call_id in self._engines or NOTE not in call.notes:
+        if self.of(call_id) is not None or NOTE not in call.notes:
             return None
         try:
             known = msgspec.json.decode(call.notes[NOTE], type=Remembered)
@@ -145,7 +149,7 @@ class Transfers:
 
     async def close(self) -> None:
         """The program leaves: bring every transfer to an end, so that nobody is left on hold."""
-        engines = list(self._engines.values())
+        engines = list(self._present)
         for engine, error in zip(
             engines,
             await asyncio.gather(*map(_ended, engines), return_exceptions=True),
@@ -164,6 +168,7 @@ class Transfers:
     def _run(self, engine: TransferEngine) -> TransferEngine:
         call_id = engine.call.incoming.call_id
         self._engines[call_id] = engine
+        self._present.add(engine)
         engine.on_change.append(lambda: self._note(engine))
         self._host.spawn(self._live(engine), f"transfer of {call_id}")
         return engine
@@ -172,8 +177,11 @@ class Transfers:
         try:
             await engine.run()
         finally:
-            del self._engines[engine.call.incoming.call_id]
-            engine.call.notes.pop(NOTE, None)
+            self._present.discard(engine)
+            call_id = engine.call.incoming.call_id
+            if self._engines.get(call_id) is engine:
+                del self._engines[call_id]
+                engine.call.notes.pop(NOTE, None)
 
     @staticmethod
     def _note(engine: TransferEngine) -> None:

@@ -236,8 +236,9 @@ async def begin(
     options: TransferOptions,
     *,
     on_event: Callable[[CallEvent, Transfer], None],
+    on_made: Callable[[Transfer], None],
 ) -> Transfer:
-    """Begin a transfer; see ``ActiveCall.transfer``."""
+    """Begin a transfer; see ``ActiveCall.transfer``. on_made: told of it before it begins."""
     session = call.session
     by = _by(options, session.parties)
     customers = _customers(by, session.parties)
@@ -249,6 +250,7 @@ async def begin(
     engine = controller.transfers.new(call, terms, stays=options.stay, music=options.music)
     note_end(controller.transfer_policy, permits, engine)
     transfer = Transfer(engine, on_event)
+    on_made(transfer)
     try:
         if plan.hold_at_once and call.agent is not None:
             await said(call.agent.voice, call.agent.format)

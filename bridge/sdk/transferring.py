@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from bridge.media.answering import MachineDetector
-from bridge.model.errors import CallClosedError, InvalidStateError
+from bridge.model.errors import CallClosedError, CommandInProgressError, InvalidStateError
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.transfer import TransferEngine
@@ -15,6 +15,7 @@ from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
 from bridge.sdk.sounds import Sound
 from bridge.sdk.transfer import Targets, Transfer, TransferOptions, begin
+from bridge.session import Phase
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
 
@@ -85,14 +86,16 @@ class Transferring:
         leaves, or listens on (``stay``). fallback: awaited with the call and the transfer when
         nobody has taken it and the caller is back.
 
-        Raises CommandInProgressError while another transfer is under way, InvalidStateError before
-        ``answer()``, BadArgumentError, CallClosedError, and ServerError if Asterisk failed: nothing
-        has changed then.
+        Raises CommandInProgressError while another transfer, or ``connect()``, is under way,
+        InvalidStateError before ``answer()``, BadArgumentError, CallClosedError, and ServerError if
+        Asterisk failed: nothing has changed then.
         """
         if self.state is CallState.DISCONNECTED:
             raise CallClosedError("the call is over, or the agent has left it")
         if self.state is CallState.PENDING:
             raise InvalidStateError("nobody to transfer yet: answer() or connect() comes first")
+        if self._engine.session.phase in {Phase.RINGING, Phase.JOINING}:
+            raise CommandInProgressError("the callee is being rung: wait for that, then transfer")
         options = TransferOptions(
             warm=warm,
             by=by,
@@ -117,6 +120,7 @@ class Transferring:
             to,
             options,
             on_event=partial(self._transfer_event, fallback),
+            on_made=self._made,
         )
 
     @property
@@ -128,6 +132,9 @@ class Transferring:
         if self._followed is None or not self._followed.is_of(engine):
             self.follow(engine)
         return self._followed
+
+    def _made(self, transfer: Transfer) -> None:
+        self._followed = transfer
 
     def follow(self, transfer: TransferEngine) -> None:
         """Tell of a transfer that somebody else has begun: at his phone, or an earlier program."""

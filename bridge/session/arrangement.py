@@ -16,6 +16,7 @@ from bridge.session.conference import (
     is_taken,
     listeners,
     party_answered,
+    refuse_kept,
     refuse_name,
     remove_party,
 )
@@ -29,6 +30,8 @@ def arrange(session: Session, event: inputs.Arrange) -> Step:
     if both := event.held & event.apart:
         message = f"{', '.join(sorted(both))}: held or apart, not both"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
+    if event.unless_kept and session.kept:
+        return session, (refuse_kept(event),)
     now, there = session.standing, session.parties
     leaving = event.leaving & there
     fixed = leaving | session.going | {adding.party for adding in session.adding}

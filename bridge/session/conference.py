@@ -105,9 +105,17 @@ def hold_party(session: Session, event: inputs.HoldParty) -> Step:
     if event.party in session.apart:
         message = f"the {event.party} is apart from the others: he is held when he has joined them"
         return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
+    if session.kept:
+        return session, (refuse_kept(event),)
     held = session.standing.held
     wanted = held | {event.party} if event.on else held - {event.party}
     return _change_party(session, event, replace(session.standing, held=wanted))
+
+
+def refuse_kept(event: inputs.HoldParty | inputs.Arrange) -> Refuse:
+    """Who looks after the call says who is held, and knows of nobody else who does."""
+    message = "a transfer, or a parking, says who is on hold: wait for its end, or cancel it"
+    return refusal(event, ErrorCode.COMMAND_IN_PROGRESS, message)
 
 
 def _change_party(

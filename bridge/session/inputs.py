@@ -120,6 +120,7 @@ class Arrange:
     stands. Names of those who are not there are ignored.
 
     ``kept``: as long as one party is there, the call does not end; somebody looks after it.
+    ``unless_kept``: it is refused while somebody does.
     """
 
     token: Token
@@ -127,6 +128,7 @@ class Arrange:
     apart: frozenset[Participant] = frozenset()
     leaving: frozenset[Participant] = frozenset()
     kept: bool = False
+    unless_kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

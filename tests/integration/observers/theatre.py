@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from bridge.lab.fake_ari import FakeAri, FakeCall, FakeChannel, Kind, Received
 from bridge.model.participants import Participant
@@ -78,7 +79,14 @@ class FakeCast:
         return known or (key.removeprefix("leg.") if key.startswith("leg.") else None)
 
 
-def standing(fake: FakeAri, cast: FakeCast) -> Topology:
+class Names(Protocol):
+    """Knows people by their channels."""
+
+    def name(self, channel: FakeChannel) -> str | None:
+        """Return whose channel it is; None when it is nobody's."""
+
+
+def standing(fake: FakeAri, cast: Names) -> Topology:
     """Return the fake's objects, as far as they decide who hears whom."""
     channels = fake.world.channels
     legs: dict[Key, Participant] = {}
@@ -109,7 +117,7 @@ def standing(fake: FakeAri, cast: FakeCast) -> Topology:
     )
 
 
-def heard(fake: FakeAri, cast: FakeCast) -> Cells:
+def heard(fake: FakeAri, cast: Names) -> Cells:
     """Return who hears whom now. Fails if a voice is heard twice."""
     cells = audibility(standing(fake, cast))
     doubled = {cell: ways for cell, ways in cells.items() if ways > 1}
