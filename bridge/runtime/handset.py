@@ -9,8 +9,6 @@ from typing import Final, TypeAlias
 from bridge.ari import events
 from bridge.model.participants import Participant
 
-_LEAST_PAUSE: Final = timedelta(milliseconds=40)
-"""Between two keys (ITU-T Q.24)."""
 _KEYS_KEPT: Final = 1000
 
 HandsetEvent: TypeAlias = (
@@ -33,8 +31,9 @@ class Keystrokes:
 
     A key whose end comes without a beginning, or too soon after another, is put off by Asterisk for
     some 50 ms, or for as long as the other sounds, and published again when it is read again
-    (main/channel.c, __ast_read). But who presses a key anew has to let go first: so it is told of
-    later than the same key before by its own length and a pause at least.
+    (main/channel.c, __ast_read). But who presses a key anew has let go of it before it begins: so
+    it is told of later than the same key before by more than its own length. The pause between, 40
+    ms at least (ITU-T Q.24), is what the telling may be late.
     """
 
     def __init__(self) -> None:
@@ -49,8 +48,8 @@ class Keystrokes:
             return True
         key = event.channel.id, event.digit
         before = self._pressed.get(key)
-        least = timedelta(milliseconds=event.duration_ms) + _LEAST_PAUSE
-        if before is not None and timedelta() <= at - before < least:
+        lasted = timedelta(milliseconds=event.duration_ms)
+        if before is not None and timedelta() <= at - before < lasted:
             return False
         if len(self._pressed) >= _KEYS_KEPT:
             # The longest untouched: what is put in again goes to the end.
