@@ -18,7 +18,7 @@ import msgspec
 from bridge.ari import AriConnection
 from bridge.ari.connection import BESIDE_S
 from bridge.ari.resource import segment
-from bridge.model.errors import RequestFailedError, ServerError
+from bridge.model.errors import CommandTimeoutError, RequestFailedError, ServerError
 from bridge.model.ids import CallId
 from bridge.model.modes import SPY, ObserverMode
 from bridge.model.participants import CALLEE, Participant
@@ -32,7 +32,7 @@ SEAT_VARIABLE: Final = "CALLBRIDGE_SEAT"
 
 VERSION: Final = 1
 LARGEST: Final = 24_000
-"""Characters of a memory; Asterisk takes 40,960 bytes by HTTP and 65,535 by WebSocket."""
+"""Bytes of a memory; Asterisk takes 40,960 by HTTP and 65,535 by WebSocket."""
 
 _PAUSE_SECONDS: Final = 0.02
 """Between a change and its being written: what comes within it is written at once, and the
@@ -127,17 +127,21 @@ _T = TypeVar("_T", Remembered, RememberedSeat)
 
 
 def _decode(text: str, kind: type[_T]) -> _T | None:
-    if not text or len(text) > LARGEST:
+    if not text:
         return None
     try:
-        version = msgspec.json.decode(text, type=_Version).version
+        data = text.encode()
+        if len(data) > LARGEST:
+            _log.warning("what is remembered of a call is too long, and forgotten")
+            return None
+        version = msgspec.json.decode(data, type=_Version).version
         if version != VERSION:
             _log.warning(
                 "a call is remembered by version %d, we are %d: forgotten", version, VERSION
             )
             return None
-        return msgspec.json.decode(text, type=kind)
-    except msgspec.MsgspecError as error:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         _log.warning("what is remembered of a call is not understood, and forgotten: %s", error)
         return None
 
@@ -164,6 +168,10 @@ async def _read(ari: AriConnection, channel_id: str, variable: str) -> str:
         answer = await ari.channels.get_channel_var(channel_id=channel_id, variable=variable)
     except RequestFailedError:
         # The channel has gone, or has no such variable.
+        return ""
+    except CommandTimeoutError as error:
+        # One that is stuck must not keep us from all the other calls.
+        _log.warning("channel %s: what is remembered there is not known: %s", channel_id, error)
         return ""
     return answer.value
 
@@ -229,7 +237,7 @@ class Memory:
             self._text = text
             self._serial += 1
         text = encode(replace(memory, serial=self._serial))
-        if len(text) > LARGEST:
+        if len(text.encode()) > LARGEST:
             _log.warning("call %s: its notes are too long to be remembered", memory.call_id)
             return encode(replace(memory, serial=self._serial, notes={}))
         return text

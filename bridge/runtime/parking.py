@@ -50,6 +50,7 @@ PARKER: Final = "parker"
 
 _SLOT = re.compile(r"[0-9A-Za-z*#_-]{1,16}")
 _RING_SECONDS: Final = 30
+_AGAIN_SECONDS: Final = 1.0
 _OVER: Final = {Phase.ENDING, Phase.DISCONNECTED}
 _GONE: Final = {404, 409}
 
@@ -194,12 +195,13 @@ class Place:
             except CallbridgeError:
                 self.parked = None
                 raise
+            except asyncio.CancelledError:
+                # Nobody waits for the command any more, which is carried out all the same.
+                self._keep(self.parked)
+                raise
             finally:
                 self._lot.reserved.discard(free)
-            self.call.notes[NOTE] = msgspec.json.encode(self.parked).decode()
-            self._set_timer(self.parked)
-            if self.call.agent is not None and self.call.session.agent_present:
-                self.call.post(inputs.ChangeMode(NOBODY, SPY, cut=True))
+            self._keep(self.parked)
         _log.info("call %s: %s is parked in %s", self._id, party, free)
         return free
 
@@ -260,6 +262,17 @@ class Place:
             name for name in map(Participant, names) if not is_taken(self.call.session, name)
         )
 
+    def _keep(self, parked: Parked) -> None:
+        """Note that he is parked, for the next program, too; the agent falls silent."""
+        self._note(parked)
+        self._set_timer(parked)
+        if self.call.agent is not None and self.call.session.agent_present:
+            self.call.post(inputs.ChangeMode(NOBODY, SPY, cut=True))
+
+    def _note(self, parked: Parked) -> None:
+        self.parked = parked
+        self.call.notes[NOTE] = msgspec.json.encode(parked).decode()
+
     def _changed(self) -> None:
         """Should he not wait any more, whatever the reason, his slot is free."""
         parked = self.parked
@@ -275,8 +288,8 @@ class Place:
         self.call.notes.pop(NOTE, None)
         self.end()
 
-    def _set_timer(self, parked: Parked) -> None:
-        left = max(0.0, parked.until - time.time())
+    def _set_timer(self, parked: Parked, *, at_least: float = 0.0) -> None:
+        left = max(at_least, parked.until - time.time())
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(left, self._time_is_over)
 
@@ -285,7 +298,11 @@ class Place:
 
     async def _give_back(self) -> None:
         parked = self.parked
-        if parked is None or self._busy.locked():
+        if parked is None:
+            return
+        if self._busy.locked():
+            # Somebody is just getting him; should that come to nothing, it is still due.
+            self._set_timer(parked, at_least=_AGAIN_SECONDS)
             return
         async with self._busy:
             _log.info("call %s: nobody has fetched it from %s", self._id, parked.slot)
@@ -300,8 +317,7 @@ class Place:
                 _log.warning("call %s stays parked: %s", self._id, error.error_message)
         if self.parked is not None:
             _log.warning("call %s stays in %s: nobody takes it back", self._id, parked.slot)
-            self.parked = msgspec.structs.replace(parked, until=time.time() + parked.seconds)
-            self.call.notes[NOTE] = msgspec.json.encode(self.parked).decode()
+            self._note(msgspec.structs.replace(parked, until=time.time() + parked.seconds))
             self._changed()
         if self.parked is not None:
             self._set_timer(self.parked)
@@ -316,7 +332,12 @@ class Place:
         except CallbridgeError as error:
             _log.info("call %s: %s: %s", self._id, parked.endpoint, error.error_message)
             return False
-        await self._retrieved(parked, name)
+        try:
+            await self._retrieved(parked, name)
+        except CallbridgeError:
+            # He would hear nobody.
+            self.call.post(inputs.RemoveParty(NOBODY, name))
+            raise
         return True
 
     async def _retrieved(self, parked: Parked, name: Participant) -> None:
@@ -354,6 +375,7 @@ class Parking:
         self._places: dict[CallId, Place] = {}
         self._coming: set[str] = set()
         """Channels that have dialled a slot and are being dealt with."""
+        host.transfers.parked_in = self.slot_of
 
     def attach(self, call: CallEngine) -> None:
         """Let a call be parked; one that is, by its notes, is parked again."""
@@ -366,6 +388,11 @@ class Parking:
     def place(self, call_id: CallId) -> Place:
         """Return where a call, which is attached, is parked or may be."""
         return self._places[call_id]
+
+    def slot_of(self, call_id: CallId) -> str | None:
+        """Return where a call is parked; None when it is not."""
+        place = self._places.get(call_id)
+        return None if place is None or place.parked is None else place.parked.slot
 
     @property
     def parked(self) -> tuple[ParkedCall, ...]:

@@ -78,6 +78,8 @@ class Transfers:
         """All of which something is left."""
         self._prompters: dict[CallId, str] = {}
         """To whose channel they speak."""
+        self.parked_in: Callable[[CallId], str | None] = lambda _call_id: None
+        """Says in which slot a call is parked: nobody but who fetches it from there moves it."""
 
     @property
     def ids(self) -> frozenset[CallId]:
@@ -99,14 +101,16 @@ class Transfers:
     ) -> TransferEngine:
         """Make a transfer of a call; it begins by its command Begin, which has to follow.
 
-        Raises CommandInProgressError as long as there is another.
+        Raises CommandInProgressError as long as there is another, or the call is parked.
         """
         self.require_none(call)
         return self._run(TransferEngine(call, self, terms, stays=stays, music=music))
 
     def require_none(self, call: CallEngine) -> None:
-        """Raise CommandInProgressError while a call is being transferred."""
+        """Raise CommandInProgressError while a call is being transferred, or is parked."""
         call_id = call.incoming.call_id
+        if (slot := self.parked_in(call_id)) is not None:
+            raise CommandInProgressError(f"call {call_id} is parked in {slot}: take it back first")
         if self.of(call_id) is not None:
             raise CommandInProgressError(
                 f"call {call_id} is being transferred: complete or cancel that first"

@@ -10,7 +10,12 @@ import pytest
 
 from bridge.ari import AriConnection
 from bridge.lab.waiting import until
-from bridge.model.errors import RequestFailedError, ServerError, ServerUnreachableError
+from bridge.model.errors import (
+    CommandTimeoutError,
+    RequestFailedError,
+    ServerError,
+    ServerUnreachableError,
+)
 from bridge.model.ids import CallId
 from bridge.model.participants import Participant
 from bridge.runtime import memory as memory_module
@@ -45,6 +50,7 @@ class Server:
         self.values: dict[str, str] = dict.fromkeys(channels, "")
         self.writes = 0
         self.fails: ServerError | None = None
+        self.stuck = ""
         self.go = asyncio.Event()
         self.go.set()
         self.channels = self
@@ -61,6 +67,8 @@ class Server:
 
     async def get_channel_var(self, *, channel_id: str, variable: str) -> Any:
         del variable
+        if channel_id == self.stuck:
+            raise CommandTimeoutError("no answer in time")
         if channel_id not in self.values:
             raise RequestFailedError(status=404, method="GET", resource="", reason="not found")
 
@@ -162,6 +170,42 @@ async def test_notes_that_are_too_long_are_left_out(caplog: pytest.LogCaptureFix
     await memory_of(server, notes).flush()
     assert server.read("a").notes == {}
     assert "too long" in caplog.text
+
+
+async def test_what_is_too_long_is_so_in_bytes() -> None:
+    server, notes = Server("a"), Notes()
+    notes["n"] = "\u4e2d" * (LARGEST // 2)
+    await memory_of(server, notes).flush()
+    assert server.read("a").notes == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version":1,"x":' + "[" * 20_000,
+        "[" * 20_000,
+        '{"version":1,"call_id":"\ud800"}',
+        '{"version":1e999}',
+        "\x00",
+        "{" * LARGEST,
+        '{"version":1,"x":"' + "\u4e2d" * LARGEST + '"}',
+    ],
+)
+def test_what_nobody_of_us_wrote_is_forgotten(text: str) -> None:
+    assert decode_call(text) is None
+    assert decode_seat(text) is None
+
+
+async def test_a_channel_that_is_stuck_keeps_nobody_from_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = Server("a", "stuck")
+    await memory_of(server, Notes()).flush()
+    server.stuck = "stuck"
+    found = await recall_call(server.ari, CALL, ["stuck", "a"])
+    assert found is not None
+    assert found.serial == 1
+    assert "channel stuck: what is remembered there is not known" in caplog.text
 
 
 async def test_the_newest_of_this_call_is_recalled() -> None:
