@@ -369,15 +369,23 @@ class Executor:
         stands, self._stands = self._stands, Topology()
         channels = [*stands.snoops, *stands.media]
         bridges = [key for key in stands.bridges if not is_room(key)]
+        legs: list[str] = []
         if cause is not None:
             channels += stands.anchors
             bridges = list(stands.bridges)
             ours = (key for key, person in stands.legs.items() if person not in self._borrowed)
             legs = [self._ids[key] for key in ours]
+        ends = {self._ids[key] for key in channels}
+        try:
             await asyncio.gather(*(self._release(leg, cause) for leg in legs))
-        self._strays |= {self._ids[key] for key in channels}
-        await self.sweep()
-        self._strays |= {self._ids[key] for key in bridges}
+            self._strays |= ends
+            await self.sweep()
+        except asyncio.CancelledError:
+            # Whoever goes on with it in haste finds all of it.
+            self._strays |= {*ends, *legs}
+            raise
+        finally:
+            self._strays |= {self._ids[key] for key in bridges}
         for attempt in range(_REMOVAL_ATTEMPTS):
             await self.sweep()
             if not self._strays or not self._ari.state.is_up:
@@ -392,7 +400,7 @@ class Executor:
             self.channel_gone(channel_id)
             await self._release(channel_id, cause)
 
-    async def _release(self, leg_id: str, cause: int) -> None:
+    async def _release(self, leg_id: str, cause: int | None) -> None:
         """Hang up a leg; one that does not go is a stray."""
         await self._bid_farewell(leg_id)
         try:
