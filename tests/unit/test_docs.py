@@ -6,11 +6,30 @@ import inspect
 import re
 import sys
 import tomllib
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from bridge import ActiveCall, Client, EndReason, Observer
+from bridge import (
+    ActiveCall,
+    Client,
+    EndReason,
+    FeatureKeys,
+    LeftReason,
+    Observer,
+    Recording,
+    RecordingState,
+    Transfer,
+    TransferGrant,
+    TransferOutcome,
+    TransferRequest,
+    TransferSource,
+    Voicemail,
+    VoicemailEnd,
+    leave_voicemail,
+)
 from bridge.model.audibility import Gallery, Observation
 from bridge.model.errors import (
     CallbridgeError,
@@ -22,8 +41,8 @@ from bridge.model.errors import (
 )
 from bridge.model.keys import KeyAction, KeyMap
 from bridge.model.participants import PARTIES, participant
+from bridge.runtime.recorder import PROGRAM_LEFT
 from bridge.sdk.events import CallEvent, ClientEvent, ObserverEvent
-from bridge.session.observer.effects import LeftReason
 from bridge.topology.objects import leg_key
 from bridge.topology.planner import plan
 from scripts.diagrams import __main__ as pages
@@ -32,6 +51,8 @@ from scripts.diagrams import calls, observers, transfers
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "docker/README.md"])
 WORKS = "docs/how-it-works.md"
+BY_TASK = [f"docs/{page}.md" for page in ("sdk", "transfers", "waiting", "recording", "restart")]
+"""The pages of the SDK."""
 FAMILIES: dict[str, type[CallbridgeError]] = {
     "UsageError": UsageError,
     "CallError": CallError,
@@ -125,11 +146,74 @@ def test_every_reason_is_explained() -> None:
     assert [row[0].strip("`") for row in rows] == [reason.name for reason in LeftReason]
 
 
-@pytest.mark.parametrize("kind", [Client, ActiveCall, Observer])
+def test_every_outcome_is_explained() -> None:
+    rows = cells_of("docs/transfers.md", "`transfer.outcome`")
+    assert [row[0].strip("`") for row in rows] == [outcome.name for outcome in TransferOutcome]
+    words = text_of("docs/recording.md")
+    for kind in (VoicemailEnd, RecordingState):
+        assert [one.name for one in kind if not re.search(rf"[`.]{one.name}`", words)] == []
+    ends = {row[0].strip("`") for row in cells_of("docs/recording.md", "`recording.ended_by`")}
+    reasons = {LeftReason.CALL_ENDED, LeftReason.SERVER_LOST, PROGRAM_LEFT}
+    assert ends == {*reasons, "stopped", "caller_left", "failed"}
+
+
+def public_names(kind: type) -> list[str]:
+    """Return what a program can use of a class, whichever of ours it has it from."""
+    ours = [base for base in kind.__mro__ if base.__module__.startswith("bridge.")]
+    names = {name for base in ours for name in vars(base) if not name.startswith("_")}
+    return sorted(names - RUNTIME_ONLY)
+
+
+RUNTIME_ONLY = {"follow", "follow_recording", "is_of", "listeners"}
+"""Used by our own modules, not by programs."""
+
+
+@pytest.mark.parametrize("kind", [Client, ActiveCall, Observer, Transfer, Recording, Voicemail])
 def test_everything_that_a_program_can_do_is_explained(kind: type) -> None:
-    text = text_of("docs/sdk.md")
-    public = [name for name in vars(kind) if not name.startswith("_")]
-    assert [name for name in public if not re.search(rf"[`.]{name}\b", text)] == []
+    text = "\n".join(map(text_of, BY_TASK))
+    names = public_names(kind)
+    assert [name for name in names if not re.search(rf"[`.]{name}\b", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("page", "head", "function"),
+    [
+        ("docs/transfers.md", "`call.transfer(to", ActiveCall.transfer),
+        ("docs/waiting.md", "`call.park(slot", ActiveCall.park),
+        ("docs/recording.md", "`call.record(path", ActiveCall.record),
+        ("docs/recording.md", "`leave_voicemail(", leave_voicemail),
+    ],
+    ids=["transfer", "park", "record", "leave_voicemail"],
+)
+def test_every_argument_of_a_command_is_explained(
+    page: str, head: str, function: Callable[..., object]
+) -> None:
+    rows = cells_of(page, head)
+    written = {name for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert written == set(inspect.signature(function).parameters) - {"self", "call", "folder"}
+    defaults = {name: p.default for name, p in inspect.signature(function).parameters.items()}
+    for row in rows:
+        for name in re.findall(r"`(\w+)`", row[0]):
+            if isinstance(defaults[name], float) or defaults[name] is False:
+                assert str(defaults[name]) == row[1], name
+
+
+def test_every_word_of_a_request_is_explained() -> None:
+    section = text_of("docs/transfers.md").split("## Who may transfer whom")[1].split("\n## ")[0]
+    for kind in (TransferRequest, TransferGrant):
+        words = [f.name for f in fields(kind)]
+        assert [word for word in words if not re.search(rf"\b{word}\b", section)] == []
+    assert {source.name for source in TransferSource} <= set(re.findall(r"`([A-Z_]+)`", section))
+
+
+def test_the_feature_keys_are_those_of_the_default() -> None:
+    rows = cells_of("docs/transfers.md", "Keys ")
+    first = {row[0].split("`")[1]: row[1] for row in rows}
+    keys = FeatureKeys()
+    begins = {code: words for code, words in first.items() if words}
+    assert set(begins) == set(keys.codes(transferring=False))
+    during = {row[0].split("`")[1] for row in rows if row[2]}
+    assert during == set(keys.codes(transferring=True))
 
 
 def test_the_keys_are_those_of_the_default() -> None:
