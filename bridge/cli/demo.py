@@ -34,7 +34,8 @@ def demo(
 ) -> None:
     """Bring up Asterisk and phones, place calls, and measure who hears whom in every mode.
 
-    First an AI on a call of its own, then an AI and a supervisor on a call that no program placed.
+    First an AI on a call of its own, then an AI and a supervisor on a call that no program placed,
+    then an AI that hands its caller on to a human.
     Always on an Asterisk of its own, whatever CALLBRIDGE_ARI_URL says: it needs phones' accounts.
     """
     require_lab()

@@ -101,7 +101,7 @@ class Place:
     """Make ``placement`` so → Placed | PlaceFailed, with its number.
 
     Of several only the last one counts. again: how often it failed before; it is worth a
-    pause then, of 200 ms times ``again``.
+    pause then, that is longer each time.
     """
 
     number: int
