@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 from bridge.ari import AriConnection
 from bridge.model.errors import CallbridgeError, TransferDeniedError
 from bridge.model.headers import checked_headers, header_text
-from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.offer import Terms
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import RING_SECONDS, Permit
-from bridge.runtime.transfers import Transfers
+from bridge.runtime.transfers import Transfers, taken_names
 from bridge.session.transfer.inputs import Begin, Plan, Target
 
 TECHNOLOGY: Final = "PJSIP/"
@@ -73,8 +73,8 @@ async def begin(
                 customers,
                 plan,
                 parties=session.parties,
-                agent=session.agent_present,
-                taken=_taken(call),
+                agent=session.has_agent,
+                taken=taken_names(call),
             )
         )
     except CallbridgeError:
@@ -103,8 +103,3 @@ def _number_of(call: CallEngine, party: Participant) -> str:
     dialled = call.endpoint_of(party).partition("/")[2]
     number = call.incoming.caller_number if party == CALLER else dialled
     return _NOT_IN_A_NUMBER.sub("", number)
-
-
-def _taken(call: CallEngine) -> frozenset[Participant]:
-    coming = {adding.party for adding in call.session.adding}
-    return frozenset({*call.names_taken(), *coming, CALLER, CALLEE, AGENT})

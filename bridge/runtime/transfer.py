@@ -62,6 +62,7 @@ _AGAIN_SECONDS: Final = 0.5
 _MOST_SECONDS: Final = 10.0
 _AGENT_LEFT: Final = frozenset({EndReason.AGENT_LEFT, EndReason.TAKEN_OVER})
 """Why a call ends for the program, and goes on."""
+_ENDS: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 _TURNING: Final = frozenset({Stage.TURNING_ASIDE, Stage.TURNING_BACK, Stage.GATHERING})
 """The stages that lead back to a talk when they fail."""
 _REASONS: Final = {CALLER: EndReason.CALLER_HUNG_UP, CALLEE: EndReason.CALLEE_HUNG_UP}
@@ -110,7 +111,7 @@ class TransferEngine:
         self._kit = kit
         # Not bounded: control is never dropped, and its sources are people and one server.
         self._mailbox: asyncio.Queue[TransferInput | None] = asyncio.Queue()
-        """None: it was given up before it began."""
+        """None: it was given up, perhaps before it began."""
         self._pending = Pending()
         self._tasks: set[asyncio.Task[None]] = set()
         self._offers: dict[Participant, Offer] = {}
@@ -132,7 +133,8 @@ class TransferEngine:
     @property
     def is_over(self) -> bool:
         """It is over, or will not begin; what is left of it stands in the way of no other."""
-        return self.state.stage is Stage.OVER or self._given_up
+        will_not_begin = self._given_up and self.state.stage is Stage.NEW
+        return self.state.stage is Stage.OVER or will_not_begin
 
     def post(self, event: TransferInput) -> None:
         """Tell the transfer that something happened."""
@@ -168,17 +170,17 @@ class TransferEngine:
 
     def give_up(self) -> None:
         """Whoever wanted it does not any more: cancel it, or do not begin it."""
-        begun = self.state.stage is not Stage.NEW
-        self._given_up = not begun
-        self._mailbox.put_nowait(inputs.Cancel(NOBODY) if begun else None)
+        self._given_up = True
+        self._mailbox.put_nowait(None)
 
     async def run(self) -> None:
         """Live to the end."""
         try:
             while self.state.stage is not Stage.OVER:
-                if (event := await self._mailbox.get()) is None:
+                event = await self._mailbox.get()
+                if event is None and self.state.stage is Stage.NEW:
                     break
-                self._take(event)
+                self._take(event or inputs.Cancel(NOBODY))
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a caller on hold
             _log.exception("transfer of %s: cannot be kept", self.call.incoming.call_id)
             self._abandon()
@@ -209,7 +211,8 @@ class TransferEngine:
 
     def _call_changed(self) -> None:
         session = self.call.session
-        if session.phase is Phase.DISCONNECTED:
+        if session.phase in _ENDS:
+            # First of all: what is refused for that is no failure of anybody who is rung.
             self.post(inputs.CallOver(session.reason))
         elif session.phase in {Phase.LEAVING, Phase.DETACHED}:
             self._agent_left()
@@ -217,7 +220,8 @@ class TransferEngine:
     def _agent_left(self) -> None:
         if self._agent_there:
             self._agent_there = False
-            self.post(inputs.PartyLeft(AGENT))
+            if not self.call.session.has_agent:
+                self.post(inputs.PartyLeft(AGENT))
 
     def _handset(self, party: Participant, event: HandsetEvent) -> None:
         if isinstance(event, events.ChannelDtmfReceived) and party in self._offers:
@@ -390,18 +394,21 @@ class TransferEngine:
     # --- ringback -------------------------------------------------------------------------------
 
     def _keep_ringback(self) -> None:
-        """Let a party who transfers, and is alone, hear that it rings; and nobody else ever."""
+        """Let a party who transfers, and is alone, hear that it rings; and nobody else ever.
+
+        Until somebody has accepted: to him it is all the same who hears the brief.
+        """
         wanted = self._hears_ringing
-        if wanted and self._ringback is None:
+        if wanted and (self._ringback is None or self._ringback.done()):
             self._ringback = self._spawn(self._ring_back(), "ringback")
         elif not wanted and self._ringback is not None:
-            self._ringback.cancel()
+            _cancel(self._ringback)
 
     @property
     def _hears_ringing(self) -> bool:
         state = self.state
         alone = state.by != AGENT and state.by_there and not state.colleagues
-        rings = bool(state.attempts) and not any(a.answered for a in state.attempts)
+        rings = bool(state.attempts)
         away = state.wanted == state.stood and state.customers <= state.stood.held
         return state.stage is Stage.RINGING and alone and rings and away
 
@@ -417,10 +424,10 @@ class TransferEngine:
             _log.warning("transfer of %s: no ringing: %s", self.call.incoming.call_id, error)
 
     async def _end_ringback(self) -> None:
-        ringback, self._ringback = self._ringback, None
-        if ringback is not None:
-            ringback.cancel()
-            await asyncio.gather(ringback, return_exceptions=True)
+        """Return when it is heard no more, though an earlier Place that waited was given up."""
+        if self._ringback is not None:
+            _cancel(self._ringback)
+            await asyncio.wait({self._ringback})
 
     # --- owning and settling --------------------------------------------------------------------
 
@@ -462,3 +469,9 @@ class TransferEngine:
             if (event := self._mailbox.get_nowait()) is not None:
                 self._pending.answer(step(self.state, event)[1])
         self._pending.refuse_all(CallClosedError(f"the transfer is over: {self.state.outcome}"))
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task, once: what it does for its end is not broken off."""
+    if not task.cancelling():
+        task.cancel()

@@ -13,7 +13,7 @@ import msgspec
 from bridge.ari import AriConnection
 from bridge.model.errors import CommandInProgressError
 from bridge.model.ids import CallId
-from bridge.model.participants import Participant
+from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.executor import Executor
@@ -141,7 +141,7 @@ class Transfers:
             call, self, terms, stays=known.stays, music=known.music, state=known.state
         )
         session = call.session
-        engine.post(Resumed(session.parties, ringing, session.agent_present))
+        engine.post(Resumed(session.parties, ringing, session.has_agent))
         for party in sorted(ringing):
             engine.go_on_ringing(party)
         return self._run(engine)
@@ -190,6 +190,12 @@ class Transfers:
     @staticmethod
     def _note(engine: TransferEngine) -> None:
         engine.call.notes[NOTE] = encoded(engine)
+
+
+def taken_names(call: CallEngine) -> frozenset[Participant]:
+    """Return the names that no human may have who is rung for a transfer."""
+    coming = {adding.party for adding in call.session.adding}
+    return frozenset({*call.names_taken(), *coming, CALLER, CALLEE, AGENT})
 
 
 async def _ended(engine: TransferEngine) -> None:

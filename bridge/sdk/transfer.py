@@ -28,6 +28,7 @@ from bridge.runtime.music import checked_music
 from bridge.runtime.offer import Terms
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import Permit, TransferRequest
+from bridge.runtime.transfers import taken_names
 from bridge.sdk.events import CallEvent
 from bridge.sdk.permits import Permits, note_end, permitted
 from bridge.sdk.sounds import Sound, loaded
@@ -254,15 +255,18 @@ async def begin(
     try:
         if plan.hold_at_once and call.agent is not None:
             await said(call.agent.voice, call.agent.format)
+        there = customers & call.session.parties
+        if customers and not there:
+            raise CallerGoneError(f"the {min(customers)} hung up before it began")
         await engine.command(
             lambda token: inputs.Begin(
                 token,
                 by,
-                customers,
+                there,
                 plan,
                 parties=call.session.parties,
-                agent=call.session.agent_present,
-                taken=_taken(call),
+                agent=call.session.has_agent,
+                taken=taken_names(call),
             )
         )
     except (CallbridgeError, asyncio.CancelledError):
@@ -284,11 +288,6 @@ def _by(options: TransferOptions, parties: frozenset[Participant]) -> Participan
 
 def _customers(by: Participant, parties: frozenset[Participant]) -> frozenset[Participant]:
     return parties - {CALLER} if by == CALLER else frozenset({CALLER})
-
-
-def _taken(call: CallEngine) -> frozenset[Participant]:
-    coming = {adding.party for adding in call.session.adding}
-    return frozenset({*call.names_taken(), *coming, CALLER, CALLEE, AGENT})
 
 
 def _plan(permits: Permits, options: TransferOptions, by: Participant, call: CallEngine) -> Plan:

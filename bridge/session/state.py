@@ -204,6 +204,11 @@ class Session:
         return self.phase not in {Phase.LEAVING, Phase.DETACHED, Phase.ENDING, Phase.DISCONNECTED}
 
     @property
+    def has_agent(self) -> bool:
+        """Parties are not alone: the agent has lines to them, or somebody stands in for it."""
+        return self.agent_present or self.replaced == AGENT
+
+    @property
     def takes_audio(self) -> bool:
         """The agent may still say something."""
         return self.agent_present and self.phase is not Phase.FINISHING

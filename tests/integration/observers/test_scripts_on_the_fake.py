@@ -36,12 +36,18 @@ REFUSED = (
 """Requests that may go wrong: method and resource."""
 
 
-def faults_of(dice: random.Random) -> Callable[[FakeAri], None]:
-    """Return what goes wrong in a step."""
+KINDS = (("refuse", "delay"), ("refuse", "drop"))
+"""What may go wrong at once. What was sent on a link that dropped is not carried out later: no
+delays beside that."""
+
+
+def faults_of(
+    dice: random.Random, always: tuple[str, ...] | None = None
+) -> Callable[[FakeAri], None]:
+    """Return what goes wrong in a step. always: of these kinds, be there more steps at once."""
 
     def go_wrong(fake: FakeAri) -> None:
-        # What was sent on a link that dropped is not carried out later: no delays beside that.
-        kinds = dice.choice([["refuse", "delay"], ["refuse", "drop"]])
+        kinds = always or dice.choice(KINDS)
         for _ in range(dice.choice([0, 1, 1, 2, 3])):
             method, resource = dice.choice(REFUSED)
             nth, times = dice.randint(1, 6), dice.choice([1, 1, 2, 5])

@@ -15,11 +15,15 @@ async def test_all_is_as_wanted_in_each_phase(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx, callee=True)
     await scene.call.spy(cut=True)
     client = scene.program.client
-    transfer = await scene.transfer(brief=spoken_brief(8.0), accept="key")
+    transfer = await scene.transfer(brief=spoken_brief(20.0), accept="key")
     await scene.hears_ringing("callee")
     assert (await client.audibility(scene.call)).ok
     await scene.answer()
-    await scene.hears({("human", "brief"), ("ai", "callee")}, music={"caller"})
+    heard = await scene.conference.heard("caller", "callee")
+    assert heard == {("human", "brief"), ("ai", "callee")}
+    assert "caller" in await scene.conference.music()
+    # To him it rings until somebody has accepted.
+    await scene.hears_ringing("callee")
     report = await client.audibility(scene.call)
     assert report.ok, str(report)
     assert {("human", "prompter"), ("prompter", "human")} <= report.standing

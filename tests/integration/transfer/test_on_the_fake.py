@@ -10,14 +10,18 @@ import pytest
 
 from bridge.lab.fake_ari import Answer, FakeAri, FakeChannel
 from bridge.lab.waiting import until
-from bridge.model.errors import CommandInProgressError
-from bridge.model.participants import CALLER
+from bridge.model.errors import CallerGoneError, CommandInProgressError
+from bridge.model.participants import AGENT, CALLER
 from bridge.runtime.names import key_of
-from bridge.sdk import ActiveCall, events
+from bridge.runtime.offer import Terms
+from bridge.runtime.pending import NOBODY
+from bridge.sdk import ActiveCall, Client, events
 from bridge.sdk.transfer import Transfer
+from bridge.session.state import Standing
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
-from tests.integration.observers.theatre import client_of
+from bridge.session.transfer.inputs import Begin, Plan, Target
+from tests.integration.observers.theatre import client_of, heard
 
 BRIEF = bytes(16000)
 
@@ -27,8 +31,16 @@ class Scene:
     """A caller with the AI."""
 
     fake: FakeAri
+    client: Client
     caller: FakeChannel
     call: ActiveCall
+
+    def name(self, channel: FakeChannel) -> str | None:
+        """Return whose channel it is."""
+        if channel is self.caller:
+            return CALLER
+        key = key_of(channel.id) or ""
+        return key.removeprefix("leg.") if key.startswith("leg.") else None
 
     def channel(self, name: str) -> FakeChannel:
         """Return somebody's channel."""
@@ -58,9 +70,10 @@ async def scene() -> AsyncIterator[Scene]:
             caller = fake.incoming_call()
             call = await calls.get()
             await call.answer()
-            scene = Scene(fake, caller, call)
+            scene = Scene(fake, client, caller, call)
             yield scene
-            fake.channel_hangs_up(caller.id)
+            if not caller.going:
+                fake.channel_hangs_up(caller.id)
             await until(lambda: not fake.remains(), "nothing is left")
 
 
@@ -119,3 +132,79 @@ async def test_a_connect_under_way_is_waited_for(scene: Scene) -> None:
         await scene.call.transfer("1003")
     scene.fake.channel_answers(scene.channel("callee").id)
     await connecting
+
+
+async def test_a_caller_who_hangs_up_as_it_begins_is_no_failure(scene: Scene) -> None:
+    scene.fake.failures.delay("POST", "bridges/.*bridge.hold.*", 0.5)
+    told: list[str] = []
+    for event in (events.TRANSFER_NOT_ACCEPTED, events.TRANSFER_ENDED):
+        scene.call.on(event, lambda _call, transfer: told.append(str(transfer.outcome)))
+    beginning = asyncio.create_task(scene.call.transfer("1003"))
+    await until(lambda: scene.call.transfer_in_progress is not None, "it begins")
+    scene.fake.channel_hangs_up(scene.caller.id)
+    with pytest.raises(CallerGoneError):
+        await beginning
+    await scene.call.wait_ended()
+    assert told == [Outcome.CALLER_HUNG_UP]
+
+
+async def test_a_caller_who_hangs_up_is_not_told_as_a_human_who_does(scene: Scene) -> None:
+    scene.fake.world.phones["1003"].answer = Answer.RING
+    told: list[str] = []
+    scene.call.on(events.TRANSFER_NOT_ACCEPTED, lambda: told.append("not accepted"))
+    scene.call.on(events.TRANSFER_RINGING, lambda: told.append("rings"))
+    transfer = await scene.call.transfer(["1003", "1004"])
+    scene.fake.channel_hangs_up(scene.caller.id)
+    assert await transfer.wait() is Outcome.CALLER_HUNG_UP
+    assert told == ["rings"]
+
+
+async def test_it_is_given_up_at_the_moment_at_which_it_begins(scene: Scene) -> None:
+    controller, call = scene.call._controller, scene.call._engine
+    engine = controller.transfers.new(call, Terms())
+    plan = Plan(rounds=((Target("PJSIP/1003", 20),),))
+    alone = frozenset({CALLER})
+    engine.post(Begin(NOBODY, AGENT, alone, plan, parties=alone))
+    engine.give_up()
+    async with asyncio.timeout(5):
+        await engine.ended.wait()
+    assert engine.state.outcome is Outcome.CANCELLED
+    assert call.session.standing == Standing()
+
+
+async def test_who_takes_over_from_the_ai_keeps_the_caller(scene: Scene) -> None:
+    scene.fake.world.phones["1003"].answer = Answer.RING
+    boss = await scene.client.observe(scene.call.call_id, "boss")
+    transfer = await scene.call.transfer("1003")
+    await until(lambda: [c.state for c in scene.channels("human")] == ["Ringing"], "it rings")
+    await boss.take_over("ai", keep=False)
+    scene.fake.channel_refuses(scene.channel("human").id)
+    assert await transfer.wait() is Outcome.FAILED
+    await until(lambda: (CALLER, "boss") in heard(scene.fake, scene), "the caller hears him")
+    assert not scene.caller.going
+
+
+async def test_who_transfers_hears_every_attempt_ring(scene: Scene) -> None:
+    await scene.call.connect()
+    callee = scene.channel("callee")
+    for number in ("1003", "1004"):
+        scene.fake.world.phones[number].answer = Answer.RING
+
+    def rings() -> bool:
+        room = scene.fake.world.bridges[callee.bridge or ""]
+        return room.playback is not None and room.playback.state == "playing"
+
+    transfer = await scene.call.transfer(["1003", "1004"], brief=BRIEF, accept="key")
+    await until(lambda: scene.channels("human") and rings(), "the first rings")
+    scene.fake.channel_answers(scene.channel("human").id)
+    await scene.offered("human")
+    assert rings()
+    scene.press("human", "2")
+    await until(lambda: bool(scene.channels("human2")), "the second is rung")
+    assert rings()
+    scene.fake.channel_answers(scene.channel("human2").id)
+    await scene.offered("human2")
+    scene.press("human2", "1")
+    await transfer.wait_accepted()
+    assert not rings()
+    await transfer.complete()

@@ -12,7 +12,7 @@ from bridge.lab.fake_ari import FakeAri, run_hurried
 from bridge.lab.waiting import until
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
-from tests.integration.observers.test_scripts_on_the_fake import faults_of
+from tests.integration.observers.test_scripts_on_the_fake import KINDS, faults_of
 from tests.integration.observers.theatre import client_of
 from tests.integration.transfer.story import opened
 
@@ -36,7 +36,8 @@ async def play(*, faulty: bool) -> tuple[Counter[Outcome | None], Counter[Stage]
                 dice = random.Random(seed)  # noqa: S311 - the same story every time
                 try:
                     async with opened(fake, client, calls, dice) as story:
-                        await story.play(LENGTH, faults_of(dice) if faulty else None)
+                        faults = faults_of(dice, dice.choice(KINDS)) if faulty else None
+                        await story.play(LENGTH, faults)
                     if faulty:
                         # What Asterisk did not let be removed is removed when it is looked at anew.
                         fake.drop_sockets()
