@@ -40,6 +40,8 @@ _RIFF_SIZE_AT: Final = 4
 _HEADER_BYTES: Final = 44
 """Of a PCM file as libsndfile writes it: RIFF, fmt, data (wav.c)."""
 _DATA_SIZE_AT: Final = 40
+_FILE_MODE: Final = 0o640
+"""For us, and for whoever may read the recordings of the folder's group."""
 _OURS: Final = re.compile(
     r"(callbridge-\d{8}T\d{6}Z-[0-9a-f]{12}-[0-9a-f]{6})(\.coaching)?(\.part\d+)?\.(wav|json)"
 )
@@ -83,8 +85,7 @@ class WavFile:
         """Samples per channel."""
         self._channels = channels
         self._library = load_soundfile()
-        # Playable by whoever may read the folder's recordings, and by nobody else.
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE_MODE)
         try:
             self._file = self._library.SoundFile(
                 self._fd, "w", rate, channels, "PCM_16", format="WAV", closefd=False
@@ -232,11 +233,18 @@ class RecordingFiles:
     def note(self) -> None:
         """Write the JSON anew; whoever reads it finds the old or the new, whole."""
         draft = _named(self.stem, ".json.new")
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(self.facts.as_dict(), indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.sidecar)
+        text = json.dumps(self.facts.as_dict(), indent=2) + "\n"
+        draft.unlink(missing_ok=True)
+        try:
+            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
+            with os.fdopen(fd, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.sidecar)
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
 
     def write(self, stereo: Samples, coaching: Samples, offset_seconds: float) -> None:
         """Append to the recording; a part that is full ends, and the next one begins.

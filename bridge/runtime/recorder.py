@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -366,7 +367,13 @@ class Recorder:
 def noted(call: CallEngine) -> list[str]:
     """Return the paths of the JSON files of a call's recordings that go on, or are to."""
     text = call.notes.get(NOTE, "")
-    return list(json.loads(text)) if text else []
+    if not text:
+        return []
+    try:
+        return msgspec.json.decode(text, type=list[str])
+    except msgspec.MsgspecError as error:
+        _log.warning("call %s: its recordings are not understood: %s", call.incoming.call_id, error)
+        return []
 
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:

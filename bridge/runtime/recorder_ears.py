@@ -36,6 +36,9 @@ RECORDER: Final = "recorder"
 _LINGER_SECONDS: Final = 0.5
 """How long after a whisper its last words are under way."""
 
+_BACK_SECONDS: Final = 0.25
+"""How long, after the caller was on hold, what was said without him is under way."""
+
 
 class Floor(Protocol):
     """Where calls and observers are: the controller."""
@@ -79,6 +82,8 @@ class RecorderEars:
         self._whispered: dict[str, float] = {}
         """When whoever is no party was last seen to whisper."""
         self._deaf_until = 0.0
+        self._caller_was_away = False
+        self._without_him_until = 0.0
 
     @property
     def dropped_frames(self) -> int:
@@ -151,7 +156,8 @@ class RecorderEars:
     def _hear(self, speaker: str, frame: bytes) -> None:
         """Take what somebody says, if he is the caller, or the caller hears him."""
         now = self._now()
-        if now >= self._deaf_until and (speaker == CALLER or self._caller_is_there()):
+        he_hears = self._caller_is_there(now)
+        if now >= self._deaf_until and (speaker == CALLER or he_hears):
             self._heard.push(speaker, frame, now)
 
     def _hear_whisper(self, speaker: str, frame: bytes) -> None:
@@ -163,13 +169,21 @@ class RecorderEars:
         if now >= self._deaf_until and lately:
             self._whispers.push(speaker, frame, now)
 
-    def _caller_is_there(self) -> bool:
-        """Tell whether the caller is in the conversation: neither held nor apart."""
+    def _caller_is_there(self, now: float) -> bool:
+        """Tell whether the caller is in the conversation: neither held nor apart.
+
+        A little later than he is: what comes at first was said while he was not. Asked with every
+        frame, so that one who was late to be read is not taken for one that he heard.
+        """
         own = self._floor.engine(self._call_id)
         if own is None:
             return False
         wanted, stood = own.session.standing, own.session.stood
-        return CALLER not in wanted.held | stood.held | wanted.apart | stood.apart
+        away = CALLER in wanted.held | stood.held | wanted.apart | stood.apart
+        if self._caller_was_away and not away:
+            self._without_him_until = now + _BACK_SECONDS
+        self._caller_was_away = away
+        return not away and now >= self._without_him_until
 
     def _modes_of(self, speaker: str) -> tuple[ObserverMode, ...]:
         """Return the mode in effect of one who is no party, and those on their way."""

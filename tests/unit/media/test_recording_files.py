@@ -97,6 +97,47 @@ def test_parts_are_numbered_and_described(tmp_path: Path) -> None:
     assert not list(files.stem.parent.glob("*.new"))
 
 
+def test_nobody_else_reads_what_is_recorded_nor_who_called(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        files = RecordingFiles(tmp_path / "one", facts(coaching=True))
+        files.begin()
+        files.write(stereo(0.1), mono(0.1), 0.0)
+        files.close()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("one.json", "one.wav", "one.coaching.wav"), 0o640)
+
+
+def test_the_description_is_written_through_no_link(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("as it was", encoding="utf-8")
+    (tmp_path / "one.json.new").symlink_to(secret)
+    files = RecordingFiles(tmp_path / "one", facts())
+    files.begin()
+    assert secret.read_text(encoding="utf-8") == "as it was"
+    assert Facts.read(files.sidecar).call_id == CALL
+    assert not (tmp_path / "one.json").is_symlink()
+
+
+def test_nothing_is_left_of_a_description_that_could_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = RecordingFiles(tmp_path / "one", facts())
+    files.begin()
+    old = files.sidecar.read_bytes()
+
+    def full(_fd: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space left"):
+        files.note()
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+    assert files.sidecar.read_bytes() == old
+
+
 def test_a_part_whose_program_was_killed_gets_its_length(tmp_path: Path) -> None:
     files = RecordingFiles(tmp_path / "stem", facts())
     files.begin()
