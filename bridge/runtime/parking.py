@@ -341,10 +341,16 @@ class Place:
         return True
 
     async def _retrieved(self, parked: Parked, name: Participant) -> None:
+        self._require_there(parked)
         await self._together(parked)
+        self._require_there(parked)
         self._tell(ParkingNotice.RETRIEVED, name)
         if not parked.stays and self.call.session.agent_present:
             self.call.post(inputs.Close(NOBODY, cut=True))
+
+    def _require_there(self, parked: Parked) -> None:
+        if parked.party not in self.call.session.parties:
+            raise CallClosedError(f"the {parked.party}, who was parked, has hung up meanwhile")
 
     async def _together(self, parked: Parked) -> None:
         held = self.call.session.standing.held - {parked.party}
@@ -430,9 +436,9 @@ class Parking:
     async def let_in(self, retrieval: Retrieval) -> None:
         """Join a phone that has dialled a slot; hang it up, with a cause, if nobody is there.
 
-        Unallocated (SIP 404) for an empty slot, busy (486) when another is just getting him,
-        temporary failure (503) when it could not be done. Nothing happens when his channel is told
-        of twice.
+        Unallocated (SIP 404) for an empty slot, or when he hangs up as he is fetched; busy (486)
+        when another is just getting him; temporary failure (503) when it could not be done. Nothing
+        happens when his channel is told of twice.
         """
         if retrieval.channel_id in self._coming:
             return
@@ -451,6 +457,8 @@ class Parking:
             await place.retrieve(retrieval.channel_id, retrieval.channel_name)
         except CommandInProgressError as error:
             await self._turn_away(retrieval, HangupCause.BUSY, error.error_message)
+        except CallClosedError as error:
+            await self._turn_away(retrieval, HangupCause.UNALLOCATED, error.error_message)
         except CallbridgeError as error:
             await self._turn_away(retrieval, HangupCause.TEMPORARY_FAILURE, error.error_message)
 

@@ -185,6 +185,25 @@ async def test_an_empty_slot_and_one_whom_two_want(pbx: Pbx) -> None:
     await scene.caller.wait_closed()
 
 
+@pytest.mark.parametrize("later_s", [0.0, 0.01, 0.02, 0.03])
+async def test_he_hangs_up_as_he_is_fetched(pbx: Pbx, later_s: float) -> None:
+    scene = await Scene.begin(pbx)
+    await scene.call.park(stay=True)
+    loop, hung_up = asyncio.get_running_loop(), asyncio.Event()
+    loop.call_later(later_s, hung_up.set)
+
+    async def hangs_up() -> None:
+        await hung_up.wait()
+        await scene.caller.hangup()
+
+    phone, _ = await asyncio.gather(scene.fetch(), hangs_up())
+    # Whoever fetched him is left alone with nobody, not even with the agent.
+    async with asyncio.timeout(5):
+        await phone.wait_closed()
+        await scene.call.wait_ended()
+    assert scene.client.parked == ()
+
+
 async def test_what_cannot_be_parked(pbx: Pbx) -> None:
     scene = await Scene.begin(pbx)
     call = scene.call

@@ -9,7 +9,12 @@ from typing import Any, cast
 import pytest
 
 from bridge.lab.waiting import until
-from bridge.model.errors import CallbridgeError, CommandInProgressError, ServerUnreachableError
+from bridge.model.errors import (
+    CallbridgeError,
+    CommandInProgressError,
+    ServerError,
+    ServerUnreachableError,
+)
 from bridge.model.ids import CallId
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.runtime import parking as parking_module
@@ -74,6 +79,7 @@ class Phones:
         self.answering = asyncio.Event()
         self.go = asyncio.Event()
         self.hung_up: list[tuple[str, str]] = []
+        self.fails: ServerError | None = None
         self.transfers = Transfers(cast("Any", self))
 
     @property
@@ -87,7 +93,8 @@ class Phones:
         del channel_id
         self.answering.set()
         await self.go.wait()
-        raise ServerUnreachableError("the phone has hung up")
+        if self.fails is not None:
+            raise self.fails
 
     async def hangup(self, *, channel_id: str, reason_code: str) -> None:
         self.hung_up.append((channel_id, reason_code))
@@ -109,6 +116,7 @@ async def test_the_time_is_over_while_he_is_being_fetched_in_vain(
     place.takes_back = lambda: True
     place.listeners.append(lambda notice, slot: told.append((notice, slot)))
     await place.park(CALLER, SLOT, by=None, seconds=0.01, stays=False)
+    phones.fails = ServerUnreachableError("the phone has hung up")
     fetching = asyncio.create_task(lot.let_in(Retrieval("9", "PJSIP/1009-1", SLOT)))
     await phones.answering.wait()
     await until(lambda: not place.parked or lot.parked[0].seconds_left == 0, "the time is over")
@@ -121,6 +129,26 @@ async def test_the_time_is_over_while_he_is_being_fetched_in_vain(
     assert (place.parked, lot.parked, NOTE in call.notes) == (None, (), False)
     assert call.session.standing.held == frozenset()
     await phones.tasks.end()
+
+
+@pytest.mark.parametrize("joined", [False, True])
+async def test_he_hangs_up_as_he_is_fetched(*, joined: bool) -> None:
+    phones, call = Phones(), Call(CALLER)
+    phones.go.set()
+    lot = parked_lot(phones, call)
+    place, told = lot.place(CALL), []
+    place.listeners.append(lambda notice, who: told.append((notice, who)))
+    await place.park(CALLER, SLOT, by=None, seconds=60, stays=True)
+
+    def leaves(command: object) -> None:
+        if isinstance(command, inputs.Arrange if joined else inputs.JoinParty):
+            call.session, _ = step(call.session, inputs.PartyGone(CALLER, 16))
+
+    call.fails = leaves
+    await lot.let_in(Retrieval("9", "PJSIP/1009-1", SLOT))
+    assert phones.hung_up == [("9", "1")]
+    assert told == []
+    lot.end(CALL)
 
 
 async def test_whoever_gives_up_waiting_for_it_has_parked_him() -> None:
