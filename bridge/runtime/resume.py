@@ -127,7 +127,7 @@ class Resumption:
         joining = {adding.party for adding in session.adding}
         if session.phase is Phase.RINGING:
             joining.add(CALLEE)
-        taken = {party: leg for party, leg in legs.items() if party in present | joining}
+        taken = {party: leg for party, leg in legs.items() if party in session.parties | joining}
         engine = self._host.take_up(memory, session)
         engine.executor.adopt(taken, found.rooms, found.anchors, _names(found, channels))
         for party, leg in taken.items():
@@ -148,12 +148,20 @@ class Resumption:
 
     def _go_on(self, engine: CallEngine, memory: Remembered) -> None:
         """See to it that what is noted at a call, and what was under way, comes to its end."""
-        cared_for = [resumer(engine, memory) for resumer in self.resumers]
+        cared_for = [self._cares(resumer, engine, memory) for resumer in self.resumers]
         if memory.outline.standing.kept and not any(cared_for):
             self._host.spawn(self._keep_no_more(engine), f"call {memory.call_id} is kept no more")
         if memory.outline.phase in _LEAVING and engine.session.agent_present:
             self._host.spawn(self._leave(engine), f"leave {memory.call_id}")
         self._absent += [(memory.call_id, observer) for observer in memory.observers]
+
+    @staticmethod
+    def _cares(resumer: Resumer, engine: CallEngine, memory: Remembered) -> bool:
+        try:
+            return resumer(engine, memory)
+        except Exception:  # noqa: BLE001 - what is noted at one call must not cost us the others
+            _log.exception("call %s: what is noted is not understood", memory.call_id)
+            return False
 
     async def _keep_no_more(self, engine: CallEngine) -> None:
         """Put those together who are there: nobody looks after them any more."""

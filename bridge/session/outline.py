@@ -86,11 +86,12 @@ def resumed(
     if was.phase in _OVER or was.is_pending or not present:
         return None
     left = was.phase in _AGENT_LEFT or not agent
+    if was.phase not in _AGENT_LEFT and left and not standing.kept:
+        # Nobody could bring back whom the agent had muted or held; who was apart meets nobody.
+        present -= standing.apart
+        standing = Standing(takeover=standing.takeover)
     if left and len(present) < _ENOUGH and not (standing.kept or standing.takeover):
         return None
-    if was.phase not in _AGENT_LEFT and left and not standing.kept:
-        # Nobody could bring back whom the agent had muted or held.
-        standing = Standing(takeover=standing.takeover)
     session = Session(
         phase=Phase.DETACHED if left else Phase.CONNECTED,
         before_ringing=was.before_ringing,

@@ -96,6 +96,18 @@ def test_parties_stay_where_they_are(events: list[Input], away: frozenset[Partic
 
 
 @settings(max_examples=1000)
+@given(events=LONGER, away=SOME, agent=st.booleans())
+def test_who_was_apart_meets_nobody(
+    *, events: list[Input], away: frozenset[Participant], agent: bool
+) -> None:
+    was = live(events).session
+    now = resumed(outline(was), *there(was, away), agent=agent)
+    if now is not None:
+        assert not was.standing.apart & now.together
+        assert now.parties <= was.parties
+
+
+@settings(max_examples=1000)
 @given(LONGER, SOME, AFTERWARDS)
 def test_it_goes_on_and_ends_like_any_other(
     events: list[Input], away: frozenset[Participant], more: list[Input]
