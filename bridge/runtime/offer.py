@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 BEEPS: Final = "tone:660/100|0/80|660/100|0/1720"
 """What he hears who is asked for a key and gets no brief: two short tones every two seconds."""
 
+_BEEPS_SECONDS: Final = 2.0
+"""How long beeps stand in for a brief that Asterisk does not have."""
 _PAUSE_SECONDS: Final = 2.0
 """Between one brief and its repetition."""
 _DETECTION_SECONDS: Final = 10.0
@@ -159,7 +161,11 @@ class Offer:
 
     async def _brief(self, prompter: Prompter | None, brief: bytes | str) -> None:
         if isinstance(brief, str):
-            await self._playbacks.play(self._room_id(), brief)
+            if await self._playbacks.play(self._room_id(), brief):
+                return
+            _log.warning("Asterisk has no %s to brief %s with: he hears beeps", brief, self._party)
+            async with self._playbacks.playing(self._room_id(), BEEPS):
+                await asyncio.sleep(_BEEPS_SECONDS)
         elif prompter is not None:
             await prompter.say(brief)
 

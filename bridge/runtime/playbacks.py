@@ -112,7 +112,11 @@ class Playbacks:
             del self._playing[playback_id]
             await asyncio.shield(sound.stop())
 
-    async def play(self, bridge_id: str, media: str) -> None:
-        """Play ``media`` to its end; it is stopped when the wait is cancelled. As ``playing``."""
+    async def play(self, bridge_id: str, media: str) -> bool:
+        """Play ``media`` to its end; it is stopped when the wait is cancelled. As ``playing``.
+
+        Returns whether Asterisk has such a sound.
+        """
         async with self.playing(bridge_id, media) as sound:
             await sound.wait()
+        return not sound.failed

@@ -97,6 +97,16 @@ async def test_the_caller_talks_with_the_ai_until_somebody_accepts(pbx: Pbx) -> 
     await scene.parties_hear(everyone("caller", "human"))
 
 
+async def test_a_brief_that_asterisk_does_not_have_is_beeps(pbx: Pbx) -> None:
+    scene = await TransferScene.begin(pbx)
+    transfer = await scene.transfer(brief="sound:no-such-sound")
+    await scene.answer("human")
+    await scene.hears_beeps("human")
+    await scene.press("human", "1")
+    assert await transfer.wait() is Outcome.COMPLETED
+    await scene.parties_hear(everyone("caller", "human"))
+
+
 async def test_blind(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
     transfer = await scene.transfer(warm=False)
