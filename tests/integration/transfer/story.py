@@ -93,6 +93,8 @@ class Story:
         self._acts: list[asyncio.Task[None]] = []
         self._told: deque[str] = deque(maxlen=80)
         self._observers: list[Observer] = []
+        self._whispered: set[str] = set()
+        """Who has spoken to somebody by name: he may have heard one who is apart."""
         self._silent_since: float | None = None
         self._outcomes: dict[Transfer, list[Outcome | None]] = {}
         self._ended: Counter[TransferEngine] = Counter()
@@ -162,10 +164,10 @@ class Story:
             (1, "remove", lambda: call.remove(dice.choice(self._parties))),
             (1, "barge", lambda: call.barge(cut=dice.random() < 0.5)),
             (1, "spy", lambda: call.spy(cut=dice.random() < 0.5)),
-            (1, "whisper", lambda: call.whisper(dice.choice(self._parties))),
+            (1, "whisper", self._whisper),
             (2, "somebody hangs up", self._hang_up),
             (1, "observe", self._observe),
-            (1, "observer", self._turn_observer),
+            (2, "observer", self._turn_observer),
         ]
         if transfer is not None:
             acts += [
@@ -214,6 +216,10 @@ class Story:
         )
         self.transfers.append(transfer)
 
+    async def _whisper(self) -> None:
+        self._whispered.add(AGENT)
+        await self.call.whisper(self._dice.choice(self._parties))
+
     async def _add(self) -> None:
         self.fake.world.phones["1008"].answer = self._dice.choice(_RINGS)
         await self.call.add("1008", name=f"friend_{self._dice.randrange(1000)}")
@@ -253,12 +259,15 @@ class Story:
     async def _turn_observer(self) -> None:
         for observer in self._observers:
             if observer.left is None:
-                match self._dice.choice(["spy", "barge", "barge", "whisper"]):
+                match self._dice.choice(["spy", "barge", "barge", "whisper", "take over"]):
                     case "spy":
                         await observer.spy()
                     case "barge":
                         await observer.barge()
+                    case "take over":
+                        await observer.take_over(AGENT, keep=self._dice.random() < 0.7)
                     case _:
+                        self._whispered.add(observer.name)
                         await observer.whisper(self._dice.choice(self._parties))
 
     @property
@@ -315,7 +324,9 @@ class Story:
     def _look_for_silence(self, cells: Cells) -> None:
         now = asyncio.get_running_loop().time()
         hears = self._hears_sounds or any(listener == CALLER for listener, _ in cells)
-        chosen = self._session.agent_present and self.call.mode is not AudioMode.BARGE
+        session = self._session
+        chosen = session.agent_present and session.mode.mode is not AudioMode.BARGE
+        chosen = chosen or session.replaced is not None
         waits = CALLER in away(self._engine.notes)
         if hears or chosen or waits or self.faulty or not self._is_there:
             self._silent_since = None
@@ -331,11 +342,11 @@ class Story:
             return
         state = engine.state
         self.stages[state.stage] += 1
-        parties = set(map(str, self._session.parties))
         strangers = set(map(str, state.humans)) - {state.human}
         if not state.plan.joins_at_once and state.stage is not Stage.OVER:
             for cell in cells:
-                if strangers & set(cell) and set(cell) <= parties:
+                others = set(cell) - strangers - self._whispered - {"prompter"}
+                if strangers & set(cell) and (others or strangers.issuperset(cell)):
                     self._complain(f"{cell}: one has not accepted; {state}")
         if state.stage is Stage.CONSULTING and not state.asked:
             for cell in cells:

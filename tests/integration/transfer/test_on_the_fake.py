@@ -208,3 +208,44 @@ async def test_who_transfers_hears_every_attempt_ring(scene: Scene) -> None:
     await transfer.wait_accepted()
     assert not rings()
     await transfer.complete()
+
+
+async def test_of_two_who_accept_at_once_one_has_it(scene: Scene) -> None:
+    transfer = await scene.call.transfer(
+        ["1003", "1004"], together=True, consult=True, accept="key"
+    )
+    await scene.offered("human")
+    await scene.offered("human2")
+    scene.press("human", "1")
+    scene.press("human2", "1")
+    assert await transfer.wait_accepted() == "human"
+    await until(lambda: not scene.channels("human2"), "the other is let go")
+    assert {("human", AGENT), (AGENT, "human")} == heard(scene.fake, scene)
+    await transfer.complete()
+    assert {("human", CALLER), (CALLER, "human")} <= heard(scene.fake, scene)
+
+
+@pytest.mark.parametrize("gone", ["caller", "human"])
+async def test_somebody_hangs_up_as_it_is_accepted(scene: Scene, gone: str) -> None:
+    transfer = await scene.call.transfer("1003")
+    await scene.offered()
+    channel = scene.caller if gone == "caller" else scene.channel(gone)
+    scene.press("human", "1")
+    scene.fake.channel_hangs_up(channel.id)
+    outcome = await transfer.wait()
+    if gone == "caller":
+        assert outcome is Outcome.CALLER_HUNG_UP
+        await until(lambda: not scene.channels("human"), "the human is let go")
+    else:
+        assert outcome is Outcome.HUMAN_LEFT
+        await until(lambda: {(CALLER, AGENT), (AGENT, CALLER)} == heard(scene.fake, scene), "back")
+
+
+async def test_cancelled_as_it_is_accepted(scene: Scene) -> None:
+    transfer = await scene.call.transfer("1003", consult=True, accept="key")
+    await scene.offered()
+    scene.press("human", "1")
+    await transfer.cancel()
+    assert transfer.outcome is Outcome.CANCELLED
+    await until(lambda: not scene.channels("human"), "the human is let go")
+    assert {(CALLER, AGENT), (AGENT, CALLER)} == heard(scene.fake, scene)
