@@ -45,7 +45,7 @@ async def check_caller(ari: AriConnection, engine: CallEngine) -> None:
     try:
         await ari.channels.get(channel_id=channel_id)
     except RequestFailedError:
-        engine.channel_gone(channel_id, HangupCause.NORMAL)
+        engine.leg_ends.gone(channel_id, HangupCause.NORMAL)
     except ServerError as error:
         # The link is down: its next UP compares all calls with what stands.
         _log.debug("call %s: caller not asked for: %s", engine.incoming.call_id, error)

@@ -24,6 +24,7 @@ from bridge.runtime.executor import Executor
 from bridge.runtime.hands import Hands
 from bridge.runtime.handset import HandsetEvent, HandsetListener, channel_of
 from bridge.runtime.incoming import IncomingCall, answer_caller, ring_caller
+from bridge.runtime.leg_ends import LegEnds
 from bridge.runtime.letters import Fault, Letter, Processed, Report, opened
 from bridge.runtime.music import Music
 from bridge.runtime.notes import Notes
@@ -40,8 +41,6 @@ from bridge.session.inputs import Command, Input, Token
 
 _log = logging.getLogger(__name__)
 
-_MEND_SECONDS = 0.2
-_LEFT_SECONDS = 0.5
 _LINE_SECONDS = 0.05
 """How long after a media socket the events socket may break, when it is the link that broke."""
 _HASTE_SECONDS = 1.0
@@ -105,13 +104,9 @@ class CallEngine:
         self._adopted: dict[Participant, asyncio.Future[None]] = {}
         """Attempts to add a party that an earlier program began."""
         self._adopt_adding()
-        self._ended: dict[Participant, int] = {}
-        """Parties whose legs were told to have ended, in that order, with their causes."""
-        self._leg_ended = asyncio.Event()
-        self._hangups: dict[str, int] = {}
+        self.leg_ends = LegEnds(executor, self.post, self._diallings)
         self._mending = Retry(lambda: self.post(inputs.EventsMissed()))
         self._told = False
-        executor.on_leg_gone = self._leg_missing
         self.music = Music(ari, executor, self.notes)
         """What those on hold hear."""
         self.on_change.append(self._show_held)
@@ -181,57 +176,14 @@ class CallEngine:
         if dialling := self._dialling_of(channel_id):
             dialling.answered()
 
-    def channel_gone(self, channel_id: str, cause: int, text: str = "") -> None:
-        """A channel is gone. cause: Q.850."""
-        party = self.executor.party_of(channel_id)
-        stood = self.executor.channel_gone(channel_id)
-        if party is not None:
-            self._ended[party] = cause
-            self._leg_ended.set()
-            dialling = self._diallings.get(party)
-            failure = None if dialling is None else dialling.failed(cause, text)
-            self.post(failure or inputs.PartyGone(party, cause))
-        elif stood:
-            # Snoops end with their leg, whose own end is reported a moment later.
-            asyncio.get_running_loop().call_later(_MEND_SECONDS, self.post, inputs.EventsMissed())
-
-    def _leg_missing(self, channel_id: str) -> None:
-        """A leg is not there any more; its event, which knows why, is most likely on its way."""
-        loop = asyncio.get_running_loop()
-        loop.call_later(_LEFT_SECONDS, self.channel_gone, channel_id, HangupCause.NORMAL)
-
-    def hangup_requested(self, channel_id: str, cause: int, *, soft: bool) -> None:
-        """A channel is about to end. cause: Q.850, except in a ``soft`` request.
-
-        That one is Asterisk's own doing, and its cause a flag (main/channel.c, ast_softhangup).
-        """
-        if not soft:
-            self._hangups[channel_id] = cause
-        elif not ((dialling := self._dialling_of(channel_id)) and dialling.ringing):
-            self._hangups[channel_id] = HangupCause.NORMAL
-
     def _new_dialling(self, party: Participant, endpoint: str) -> Dialling:
-        if BETWEEN in endpoint:
+        if party == CALLEE and BETWEEN in endpoint:
             return RingGroup(self._ari, self.executor, self.post, self._diallings)
         return Dialling(self._ari, self.executor, self.post, party)
 
     def _dialling_of(self, channel_id: str) -> Dialling | None:
         party = self.executor.party_of(channel_id)
         return None if party is None else self._diallings.get(party)
-
-    def channel_left(self, channel_id: str) -> None:
-        """A channel left the application: it was hung up, or somebody sent it elsewhere.
-
-        Of callers' channels and of snoops Asterisk reports no more than this, and, of callers',
-        the request before it.
-        """
-        if self.executor.party_of(channel_id) is None:
-            self.channel_gone(channel_id, HangupCause.NORMAL)
-        elif (cause := self._hangups.get(channel_id)) is not None:
-            self.channel_gone(channel_id, cause)
-        else:
-            loop = asyncio.get_running_loop()
-            loop.call_later(_LEFT_SECONDS, self.channel_gone, channel_id, HangupCause.NORMAL)
 
     def line_lost(self, party: Participant) -> None:
         """A media socket of the agent broke."""
@@ -258,7 +210,7 @@ class CallEngine:
         """
         for leg in legs:
             if leg not in channels:
-                self.channel_gone(leg, HangupCause.NORMAL)
+                self.leg_ends.gone(leg, HangupCause.NORMAL)
             elif channels[leg] == "Up":
                 self.channel_up(leg)
         self.executor.doubt()
@@ -360,7 +312,7 @@ class CallEngine:
             case effects.RingCaller():
                 await ring_caller(self._ari, self.incoming)
             case effects.Dial(endpoint, seconds, party, headers):
-                self._ended.pop(party, None)
+                self.leg_ends.forget(party)
                 dialling = self._diallings[party] = self._new_dialling(party, endpoint)
                 return await dialling.dial(self.incoming, endpoint, seconds, headers)
             case effects.HangUp(party, cause):
@@ -408,20 +360,8 @@ class CallEngine:
         else:
             self._mending.succeeded()
         if any(self.executor.channel_of(party) is None for party in audience.parties):
-            return [await self._first_to_go(audience.parties)]
+            return [await self.leg_ends.first_of(audience.parties)]
         return [inputs.AudienceStands()]
-
-    async def _first_to_go(self, parties: frozenset[Participant]) -> Input:
-        """Return who of ``parties`` went first; the last to go may have been released by us."""
-        try:
-            async with asyncio.timeout(2 * _LEFT_SECONDS):
-                while not (gone := [party for party in self._ended if party in parties]):
-                    self._leg_ended.clear()
-                    await self._leg_ended.wait()
-        except TimeoutError:
-            missing = next(p for p in sorted(parties) if self.executor.channel_of(p) is None)
-            return inputs.PartyGone(missing, HangupCause.NORMAL)
-        return inputs.PartyGone(gone[0], self._ended[gone[0]])
 
     async def _mend(self, audience: Audience) -> list[Input]:
         if not self._ari.state.is_up:

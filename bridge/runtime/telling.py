@@ -23,13 +23,13 @@ def tell_engine(engine: CallEngine, event: ChannelEvent) -> None:
     channel = event.channel
     match event:
         case events.StasisEnd():
-            engine.channel_left(channel.id)
+            engine.leg_ends.left(channel.id)
         case events.ChannelHangupRequest(cause=cause, soft=soft):
-            engine.hangup_requested(channel.id, cause or 0, soft=bool(soft))
+            engine.leg_ends.requested(channel.id, cause or 0, soft=bool(soft))
         case events.ChannelStateChange() if channel.state == "Up":
             engine.channel_up(channel.id)
         case events.ChannelDestroyed(cause=cause, cause_txt=text):
-            engine.channel_gone(channel.id, cause, text)
+            engine.leg_ends.gone(channel.id, cause, text)
         case _:
             pass
 
