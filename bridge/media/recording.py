@@ -16,6 +16,7 @@ import json
 import logging
 import os
 import re
+import secrets
 import struct
 import time
 from dataclasses import asdict, dataclass, field
@@ -43,7 +44,8 @@ _DATA_SIZE_AT: Final = 40
 _FILE_MODE: Final = 0o640
 """For us, and for whoever may read the recordings of the folder's group."""
 _OURS: Final = re.compile(
-    r"(callbridge-\d{8}T\d{6}Z-[0-9a-f]{12}-[0-9a-f]{6})(\.coaching)?(\.part\d+)?\.(wav|json)"
+    r"(callbridge-\d{8}T\d{6}Z-[0-9a-f]{12}-[0-9a-f]{6})"
+    r"(\.coaching)?(\.part\d+|\.[0-9a-f]{6})?\.(wav|json)"
 )
 _FRESH_SECONDS: Final = 60.0
 _ABANDONED_SECONDS: Final = 86_400.0
@@ -232,9 +234,9 @@ class RecordingFiles:
 
     def note(self) -> None:
         """Write the JSON anew; whoever reads it finds the old or the new, whole."""
-        draft = _named(self.stem, ".json.new")
+        # The program before this one may be writing its last, too.
+        draft = _named(self.stem, f".{secrets.token_hex(3)}.json")
         text = json.dumps(self.facts.as_dict(), indent=2) + "\n"
-        draft.unlink(missing_ok=True)
         try:
             fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
             with os.fdopen(fd, "w", encoding="utf-8") as file:

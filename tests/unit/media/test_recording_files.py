@@ -110,15 +110,25 @@ def test_nobody_else_reads_what_is_recorded_nor_who_called(tmp_path: Path) -> No
     assert modes == dict.fromkeys(("one.json", "one.wav", "one.coaching.wav"), 0o640)
 
 
-def test_the_description_is_written_through_no_link(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("as it was", encoding="utf-8")
-    (tmp_path / "one.json.new").symlink_to(secret)
-    files = RecordingFiles(tmp_path / "one", facts())
-    files.begin()
-    assert secret.read_text(encoding="utf-8") == "as it was"
-    assert Facts.read(files.sidecar).call_id == CALL
-    assert not (tmp_path / "one.json").is_symlink()
+def test_two_programs_may_write_the_description_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = RecordingFiles(tmp_path / "one", facts())
+    old.begin()
+    new = RecordingFiles(tmp_path / "one", Facts.read(old.sidecar))
+    new.facts.end_cause = "stopped"
+    fsync, writing = os.fsync, [new]
+
+    def meanwhile(fd: int) -> None:
+        fsync(fd)
+        if writing:
+            writing.pop().note()
+
+    monkeypatch.setattr(os, "fsync", meanwhile)
+    old.note()
+    assert not writing
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+    assert Facts.read(old.sidecar) == old.facts
 
 
 def test_nothing_is_left_of_a_description_that_could_not_be_written(
