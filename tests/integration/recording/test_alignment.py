@@ -20,6 +20,9 @@ LONG_S = 30.0
 MOST_LOST = 8
 """Frames, of 1,500."""
 BURSTS = 8
+FRAMES = 40
+"""In which a burst begins."""
+SILENT_FRAMES = 55
 ALIGNED_S = 0.020
 """Every channel of Asterisk has its own tick of 20 ms, at which it is heard."""
 BRIDGE_S = 0.020
@@ -74,11 +77,11 @@ async def test_both_channels_are_on_one_clock(pbx: Pbx, tmp_path: Path) -> None:
         for party in parties:
             party.clear()
         there.caller.voice, there.callee.voice = CALLER_TONE, CALLEE_TONE
-        await recorded(recording, 0.2)
+        await asyncio.gather(*(party.wait_frames(FRAMES) for party in parties))
         there.caller.voice = there.callee.voice = None
-        await recorded(recording, 0.2)
+        # What they say is sent 0.4 s ahead.
+        await asyncio.gather(*(party.wait_frames(FRAMES + SILENT_FRAMES) for party in parties))
         apart.append(heard_at(there.caller, "callee") - heard_at(there.callee, "caller"))
-        await asyncio.sleep(0.3)
     await recording.stop()
     left, right = channels(recording)
     errors: list[float] = []
