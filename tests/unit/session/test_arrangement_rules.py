@@ -168,6 +168,27 @@ def test_who_is_apart_is_not_put_on_hold_nor_replaced() -> None:
     assert refusals(effects) == [(ONE, ErrorCode.BAD_ARGUMENT)]
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        inputs.HoldParty(ONE, CALLER, on=False),
+        inputs.HoldParty(ONE, HUMAN, on=True),
+        inputs.Arrange(ONE, unless_kept=True),
+    ],
+)
+def test_who_looks_after_the_call_alone_says_who_is_held(event: Input) -> None:
+    session, effects = feed(CONSULTING, event)
+    assert session == CONSULTING
+    assert refusals(effects) == [(ONE, ErrorCode.COMMAND_IN_PROGRESS)]
+
+
+def test_nobody_does_when_it_is_over() -> None:
+    held = inputs.Arrange(ONE, held=THE_CALLER, unless_kept=True)
+    session, effects = feed(CONNECTED, held, STANDS)
+    assert session.standing == Standing(held=THE_CALLER)
+    assert Succeed(ONE) in effects
+
+
 @pytest.mark.parametrize("session", [OFFERED, standing(ANSWERED, NOBODY, NOBODY)])
 def test_nobody_is_connected_meanwhile(session: Session) -> None:
     _, effects = feed(session, inputs.Connect(ONE, "PJSIP/1002", 60))
