@@ -300,6 +300,8 @@ class Recorder:
     # --- ends -----------------------------------------------------------------------------------
 
     def _look_for_caller(self) -> None:
+        if self._ears.have_moved():
+            self._stop(str(LeftReason.CALL_ENDED))
         own = self._studio.engine(self._call_id)
         if own is None or own.session.phase in _GONE:
             return

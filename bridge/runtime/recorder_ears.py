@@ -90,6 +90,11 @@ class RecorderEars:
         """Frames that were not noted because nobody rendered them in time."""
         return self._heard.dropped_frames + self._whispers.dropped_frames
 
+    def have_moved(self) -> bool:
+        """Tell whether they followed somebody into another call, which is not to be recorded."""
+        calls = (self._floor.supervision.call_of(ears) for ears, _ in self._taps())
+        return not {*calls} <= {None, self._call_id}
+
     async def attend(self) -> None:
         """Hear the call. Raises what observing a call raises; ``leave`` is to follow then, too."""
         self._main = await self._admit("", hears_coaching=False)
@@ -156,6 +161,8 @@ class RecorderEars:
     def _hear(self, speaker: str, frame: bytes) -> None:
         """Take what somebody says, if he is the caller, or the caller hears him."""
         now = self._now()
+        if self.have_moved():
+            return
         he_hears = self._caller_is_there(now)
         if now >= self._deaf_until and (speaker == CALLER or he_hears):
             self._heard.push(speaker, frame, now)
@@ -163,6 +170,8 @@ class RecorderEars:
     def _hear_whisper(self, speaker: str, frame: bytes) -> None:
         """Take what somebody says while he whispers, or has just done so."""
         now = self._now()
+        if self.have_moved():
+            return
         if any(mode.mode is AudioMode.WHISPER for mode in self._modes_of(speaker)):
             self._whispered[speaker] = now
         lately = now - self._whispered.get(speaker, -_LINGER_SECONDS) < _LINGER_SECONDS

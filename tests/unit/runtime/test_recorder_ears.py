@@ -9,12 +9,14 @@ import pytest
 
 from bridge.model.ids import CallId
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.recorder_ears import Floor, RecorderEars
 from bridge.session import Phase, Session
 from bridge.session.state import Standing
 
 RATE = 8000
 FRAME_S = 0.02
+CALL = CallId("0123456789ab")
 PARTIES = frozenset({CALLER, CALLEE})
 HELD = Standing(held=frozenset({CALLER}))
 APART = Standing(apart=frozenset({CALLER}))
@@ -26,9 +28,10 @@ class Stage:
     def __init__(self) -> None:
         self.session = Session(phase=Phase.CONNECTED, parties=PARTIES)
         self.at = 0.0
+        self.observed: CallId | None = CALL
         self.ears = RecorderEars(
             cast("Floor", self),
-            CallId("0123456789ab"),
+            CALL,
             rate=RATE,
             coaching=False,
             on_left=lambda _reason: None,
@@ -38,6 +41,13 @@ class Stage:
 
     def engine(self, _call_id: CallId) -> Any:
         return self
+
+    @property
+    def supervision(self) -> Any:
+        return self
+
+    def call_of(self, _engine: ObserverEngine) -> CallId | None:
+        return self.observed
 
     def stands(self, wanted: Standing, stood: Standing) -> None:
         self.session = Session(phase=Phase.CONNECTED, parties=PARTIES, standing=wanted, stood=stood)
@@ -97,3 +107,14 @@ async def test_a_loop_that_was_blocked_as_he_came_back_takes_none_of_it(stage: S
     stage.talk(0.3, 0)
     stage.talk(0.3, 10)
     assert stage.heard()[1] == {0, 20}
+
+
+async def test_what_is_said_in_another_call_is_not_taken(stage: Stage) -> None:
+    stage.ears._main = cast("ObserverEngine", object())
+    stage.talk(0.3, 10)
+    stage.observed = CallId("ffffffffffff")
+    assert stage.ears.have_moved()
+    stage.talk(0.3, 700)
+    stage.observed = None
+    assert not stage.ears.have_moved()
+    assert stage.heard() == ({0, 1}, {0, 20})
