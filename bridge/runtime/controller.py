@@ -453,9 +453,6 @@ class Controller:
 
     def engine_of(self, channel_id: str) -> CallEngine | None:
         """Return the call that a channel belongs to."""
-        whose = (e for e in self._engines.values() if e.executor.party_of(channel_id) is not None)
-        if (engine := next(whose, None)) is not None:
-            return engine
         if (engine := self._by_channel.get(channel_id)) is not None:
             return engine
         name = self.names.read(channel_id)

@@ -413,7 +413,7 @@ class Parking:
                 max(0.0, parked.until - time.time()),
             )
             for place in self._places.values()
-            if (parked := place.parked) is not None
+            if (parked := place.parked) is not None and place.call.session.phase not in _OVER
         ]
         return tuple(sorted(found, key=lambda parked: parked.slot))
 
