@@ -183,6 +183,8 @@ class Place:
             session = self.call.session
             if not session.agent_present:
                 raise CallClosedError("the call is over, or the agent has left it")
+            if not session.parties:
+                raise InvalidStateError("nobody to park yet: answer() or connect() comes first")
             if party not in session.parties:
                 raise BadArgumentError(
                     f"{party!r} is not on the call; there are: {', '.join(sorted(session.parties))}"

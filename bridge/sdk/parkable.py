@@ -52,8 +52,9 @@ class Parkable:
         he is not had, the agent gets him back: PARKING_TIMED_OUT.
 
         Raises BadArgumentError for a slot that is taken or a party who is not there,
-        InvalidStateError when every slot is taken, CommandInProgressError while the call is parked
-        or transferred, and ServerError if Asterisk failed: nothing has changed then.
+        InvalidStateError before ``answer()`` and when every slot is taken, CommandInProgressError
+        while the call is parked or transferred, and ServerError if Asterisk failed: nothing has
+        changed then.
         """
         if timeout_seconds <= 0:
             raise BadArgumentError("timeout_seconds has to be above 0")

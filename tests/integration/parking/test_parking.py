@@ -218,6 +218,8 @@ async def test_what_cannot_be_parked(pbx: Pbx) -> None:
         await call.park("7111")
     second = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=None))
     other = await scene.program.next_call()
+    with pytest.raises(InvalidStateError, match="nobody to park yet"):
+        await other.park()
     await other.answer()
     with pytest.raises(BadArgumentError, match=f"slot 7110 is taken, by call {call.call_id}"):
         await other.park("7110")
