@@ -36,7 +36,8 @@ LARGEST: Final = 24_000
 
 _PAUSE_SECONDS: Final = 0.02
 """Between a change and its being written: what comes within it is written at once, and the
-commands that follow from the change go first."""
+commands that follow from the change go first. A call of which nothing is written yet does not
+wait."""
 _AGAIN_SECONDS: Final = 1.0
 _GONE: Final = frozenset({404, 409})
 
@@ -212,7 +213,8 @@ class Memory:
         """Write what changes, until cancelled."""
         while True:
             await self._due.wait()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            if self._written:
+                await asyncio.sleep(_PAUSE_SECONDS)
             await self.flush()
 
     async def flush(self) -> None:

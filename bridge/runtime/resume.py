@@ -114,10 +114,10 @@ class Resumption:
     ) -> frozenset[str]:
         legs = _legs(memory, found, channels)
         coming = legs.keys() & _coming(memory.outline)
-        present = {party for party, leg in legs.items() if channels[leg].state == _UP} - coming
+        present = _present(memory, legs, channels)
         session = resumed(
             memory.outline,
-            frozenset(present),
+            present,
             frozenset(coming),
             agent=self._host.resumes,
             seated=frozenset(self._seated.pop(memory.call_id, ())),
@@ -328,6 +328,19 @@ def _legs(
     }
     known = {party: leg.channel_id for party, leg in memory.legs.items()}
     return legs | {party: leg for party, leg in known.items() if leg in channels}
+
+
+def _present(
+    memory: Remembered,
+    legs: Mapping[Participant, str],
+    channels: Mapping[str, models.Channel],
+) -> frozenset[Participant]:
+    """Return who is in the call: those who are known to have been, and are there.
+
+    Who came after it was remembered last may have been apart, or not accepted yet: he is let go.
+    """
+    there = (party for party, leg in legs.items() if channels[leg].state == _UP)
+    return memory.outline.parties.intersection(there) - _coming(memory.outline)
 
 
 def _coming(was: Outline) -> frozenset[Participant]:

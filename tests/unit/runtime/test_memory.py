@@ -133,6 +133,20 @@ async def test_the_latest_wins_while_one_is_being_written() -> None:
         running.cancel()
 
 
+async def test_the_first_time_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_module, "_PAUSE_SECONDS", 3600.0)
+    server, notes = Server("a"), Notes()
+    running = asyncio.create_task(memory_of(server, notes).run())
+    try:
+        notes["n"] = "1"
+        await until(lambda: server.values["a"], "it is written")
+        notes["n"] = "2"
+        await asyncio.sleep(0)
+        assert server.writes == 1
+    finally:
+        running.cancel()
+
+
 async def test_what_fails_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_module, "_AGAIN_SECONDS", 0.01)
     server, notes = Server("a"), Notes()

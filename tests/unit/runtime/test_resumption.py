@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
 
+from bridge.ari import models
 from bridge.model.ids import CallId
+from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.memory import Remembered
-from bridge.runtime.resume import Host, Resumer, Resumption
+from bridge.runtime.resume import Host, Resumer, Resumption, _present
 from bridge.session import Phase, Session
-from bridge.session.outline import Outline
+from bridge.session.outline import Coming, Outline
 from bridge.session.state import Standing
 
+EXPERT, HUMAN = Participant("expert"), Participant("human")
 KEPT = Outline(Phase.CONNECTED, standing=Standing(kept=True))
 MEMORY = Remembered(CallId("0123456789ab"), "1", "PJSIP/1001-1", KEPT, {})
+
+
+@dataclass(frozen=True)
+class Channel:
+    state: str
 
 
 class Owner:
@@ -56,3 +65,19 @@ def test_a_note_that_nobody_understands_costs_no_call(
     resumption._go_on(cast("CallEngine", owner), MEMORY)
     assert owner.spawned == spawned
     assert "no such thing" in caplog.text
+
+
+def test_who_came_after_it_was_remembered_is_not_in_the_call() -> None:
+    outline = Outline(
+        Phase.CONNECTED, parties=frozenset({CALLER, CALLEE}), adding=(Coming(EXPERT, apart=True),)
+    )
+    memory = Remembered(CallId("0123456789ab"), "1", "PJSIP/1001-1", outline, {})
+    states = {CALLER: "Up", CALLEE: "Up", EXPERT: "Up", HUMAN: "Up"}
+    legs = {party: f"channel of {party}" for party in states}
+    channels = {leg: Channel(states[party]) for party, leg in legs.items()}
+    found = cast("dict[str, models.Channel]", channels)
+    assert _present(memory, legs, found) == {CALLER, CALLEE}
+    channels[legs[CALLEE]] = Channel("Ringing")
+    assert _present(memory, legs, found) == {CALLER}
+    del legs[CALLER]
+    assert _present(memory, legs, found) == frozenset()
