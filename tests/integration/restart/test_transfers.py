@@ -205,6 +205,8 @@ async def test_the_human_hangs_up_while_no_program_runs(pbx: Pbx, state: str) ->
             await after.resumed(1)
             (call,) = after.calls.values()
             await until(lambda: not any(p.held for p in call.parties), "the caller is back")
+            await until(lambda: call.transfer_in_progress is None, "it is over")
+            await until(lambda: mode_of(call)[0] is AudioMode.BARGE, "the agent is heard")
             assert state_of(call) is CallState.ANSWERED
             await call.send_audio(SPEECH)
             assert await scene.conference.heard_by_parties() == {("caller", AGENT)}
