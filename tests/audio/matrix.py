@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+import soundfile
 
 from bridge.lab.demo.ears import PhoneEar
 from bridge.lab.demo.lost import missing
@@ -65,8 +66,11 @@ HZ: Final = {
 """Everybody's tone; chosen as ``bridge.lab.hearing.TONES`` are."""
 ABSENT_DB: Final = {Codec.PCMU: 40.0, Codec.PCMA: 40.0, Codec.G722: 45.0}
 """What a codec makes of ten voices is spread over all frequencies."""
-BESIDE_MUSIC_DB: Final = 6.0
-"""Who is held hears music, in which there is something of all frequencies."""
+MUSIC_HZ: Final = (465.0, 680.0, 1085.0)
+"""What the music of those on hold is made of: 90 Hz and more from everybody's tone."""
+MUSIC_SECONDS: Final = 60.0
+BESIDE_MUSIC_DB: Final = 20.0
+"""Who is held hears music, which begins and ends, and is heard at all frequencies then."""
 MUSIC_PIECES: Final = 4
 SETTLE_FRAMES: Final = 13
 WINDOW_FRAMES: Final = 16
@@ -323,6 +327,13 @@ class Company:
             await until(lambda: not behind(), "frames pass", within_s=frames * FRAME_S + 1)
         except TimeoutError:
             raise AssertionError(f"{behind()} hear nothing any more") from None
+
+
+def write_music(folder: Path) -> Path:
+    """Write music in which there is nothing of anybody's tone; return its folder."""
+    chord = np.sum([tone(hz, SENT_DBFS, MUSIC_SECONDS, RATE) for hz in MUSIC_HZ], axis=0)
+    soundfile.write(folder / "chord.wav", chord.astype(np.int16), RATE)
+    return folder
 
 
 # --- judging ------------------------------------------------------------------------------------

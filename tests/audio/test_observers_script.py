@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +10,17 @@ import pytest
 
 from bridge.lab.phones import Codec
 from tests.audio.machine import measured, whole
-from tests.audio.matrix import Company, lost_frames, open_calls, too_much, wrong_cells
+from tests.audio.matrix import (
+    Company,
+    lost_frames,
+    open_calls,
+    too_much,
+    write_music,
+    wrong_cells,
+)
 from tests.support.pbx import Pbx
 from tests.support.script import CALLEE, CALLER, EXPERT
+from tests.support.shared import SharedAsterisk
 from tests.support.stage import Stage
 from tests.support.writing import Means, write
 
@@ -41,6 +50,14 @@ PLAYS = (
     Play(4, Codec.L16_8000, {"ann": Codec.PCMA, "ben": Codec.G722}),
     Play(5, Codec.PCMA, silent=frozenset({CALLER})),
 )
+
+
+@pytest.fixture(scope="module")
+def shared_asterisk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedAsterisk]:
+    """An Asterisk whose music is no voice."""
+    shared = SharedAsterisk("scripts", music=write_music(tmp_path_factory.mktemp("music")))
+    yield shared
+    shared.discard()
 
 
 @pytest.mark.parametrize("it", PLAYS, ids=lambda it: f"script {it.seed}")
