@@ -71,6 +71,8 @@ MUSIC_HZ: Final = (465.0, 680.0, 1085.0)
 MUSIC_SECONDS: Final = 60.0
 BESIDE_MUSIC_DB: Final = 20.0
 """Who is held hears music, which begins and ends, and is heard at all frequencies then."""
+FAINT_DB: Final = 20.0
+"""So far below what was sent is what a phone may have made itself, once."""
 MUSIC_PIECES: Final = 4
 SETTLE_FRAMES: Final = 13
 WINDOW_FRAMES: Final = 16
@@ -339,7 +341,17 @@ def write_music(folder: Path) -> Path:
 # --- judging ------------------------------------------------------------------------------------
 
 
-def wrong_cells(measured: Measured) -> list[str]:
+@dataclass(frozen=True)
+class Wrong:
+    """A cell of a step that is not as it is to be."""
+
+    told: str
+    blurred: bool
+    """Faint, at a phone: its jitter buffer may have left out or drawn out some milliseconds, which
+    are heard at all frequencies."""
+
+
+def wrong_cells(measured: Measured) -> list[Wrong]:
     """Return the cells of a step that are not as they are to be: present, and absent."""
     wrong = []
     ears = {heard.listener: heard.ear for heard in measured.heard}
@@ -362,8 +374,11 @@ def wrong_cells(measured: Measured) -> list[str]:
                 holds = level <= SENT_DBFS - below_db
             if not holds:
                 verb = "hears" if speaker not in to_hear else "does not hear"
-                wrong.append(f"{heard.listener} {verb} {speaker}: {level:.1f} dBFS")
-    return [f"step {measured.number}, {told(measured.step)}: {cell}" for cell in wrong]
+                cell = f"{heard.listener} {verb} {speaker}: {level:.1f} dBFS"
+                faint = speaker not in to_hear and level <= SENT_DBFS - FAINT_DB
+                told_so = f"step {measured.number}, {told(measured.step)}: {cell}"
+                wrong.append(Wrong(told_so, blurred=faint and not heard.ear.exact))
+    return wrong
 
 
 def steady_levels(pcm: Pcm, to_hear: Collection[str]) -> dict[str, float]:

@@ -79,7 +79,8 @@ async def test_everybody_hears_whom_he_is_to_hear_and_nobody_else(
         for phone, _ in company.softphones.values():
             await phone.stop()
         wrong = [cell for step in company.measured for cell in wrong_cells(step)]
-        assert wrong == []
+        assert [cell for cell in wrong if not cell.blurred] == []
+        whole(not wrong, wrong)
         lost = too_much([loss for step in company.measured for loss in lost_frames(step)])
         whole(not lost, lost)
         await pbx.empty()
