@@ -72,7 +72,7 @@ MUSIC_SECONDS: Final = 60.0
 BESIDE_MUSIC_DB: Final = 20.0
 """Who is held hears music, which begins and ends, and is heard at all frequencies then."""
 FAINT_DB: Final = 20.0
-"""So far below what was sent is what a phone may have made itself, once."""
+"""So far below what was sent is what may not be a voice, once."""
 MUSIC_PIECES: Final = 4
 SETTLE_FRAMES: Final = 13
 WINDOW_FRAMES: Final = 16
@@ -347,8 +347,8 @@ class Wrong:
 
     told: str
     blurred: bool
-    """Faint, at a phone: its jitter buffer may have left out or drawn out some milliseconds, which
-    are heard at all frequencies."""
+    """Faint: it may be what a voice that broke off for some milliseconds, as behind a phone's jitter
+    buffer, is heard as at all other frequencies."""
 
 
 def wrong_cells(measured: Measured) -> list[Wrong]:
@@ -377,7 +377,7 @@ def wrong_cells(measured: Measured) -> list[Wrong]:
                 cell = f"{heard.listener} {verb} {speaker}: {level:.1f} dBFS"
                 faint = speaker not in to_hear and level <= SENT_DBFS - FAINT_DB
                 told_so = f"step {measured.number}, {told(measured.step)}: {cell}"
-                wrong.append(Wrong(told_so, blurred=faint and not heard.ear.exact))
+                wrong.append(Wrong(told_so, blurred=faint))
     return wrong
 
 
