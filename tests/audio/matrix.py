@@ -347,8 +347,8 @@ class Wrong:
 
     told: str
     blurred: bool
-    """Faint: it may be what a voice that broke off for some milliseconds, as behind a phone's jitter
-    buffer, is heard as at all other frequencies."""
+    """Faint: it may be what a voice that broke off for some milliseconds, as behind a phone's
+    jitter buffer, is heard as at all other frequencies."""
 
 
 def wrong_cells(measured: Measured) -> list[Wrong]:
