@@ -231,9 +231,20 @@ class AriConnection(Resources):
         """Send no requests over a socket that did not answer one, until it answers again."""
         if socket.carries_rest:
             socket.carries_rest = False
-            probe = asyncio.create_task(self._probe_transport(socket), name="ari probe")
+            probe = asyncio.create_task(self._ask_again(socket), name="ari probe")
             self._probes.add(probe)
             probe.add_done_callback(self._probes.discard)
+
+    async def _ask_again(self, socket: EventsSocket) -> None:
+        """Wait until a socket answers; what it had not answered may have been done after all.
+
+        Requests by plain REST have overtaken it, so that what was removed may be there again.
+        """
+        while not socket.closed:
+            await self._probe_transport(socket)
+            if socket.carries_rest:
+                self._report(LinkState(LinkStatus.UP, reconnected=True))
+                return
 
     async def _connect(self) -> EventsSocket:
         """Sign in, look who is there, register the application. Raises ServerError."""

@@ -106,6 +106,11 @@ class EventsSocket:
         return self._replaced
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing will be answered any more."""
+        return self._ws.closed
+
+    @property
     def usable(self) -> bool:
         """Whether a request may be sent here."""
         return self.carries_rest and not self._ws.closed

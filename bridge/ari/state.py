@@ -30,7 +30,8 @@ class LinkState:
     refused: bool = False
     """DOWN: nobody listens at the address, so Asterisk is not running and its calls are over."""
     reconnected: bool = False
-    """UP: events were lost since the last UP: list what stands and compare."""
+    """UP: events were lost, or requests carried out late, since the last UP: list what stands and
+    compare."""
     restarted: bool = False
     """UP: this is another run of Asterisk than before: nothing of what stood is left."""
 
