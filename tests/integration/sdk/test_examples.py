@@ -44,9 +44,14 @@ async def running(pbx: Pbx, name: str, folder: Path) -> AsyncIterator[asyncio.su
         "CALLBRIDGE_ARI_PASSWORD": ari.password,
     }
     with (folder / "output").open("wb") as output:
-        program = await asyncio.create_subprocess_exec(
-            sys.executable, str(EXAMPLES / name), env=environment, cwd=folder, stderr=output
-        )
+        # A run in the background ignores Ctrl-C, and would have the example ignore it, too.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            program = await asyncio.create_subprocess_exec(
+                sys.executable, str(EXAMPLES / name), env=environment, cwd=folder, stderr=output
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
         async def is_up() -> bool:
             try:
