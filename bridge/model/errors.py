@@ -12,6 +12,11 @@
     │   ├── CallNotFoundError            CALL_NOT_FOUND
     │   ├── AmbiguousCallError           CALL_AMBIGUOUS
     │   ├── TransferDeniedError          TRANSFER_DENIED
+    │   ├── DialDeniedError              DIAL_DENIED
+    │   ├── NotFoundError                NOT_FOUND
+    │   ├── UnauthenticatedError         UNAUTHENTICATED
+    │   ├── ForbiddenError               FORBIDDEN
+    │   ├── RateLimitedError             RATE_LIMITED (retry_after)
     │   └── ConfigurationError           BAD_CONFIGURATION
     ├── CallError                        the far side's doing: the call goes on
     │   ├── ConnectFailedError           CALL_UNANSWERED, CALL_BUSY, CALL_DECLINED,
@@ -23,7 +28,9 @@
     │   ├── CapabilityError              NOT_SUPPORTED
     │   ├── RequestFailedError           REQUEST_FAILED (status, resource, reason)
     │   ├── CommandTimeoutError          COMMAND_TIMEOUT
-    │   └── MediaError                   MEDIA_FAILED
+    │   ├── MediaError                   MEDIA_FAILED
+    │   ├── StoreError                   STORE_UNAVAILABLE
+    │   └── DrainingError                DRAINING (retry_after)
     └── LabError                         the laboratory: embedded Asterisk and softphones
         ├── PackageError                 PACKAGE_UNAVAILABLE
         ├── InstanceError                INSTANCE_FAILED
@@ -49,6 +56,12 @@ class ErrorCode(StrEnum):
     CALL_NOT_FOUND = "CALL_NOT_FOUND"
     CALL_AMBIGUOUS = "CALL_AMBIGUOUS"
     TRANSFER_DENIED = "TRANSFER_DENIED"
+    DIAL_DENIED = "DIAL_DENIED"
+    NOT_FOUND = "NOT_FOUND"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    FORBIDDEN = "FORBIDDEN"
+    RATE_LIMITED = "RATE_LIMITED"
+    SLOW_READER = "SLOW_READER"
     BAD_CONFIGURATION = "BAD_CONFIGURATION"
     CALL_UNANSWERED = "CALL_UNANSWERED"
     CALL_BUSY = "CALL_BUSY"
@@ -62,6 +75,8 @@ class ErrorCode(StrEnum):
     REQUEST_FAILED = "REQUEST_FAILED"
     COMMAND_TIMEOUT = "COMMAND_TIMEOUT"
     MEDIA_FAILED = "MEDIA_FAILED"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    DRAINING = "DRAINING"
     PACKAGE_UNAVAILABLE = "PACKAGE_UNAVAILABLE"
     INSTANCE_FAILED = "INSTANCE_FAILED"
     PHONE_FAILED = "PHONE_FAILED"
@@ -130,6 +145,43 @@ class TransferDeniedError(UsageError):
     """The transfer policy does not allow it."""
 
     default_code = ErrorCode.TRANSFER_DENIED
+
+
+class DialDeniedError(UsageError):
+    """What was to be dialled is not on the list of what may be, or a limit is reached."""
+
+    default_code = ErrorCode.DIAL_DENIED
+
+
+class NotFoundError(UsageError):
+    """There is no such thing, or it is somebody else's; the message says which there are."""
+
+    default_code = ErrorCode.NOT_FOUND
+
+
+class UnauthenticatedError(UsageError):
+    """The server does not know who asks: no key, or one that is wrong, expired or revoked."""
+
+    default_code = ErrorCode.UNAUTHENTICATED
+
+
+class ForbiddenError(UsageError):
+    """Who asks may not do this; the message says which permission it needs."""
+
+    default_code = ErrorCode.FORBIDDEN
+
+
+class RateLimitedError(UsageError):
+    """Too many requests in too short a time."""
+
+    default_code = ErrorCode.RATE_LIMITED
+
+    def __init__(
+        self, message: str, *, code: ErrorCode | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+        """Seconds until it is worth trying again, or None."""
 
 
 class ConfigurationError(UsageError):
@@ -213,6 +265,25 @@ class MediaError(ServerError):
     """A media socket could not be opened or broke."""
 
     default_code = ErrorCode.MEDIA_FAILED
+
+
+class StoreError(ServerError):
+    """The store cannot be reached: calls go on, and what is written meanwhile is kept for it."""
+
+    default_code = ErrorCode.STORE_UNAVAILABLE
+
+
+class DrainingError(ServerError):
+    """The daemon is about to stop and takes nothing new."""
+
+    default_code = ErrorCode.DRAINING
+
+    def __init__(
+        self, message: str, *, code: ErrorCode | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+        """Seconds until it is worth trying again, or None."""
 
 
 class LabError(CallbridgeError):

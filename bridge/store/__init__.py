@@ -1,0 +1,1 @@
+"""What outlives calls: records of calls and events, notes, contexts, audit, keys, deliveries."""
