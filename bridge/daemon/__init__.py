@@ -1,1 +1,1 @@
-"""The daemon beside an Asterisk: ``callbridge serve``, its configuration, and ``callbridge check``."""
+"""The daemon beside an Asterisk: ``callbridge serve``, its configuration, ``callbridge check``."""

@@ -1,0 +1,41 @@
+"""Who asks. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.model.errors import ForbiddenError
+from bridge.protocol.permissions import EVERY_TENANT, PERMISSIONS, Permission, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Somebody who has shown a key or a token.
+
+    name: of the key, or the token's subject; it is what the audit says. tenant: whose calls he may
+    see, or ``*``. queues: those that he is limited to; empty for all of his tenant.
+    """
+
+    name: str
+    role: Role
+    tenant: str
+    queues: frozenset[str] = frozenset()
+    key_id: str = ""
+
+    def may(self, permission: Permission) -> bool:
+        """Tell whether his role has a permission."""
+        return permission in PERMISSIONS[self.role]
+
+    def require(self, permission: Permission) -> None:
+        """Raise ForbiddenError unless his role has a permission."""
+        if not self.may(permission):
+            raise ForbiddenError(f"the role {self.role} may not {permission}")
+
+    def sees(self, tenant: str, queue: str = "") -> bool:
+        """Tell whether what belongs to a tenant and a queue is his business.
+
+        What is not is answered as if it were not there.
+        """
+        if self.tenant not in {EVERY_TENANT, tenant}:
+            return False
+        return not self.queues or queue in self.queues
