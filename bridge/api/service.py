@@ -1,0 +1,79 @@
+"""Everything that handlers need, in one place. The daemon puts it together; so do tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from bridge.api.auth.principal import Principal
+from bridge.protocol.views import CallView, EventView
+from bridge.sdk import Client
+
+
+class Authenticator(Protocol):
+    """Says who asks."""
+
+    async def authenticate(self, headers: Mapping[str, str], *, remote: str = "") -> Principal:
+        """Return who shows these headers; remote: his address. Raises UnauthenticatedError."""
+        ...
+
+
+class RateLimits(Protocol):
+    """Says who asks too often."""
+
+    def check(self, principal: Principal, *, command: bool) -> None:
+        """Count a request. Raises RateLimitedError."""
+        ...
+
+
+class Views(Protocol):
+    """Shows calls."""
+
+    def call(self, call_id: str) -> CallView | None:
+        """Return a live call as it is now, or None."""
+        ...
+
+    def calls(self) -> tuple[CallView, ...]:
+        """Return all live calls as they are now."""
+        ...
+
+
+class EventHub(Protocol):
+    """Tells what happens."""
+
+    listeners: list[Callable[[EventView], None]]
+
+    def publish(
+        self, kind: str, /, *, call_id: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Tell something that no event of the SDK tells."""
+        ...
+
+
+@dataclass(kw_only=True)
+class Service:
+    """The parts of a running daemon.
+
+    recordings_folder: where recordings go. version: callbridge's own. draining: it is about to
+    stop and takes no new commands. health: the state of each part, ``ok`` or what is wrong with
+    it, by name.
+    """
+
+    client: Client
+    store: Any
+    hub: EventHub
+    views: Views
+    authenticator: Authenticator
+    rate_limits: RateLimits
+    dial_rules: Any
+    tenancy: Any
+    programs: Any
+    webhooks: Any
+    audio_positions: Any
+    speech: Any
+    recordings_folder: Path
+    version: str
+    draining: bool = False
+    health: Callable[[], Mapping[str, str]] = dict
