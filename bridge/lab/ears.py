@@ -20,6 +20,7 @@ from bridge.ari.media_door import door_of
 from bridge.lab.hearing import Pcm, pcm_from_bytes
 from bridge.lab.hearing import tone as make_tone
 from bridge.lab.phones.settings import Tone
+from bridge.media.pcm import FRAME_SECONDS
 from bridge.model.errors import MediaError, ServerUnreachableError
 
 RATE: Final = 16000
@@ -131,6 +132,10 @@ class DirectParty:
             while len(self.frames) < count:
                 self._heard.clear()
                 await self._heard.wait()
+
+    async def wait_seconds(self, seconds: float) -> None:
+        """Wait until so much more was heard: time as the call's own audio counts it."""
+        await self.wait_frames(len(self.frames) + round(seconds / FRAME_SECONDS))
 
     def clear(self) -> None:
         """Forget what was heard."""

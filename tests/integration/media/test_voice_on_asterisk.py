@@ -366,12 +366,9 @@ async def test_each_party_is_heard_apart_and_together(studio: Studio) -> None:
     call = await studio.call(caller=437, callee=1031)
     caller, callee = call.ears.subscribe("caller"), call.ears.subscribe("callee")
     mixed = call.ears.subscribe()
-    await asyncio.sleep(2.0)
-    await call.ears.aclose()
     heard = {}
     for name, stream in (("caller", caller), ("callee", callee), ("mix", mixed)):
-        frames = [frame async for frame in stream]
-        assert 95 <= len(frames) <= 103
+        frames = [await anext(stream) for _ in range(100)]
         assert stream.dropped_frames == 0
         samples = np.frombuffer(b"".join(frames), "<i2").astype(np.float64) / 32768
         heard[name] = {hz: level(samples, hz) for hz in (437.0, 1031.0)}

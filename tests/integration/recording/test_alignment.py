@@ -69,7 +69,7 @@ async def test_nothing_is_lost_or_put_in_for_half_a_minute(pbx: Pbx, tmp_path: P
 async def test_both_channels_are_on_one_clock(pbx: Pbx, tmp_path: Path) -> None:
     there = await talk(pbx)
     there.caller.voice = there.callee.voice = None
-    await asyncio.sleep(0.8)
+    await there.caller.wait_seconds(0.8)
     recording = await there.call.record(tmp_path)
     parties = there.caller, there.callee
     apart: list[float] = []

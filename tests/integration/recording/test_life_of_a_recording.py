@@ -52,7 +52,7 @@ async def test_nothing_of_a_pause_is_recorded(pbx: Pbx, tmp_path: Path, pauses: 
     await recorded(recording, 0.6)
     there.caller.voice = there.callee.voice = None
     # What is said during the pause is said by nobody else, and at no other time.
-    await asyncio.sleep(0.6)
+    await there.caller.wait_seconds(0.6)
     await recording.pause()
     coach = await there.client.observe(there.call, "coach")
     await coach.whisper(to="callee")
@@ -60,12 +60,12 @@ async def test_nothing_of_a_pause_is_recorded(pbx: Pbx, tmp_path: Path, pauses: 
     await there.call.barge()
     await there.call.send_audio(words("agent", 1.0))
     there.caller.voice = CALLER_TONE
-    await asyncio.sleep(0.8)
+    await there.callee.wait_seconds(0.8)
     await there.call.spy(cut=True)
     await coach.spy(cut=True)
     there.caller.voice = None
     # What the caller says is sent 0.4 s ahead.
-    await asyncio.sleep(0.7)
+    await there.callee.wait_seconds(0.7)
     await recording.resume()
     await recorded(recording, 0.6)
     await recording.stop()

@@ -135,7 +135,7 @@ async def test_a_pause_outlives_the_program(pbx: Pbx, tmp_path: Path) -> None:
     recording = await taken_up(pbx)
     assert state(recording) is RecordingState.PAUSED
     begin = recording.seconds
-    await asyncio.sleep(0.8)
+    await caller.wait_seconds(0.8)
     await recording.resume()
     resumed_at = described(recording)["pauses"][0]["to_seconds"]
     await recorded(recording, 0.8)

@@ -13,6 +13,7 @@ from bridge import ActiveCall, errors
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import Pcm
 from bridge.lab.waiting import until
+from bridge.media.pcm import FRAME_SECONDS
 from bridge.model.states import CallState
 from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
 from tests.integration.recording.tape import (
@@ -46,6 +47,13 @@ def leaving(call: ActiveCall, folder: Path, **wishes: Any) -> asyncio.Task[Voice
     return asyncio.create_task(leave_voicemail(call, folder, **wishes))
 
 
+async def spoken(call: ActiveCall, seconds: float) -> None:
+    """Wait until the agent has heard so much more of the caller."""
+    stream = call.audio_stream("caller")
+    for _ in range(round(seconds / FRAME_SECONDS)):
+        await anext(stream)
+
+
 async def beeped(caller: DirectParty) -> None:
     """Wait until the caller has heard greeting and beep."""
 
@@ -72,7 +80,7 @@ async def test_a_message_ends_with_silence(pbx: Pbx, tmp_path: Path) -> None:
     task = leaving(call, folder := fresh(tmp_path))
     await beeped(caller)
     caller.voice = CALLER_TONE
-    await asyncio.sleep(1.5)
+    await caller.wait_seconds(1.5)
     caller.voice = None
     async with asyncio.timeout(5):
         found = await task
@@ -93,7 +101,7 @@ async def test_a_message_ends_with_hanging_up(pbx: Pbx, tmp_path: Path) -> None:
     task = leaving(call, fresh(tmp_path))
     await beeped(caller)
     caller.voice = CALLER_TONE
-    await asyncio.sleep(1.5)
+    await caller.wait_seconds(1.5)
     await caller.hangup()
     async with asyncio.timeout(3):
         found = await task
@@ -138,10 +146,10 @@ async def test_a_key_skips_the_greeting_and_ends_the_message(pbx: Pbx, tmp_path:
     call = await program.next_call()
     task = leaving(call, tmp_path, greeting=words("supervisor", 60.0))
     await until(lambda: state_of(call) is CallState.ANSWERED, "it is answered")
-    await asyncio.sleep(0.5)
+    await spoken(call, 0.5)
     await phone.dtmf("1")
     await phone.dtmf("#")
-    await asyncio.sleep(BEEP_S + 1.5)
+    await spoken(call, BEEP_S + 1.5)
     assert not task.done()
     await phone.dtmf("#")
     async with asyncio.timeout(3):

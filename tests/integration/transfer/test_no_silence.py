@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 import pytest
 
@@ -54,7 +52,7 @@ async def test_from_the_ai_to_the_human(pbx: Pbx) -> None:
     await scene.press("human", "1")
     await transfer.wait_accepted()
     await scene.speak_to("human")
-    await asyncio.sleep(0.5)
+    await caller.wait_seconds(0.5)
     await transfer.complete(cut=True)
     assert await transfer.wait() is Outcome.COMPLETED
     await caller.wait_frames(len(caller.frames) + 25)
