@@ -14,7 +14,8 @@ header or, for browsers, which cannot set one, by a first frame ``Authenticate``
     ``speaker=``), and ``AudioProgress``.
 ``/programs/{name}/socket``
     The program's first frame is ``Attach``; then come ``Attached`` and, while it holds the lease,
-    ``Offer`` for every incoming call that its routes choose, and ``Event`` of its calls.
+    ``Offer`` for every incoming call that its routes choose, ``Granted`` for each that it then
+    accepts, and ``Event`` of its calls.
 """
 
 from __future__ import annotations
@@ -97,6 +98,8 @@ class Attach(ClientFrame, frozen=True, kw_only=True, tag="attach"):
     go on (a caller who is alone is hung up), or all are hung up."""
     instance: Annotated[str, Meta(max_length=80)] = ""
     """Names one process: the same one gets its lease back at once."""
+    after: Position | None = None
+    """Tell what befell its calls behind this event first, as far as it is known."""
 
 
 class Accept(ClientFrame, frozen=True, kw_only=True, tag="accept"):
@@ -164,6 +167,8 @@ class Attached(ServerFrame, frozen=True, kw_only=True, tag="attached"):
     sample_rate: int
     calls: tuple[CallView, ...] = ()
     """Calls of this program that go on: taken up again."""
+    resumed: bool = False
+    """All that befell them behind ``Attach.after`` follows."""
     at: Position | None = None
 
 
@@ -173,6 +178,27 @@ class Offer(ServerFrame, frozen=True, kw_only=True, tag="offer"):
     call: CallView
 
 
+class Granted(ServerFrame, frozen=True, kw_only=True, tag="granted"):
+    """An offered call is this program's: it was accepted in time, or originated by it."""
+
+    call: CallView
+
+
+class Withdrawn(ServerFrame, frozen=True, kw_only=True, tag="withdrawn"):
+    """An offered call is not for this program any more: accepted too late, or over."""
+
+    call_id: str
+
+
 ServerMessage: TypeAlias = (
-    Snapshot | Resumed | Event | CutOff | AudioReady | AudioProgress | Attached | Offer
+    Snapshot
+    | Resumed
+    | Event
+    | CutOff
+    | AudioReady
+    | AudioProgress
+    | Attached
+    | Offer
+    | Granted
+    | Withdrawn
 )

@@ -181,7 +181,7 @@ ANNOUNCE = Operation(
     "Say something to one party alone",
     "calls",
     Permission.CONTROL,
-    answer=shown.CallView,
+    answer=shown.AnnouncedView,
     body=asked.Announce,
     errors=_OWN_CALL,
 )
@@ -615,6 +615,16 @@ LIST_CHANNELS = Operation(
     Permission.SEE_PBX,
     answer=shown.Page[shown.ChannelView],
     query=asked.Listing,
+)
+
+SHOW_CAPABILITIES = Operation(
+    "show_capabilities",
+    "GET",
+    "/capabilities",
+    "Show what the server can do",
+    "pbx",
+    Permission.SEE_CALLS,
+    answer=shown.CapabilitiesView,
 )
 
 # --- programs, webhooks, keys, health -----------------------------------------------------------

@@ -18,6 +18,8 @@ Headers = Annotated[dict[str, str], Meta(max_length=20)]
 """SIP headers."""
 Sound = Annotated[str, Meta(min_length=1, max_length=500, pattern="^sound:")]
 """What Asterisk plays: ``sound:queue-thankyou``."""
+Audio = Annotated[bytes, Meta(max_length=8_000_000)]
+"""PCM, s16le mono at the server's sample rate; base64 in JSON."""
 AudioPosition = Annotated[int, Meta(ge=0)]
 """Bytes sent on the call's audio socket before: the command takes its place after them."""
 
@@ -106,6 +108,7 @@ class Connect(Request, frozen=True, kw_only=True):
     to: Target | Annotated[list[Target], Meta(min_length=1, max_length=20)] | None = None
     """By default the number that was dialled. Several ring together."""
     ring_time_seconds: RingSeconds = 60
+    after_audio: AudioPosition | None = None
 
 
 class ChangeMode(Request, frozen=True, kw_only=True):
@@ -133,6 +136,7 @@ class AddParty(Request, frozen=True, kw_only=True):
     name: Name | None = None
     ring_time_seconds: RingSeconds = 30
     headers: Headers = {}
+    after_audio: AudioPosition | None = None
 
 
 class ChangeParty(Request, frozen=True, kw_only=True):
@@ -144,14 +148,19 @@ class ChangeParty(Request, frozen=True, kw_only=True):
     """With ``held``: the class of music."""
     announce: Sound | None = None
     """With ``held``: said to him every so often."""
-    announce_every_seconds: Annotated[float, Meta(ge=1, le=3600)] = 30.0
+    announce_audio: Audio | None = None
+    """The same, as audio."""
+    announce_every_seconds: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    after_audio: AudioPosition | None = None
 
 
 class Announce(Request, frozen=True, kw_only=True):
-    """Say something to one party alone."""
+    """Say something to one party alone: either a sound, or audio."""
 
-    sound: Sound
+    sound: Sound | None = None
+    audio: Audio | None = None
     to: str = "caller"
+    after_audio: AudioPosition | None = None
 
 
 class Say(Request, frozen=True, kw_only=True):
@@ -188,6 +197,7 @@ class Park(Request, frozen=True, kw_only=True):
     by: str | None = None
     music: str | None = None
     stay: bool = False
+    after_audio: AudioPosition | None = None
 
 
 class StartTransfer(Request, frozen=True, kw_only=True):
@@ -199,8 +209,7 @@ class StartTransfer(Request, frozen=True, kw_only=True):
     by: str | None = None
     ring_time_seconds: RingSeconds = 20
     brief: Sound | None = None
-    brief_audio: Annotated[bytes, Meta(max_length=8_000_000)] | None = None
-    """PCM, s16le mono at the server's sample rate; base64 in JSON."""
+    brief_audio: Audio | None = None
     accept: Literal["key", "answer"] | None = None
     accept_key: Annotated[str, Meta(pattern="^[0-9*#]$")] = "1"
     decline_key: Annotated[str, Meta(pattern="^[0-9*#]?$")] = "2"
@@ -212,6 +221,7 @@ class StartTransfer(Request, frozen=True, kw_only=True):
     summary: Annotated[str, Meta(max_length=4000)] = ""
     headers: Headers = {}
     stay: bool = False
+    after_audio: AudioPosition | None = None
 
 
 class DriveTransfer(Request, frozen=True, kw_only=True):
@@ -239,12 +249,14 @@ class TakeOver(Request, frozen=True, kw_only=True):
 
     replaced: str | None = None
     keep: bool = True
+    after_audio: AudioPosition | None = None
 
 
 class Move(Request, frozen=True, kw_only=True):
     """Go to another call; by default to the next."""
 
     to: Target | None = None
+    after_audio: AudioPosition | None = None
 
 
 class StartRecording(Request, frozen=True, kw_only=True):
@@ -252,6 +264,7 @@ class StartRecording(Request, frozen=True, kw_only=True):
 
     coaching: bool = False
     announce: Sound | None = None
+    announce_audio: Audio | None = None
     pauses: Literal["silence", "cut"] = "silence"
     max_minutes: Annotated[float, Meta(gt=0, le=1440)] = 60.0
 

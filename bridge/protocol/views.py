@@ -42,6 +42,13 @@ class PartyView(View, frozen=True, kw_only=True):
     held: bool = False
     apart: bool = False
     away: bool = False
+    """His phone has put the others on hold."""
+    channel_name: str = ""
+    alone: bool = False
+    """No other party hears him now: he waits, is parked, or is being transferred."""
+    parked: bool = False
+    on_hold: bool = False
+    """Another party's phone has put him on hold, or he is parked."""
 
 
 class ObserverView(View, frozen=True, kw_only=True):
@@ -85,6 +92,8 @@ class RecordingView(View, frozen=True, kw_only=True):
     coaching_files: tuple[str, ...] = ()
     failure: str = ""
     ended_by: str | None = None
+    description: str = ""
+    """Name of the JSON that describes it."""
 
 
 class CallView(View, frozen=True, kw_only=True):
@@ -110,6 +119,7 @@ class CallView(View, frozen=True, kw_only=True):
     transfer: TransferView | None = None
     recordings: tuple[RecordingView, ...] = ()
     parked_in: str | None = None
+    parked_until: float | None = None
     taken_over_by: str | None = None
     end_reason: EndReason | None = None
     revision: int = 0
@@ -132,6 +142,13 @@ class ContextView(View, frozen=True, kw_only=True):
     call_id: str
     saved_at: float
     values: dict[str, Any]
+
+
+class AnnouncedView(View, frozen=True, kw_only=True):
+    """What became of an announcement."""
+
+    complete: bool
+    """Whether all of it was said; else he was put on hold or brought back, or he left."""
 
 
 class DigitsView(View, frozen=True, kw_only=True):
@@ -172,6 +189,18 @@ class HearingView(View, frozen=True, kw_only=True):
     wanted: bool
     stands: bool
     """By what Asterisk has."""
+    doubled: bool = False
+    """By more than one way: too loud, or as an echo."""
+
+
+class StrangerView(View, frozen=True, kw_only=True):
+    """A channel that is none of the call's, and is where it hears, or is heard."""
+
+    name: str
+    channel_id: str
+    place: str
+    snoops: bool = False
+    intrudes: bool = False
 
 
 class AudibilityView(View, frozen=True, kw_only=True):
@@ -180,6 +209,27 @@ class AudibilityView(View, frozen=True, kw_only=True):
     call_id: str
     differs: bool
     pairs: tuple[HearingView, ...]
+    """All of whom either is so: pairs of which neither is are left out."""
+    participants: tuple[str, ...] = ()
+    strangers: tuple[StrangerView, ...] = ()
+
+
+class CapabilitiesView(View, frozen=True, kw_only=True):
+    """What the Asterisk can and cannot do, and on what each verdict stands."""
+
+    version: str = ""
+    rest_over_websocket: bool = False
+    websocket_media: bool = False
+    snoop: bool = False
+    softmix: bool = False
+    rtp_media: bool = False
+    dialling: bool = False
+    sample_rates: tuple[int, ...] = ()
+    refer_sub: bool = False
+    whisper_to_silent_leg: bool | None = None
+    sources: dict[str, str] = {}
+    sample_rate: int = 0
+    """Hz of all audio of this server."""
 
 
 class ParkedView(View, frozen=True, kw_only=True):
