@@ -110,6 +110,8 @@ class Supervision:
         self._takeovers = Takeovers(self.call_of, host.engine)
         self._flow = Flow(host.ari, self._observed)
         self._flow_runs = False
+        self.listeners: list[Callable[[ObserverEngine, Tell], None]] = []
+        """Told of every observer; must not block."""
         self.remembering: Remembering | None = None
         """Told of who observes; to be set by the owner."""
 
@@ -419,6 +421,8 @@ class Supervision:
             if tell.message:
                 what = str(tell.mode)
                 self.audit.note(call_id, engine.name, what, by="callbridge", result=tell.message)
+        for listener in self.listeners:
+            listener(engine, tell)
 
     def _seated(self, channel_id: str) -> _Place | None:
         """Return whose own channel this is."""

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from bridge.ari import Capabilities
-from bridge.directory import CallBegan, CallEnded, Change, LiveCall
+from bridge.directory import CallBegan, CallEnded, Change, LiveCall, PartiesChanged
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.features import FeatureKeys
 from bridge.model.keys import KeyMap
@@ -32,15 +32,23 @@ from bridge.runtime.transfer_policy import PhonePolicy, Policy, TransferRules
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall, Route
 from bridge.sdk.discovery import find_server
-from bridge.sdk.events import CallEvent, ClientEvent
-from bridge.sdk.handlers import Handler, Handlers
-from bridge.sdk.observer import Observer
+from bridge.sdk.events import CallEvent, ClientEvent, ObserverEvent, WatchEvent
+from bridge.sdk.handlers import Handler, Handlers, Tap
+from bridge.sdk.observer import Observer, news_of
 from bridge.sdk.recordable import recording_resumer
 from bridge.sdk.resuming import Resuming
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
+from bridge.session.observer.effects import ObserverNotice, Tell
 
 _log = logging.getLogger(__name__)
 _H = TypeVar("_H", bound=Handler)
+
+_OBSERVER_EVENTS = {
+    ObserverNotice.JOINED: WatchEvent.OBSERVER_JOINED,
+    ObserverNotice.MODE_CHANGED: ObserverEvent.OBSERVER_MODE_CHANGED,
+    ObserverNotice.MOVED: WatchEvent.OBSERVER_MOVED,
+    ObserverNotice.LEFT: ObserverEvent.OBSERVER_LEFT,
+}
 
 HANDLER_SECONDS = 5.0
 """How long handlers may go on when the client leaves."""
@@ -263,6 +271,15 @@ class Client:
 
         return register if handler is None else register(handler)
 
+    def tap(self, listener: Tap) -> None:
+        """Tell ``listener`` everything that happens, in order, at once; it must not block.
+
+        It takes the event (of ClientEvent, CallEvent, ObserverEvent, WatchEvent) and all that it is
+        about. It is no handler: an event that waits for somebody to listen waits on. Who taps
+        before ``connect()`` has the PBX watched.
+        """
+        self._handlers.taps.append(listener)
+
     async def connect(self) -> None:
         """Connect to Asterisk and take its calls from now on.
 
@@ -281,6 +298,7 @@ class Client:
             partial(self._handlers.emit, events.AUDIBILITY_DIFFERS)
         )
         controller.live_listeners.append(self._live_change)
+        controller.supervision.listeners.append(partial(self._observer_told, controller))
         controller.outage.listeners.append(self._server_changed)
         controller.admission.listeners.append(self._dialled_in)
         controller.refers.on_transfer = self._transfer_begun
@@ -292,7 +310,8 @@ class Client:
         self._controller = controller
         try:
             await controller.open()
-            if any(map(self._handlers.has, (events.LIVE_CALL_BEGAN, events.LIVE_CALL_ENDED))):
+            lives = (events.LIVE_CALL_BEGAN, events.LIVE_CALL_ENDED)
+            if self._handlers.taps or any(map(self._handlers.has, lives)):
                 await controller.watch()
             self._resuming.connected(controller)
         except BaseException:
@@ -412,8 +431,13 @@ class Client:
                 self._handlers.emit(events.LIVE_CALL_BEGAN, call)
             case CallEnded(call):
                 self._handlers.emit(events.LIVE_CALL_ENDED, call)
-            case _:
-                pass
+            case PartiesChanged(_, call):
+                self._handlers.tell_taps(WatchEvent.LIVE_CALL_CHANGED, call)
+
+    def _observer_told(self, controller: Controller, engine: ObserverEngine, tell: Tell) -> None:
+        if not engine.internal:
+            where = controller.supervision.call_of(engine)
+            self._handlers.tell_taps(_OBSERVER_EVENTS[tell.notice], news_of(engine, where))
 
     def _dialled_in(self, engine: ObserverEngine) -> None:
         observer = Observer(engine, self._connected(), self._handlers)

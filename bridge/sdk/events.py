@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from bridge.model.modes import AudioMode
+from bridge.session.observer.effects import LeftReason
 
 
 class ClientEvent(StrEnum):
@@ -101,6 +105,29 @@ class ObserverEvent(StrEnum):
     """``observer.mode`` is another: by command, by a key, or silent because something failed."""
     OBSERVER_LEFT = "OBSERVER_LEFT"
     """He takes part no longer: once, last. ``observer.left`` says why."""
+
+
+class WatchEvent(StrEnum):
+    """What ``client.tap`` tells beside the events above."""
+
+    LIVE_CALL_CHANGED = "LIVE_CALL_CHANGED"
+    """Somebody came to a live call, went, or something about him changed: with the LiveCall."""
+    OBSERVER_JOINED = "OBSERVER_JOINED"
+    """Somebody observes a call: with the ObserverNews, as the two of ObserverEvent have it."""
+    OBSERVER_MOVED = "OBSERVER_MOVED"
+    """He goes to another call: with the ObserverNews, which names the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObserverNews:
+    """What is told of an observer to who watches everything."""
+
+    call_id: str | None
+    name: str
+    mode: AudioMode
+    whispers_to: frozenset[str]
+    left: LeftReason | None = None
+    """Why he takes part no longer."""
 
 
 OBSERVER_MODE_CHANGED: Final = ObserverEvent.OBSERVER_MODE_CHANGED

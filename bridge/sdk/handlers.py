@@ -19,6 +19,8 @@ Handler = Callable[..., object]
 
 
 Failure = Callable[[], Awaitable[None]]
+Tap = Callable[..., None]
+"""Takes an event and all that it is about."""
 
 
 class Handlers:
@@ -30,6 +32,8 @@ class Handlers:
     def __init__(self, owner: Handlers | None = None) -> None:
         self._handlers: defaultdict[str, list[Handler]] = defaultdict(list)
         self._tasks: set[asyncio.Task[None]] = set() if owner is None else owner.tasks
+        self.taps: list[Tap] = []
+        """Told of every event before its handlers, in order, at once; must not block."""
 
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
@@ -50,9 +54,18 @@ class Handlers:
         arguments: what it is about, the most important first: a handler gets as many as it wants.
         on_failure: awaited when a handler that is the only one raised.
         """
+        self.tell_taps(event, *arguments)
         handlers = self._handlers.get(event, ())
         for handler in handlers:
             self.run(handler, *arguments, on_failure=on_failure if len(handlers) == 1 else None)
+
+    def tell_taps(self, event: str, *arguments: object) -> None:
+        """Tell who is told of everything, and nobody else."""
+        for tap in self.taps:
+            try:
+                tap(event, *arguments)
+            except Exception:  # noqa: BLE001 - whoever reads along must not hold up a call
+                _log.exception("who watches everything failed at %s", event)
 
     def run(self, handler: Handler, *arguments: object, on_failure: Failure | None = None) -> None:
         """Run one handler in a task of its own; what it raises is logged."""

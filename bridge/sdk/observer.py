@@ -15,7 +15,7 @@ from bridge.model.participants import AGENT, Participant
 from bridge.runtime import Controller
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.observer import ObserverEngine
-from bridge.sdk.events import ObserverEvent
+from bridge.sdk.events import ObserverEvent, ObserverNews
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.session.observer import Stage, inputs
 from bridge.session.observer.effects import LeftReason, ObserverNotice, Tell
@@ -249,3 +249,11 @@ class Observer:
         """Wait until what was posted before is done."""
         if self._engine.state.stage is Stage.PRESENT:
             await self._engine.command(lambda token: inputs.ChangeMode(token, SPY))
+
+
+def news_of(engine: ObserverEngine, call_id: str | None) -> ObserverNews:
+    """Return what is told of an observer now."""
+    mode = engine.state.mode
+    return ObserverNews(
+        call_id, engine.name, mode.mode, frozenset(mode.targets), engine.state.reason
+    )
