@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from bridge.api.auth.principal import Principal
 from bridge.protocol.views import CallView, EventView
 from bridge.sdk import Client
+from bridge.store.store import Store
 
 
 class Authenticator(Protocol):
@@ -23,7 +24,7 @@ class Authenticator(Protocol):
 class RateLimits(Protocol):
     """Says who asks too often."""
 
-    def check(self, principal: Principal, *, command: bool) -> None:
+    def check(self, principal: Principal, *, read: bool = False) -> None:
         """Count a request. Raises RateLimitedError."""
         ...
 
@@ -62,7 +63,7 @@ class Service:
     """
 
     client: Client
-    store: Any
+    store: Store
     hub: EventHub
     views: Views
     authenticator: Authenticator

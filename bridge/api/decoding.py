@@ -1,0 +1,201 @@
+"""What a request says, as the types of ``bridge.protocol.requests``, and what is wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from bridge.model.errors import BadArgumentError
+from bridge.protocol.operations import Operation
+from bridge.protocol.problems import FieldError
+from bridge.protocol.requests import Request
+
+R = TypeVar("R", bound=Request)
+
+BODY_BYTES: Final = 1 << 20
+"""Most that a body may have, where it carries no audio."""
+AUDIO_BODY_BYTES: Final = 12 << 20
+"""Most that a body may have that carries audio, as base64."""
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to come."""
+DEPTH: Final = 64
+"""How deep a body may be nested."""
+INTEGER: Final = 1 << 63
+"""No whole number may be as great as this: no database keeps it."""
+
+_AT: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?(?P<at>\$.*)`)?$", re.DOTALL)
+_FIELD: Final = re.compile(r"field `(\w+)`")
+
+
+class FieldsError(BadArgumentError):
+    """Fields of a request are wrong. ``fields`` says which, by JSON path, and why."""
+
+    def __init__(self, *fields: FieldError) -> None:
+        super().__init__("; ".join(f"{field.at}: {field.message}" for field in fields))
+        self.fields = fields
+
+
+class TooLargeError(Exception):
+    """The body has more bytes than ``limit``."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"a body may have {limit} bytes at most")
+
+
+class ContentTypeError(Exception):
+    """The body is not JSON."""
+
+
+def wrong(at: str, message: str) -> FieldsError:
+    """Return the error for one field; at: its JSON path."""
+    return FieldsError(FieldError(at=at, message=message))
+
+
+def query_of(request: web.Request, kind: type[R] | None) -> R | None:
+    """Return a request's query. Raises FieldsError."""
+    given: dict[str, str] = {}
+    for name, value in request.query.items():
+        if name in given:
+            raise wrong(f"$.{name}", "is given twice")
+        given[name] = value
+    if kind is None:
+        if given:
+            raise FieldsError(
+                *(FieldError(at=f"$.{n}", message="there is no such parameter") for n in given)
+            )
+        return None
+    try:
+        query = msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise _field_of(error) from None
+    _check(msgspec.to_builtins(query))
+    return query
+
+
+def path_of(request: web.Request) -> Mapping[str, str]:
+    """Return what stands in the path, by parameter. Raises FieldsError."""
+    _check(dict(request.match_info))
+    return dict(request.match_info)
+
+
+async def raw_body_of(request: web.Request, operation: Operation) -> bytes:
+    """Return a request's body as it came. Raises TooLargeError, FieldsError when it stalls."""
+    kind = operation.body
+    return await _read(request, AUDIO_BODY_BYTES if kind and _has_audio(kind) else BODY_BYTES)
+
+
+def body_of(raw: bytes, content_type: str, operation: Operation) -> Request | None:
+    """Return what a body says, None where the operation has none.
+
+    Raises FieldsError, ContentTypeError.
+    """
+    if operation.body is None:
+        if raw.strip() not in {b"", b"{}"}:
+            raise wrong("$", "this operation has no body")
+        return None
+    if raw.strip() and content_type != "application/json":
+        raise ContentTypeError
+    return decoded(raw, operation.body)
+
+
+def decoded(raw: bytes, kind: type[R]) -> R:
+    """Return a body; an empty one has only defaults. Raises FieldsError."""
+    try:
+        body = msgspec.json.decode(raw.strip() or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise _field_of(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise wrong("$", f"this is not JSON in UTF-8: {error}") from None
+    except RecursionError:
+        raise wrong("$", "this is nested too deeply") from None
+    _check(msgspec.to_builtins(body, builtin_types=(bytes,)))
+    return body
+
+
+def optional(kind: type[Request]) -> bool:
+    """Tell whether a body may be left out: every field of it has a default."""
+    return not any(field.required for field in msgspec.structs.fields(kind))
+
+
+async def _read(request: web.Request, limit: int) -> bytes:
+    if request.content_length is not None and request.content_length > limit:
+        raise TooLargeError(limit)
+    raw = bytearray()
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                raw += chunk
+                if len(raw) > limit:
+                    raise TooLargeError(limit)
+    except TimeoutError:
+        raise wrong("$", f"the body did not come within {BODY_SECONDS:g} s") from None
+    return bytes(raw)
+
+
+def _has_audio(kind: type[Request]) -> bool:
+    return any("bytes" in str(field.type) for field in msgspec.structs.fields(kind))
+
+
+def _field_of(error: msgspec.ValidationError) -> FieldsError:
+    """Msgspec says ``MESSAGE - at `$.path```; a field too many or too few is named in MESSAGE."""
+    found = _AT.match(str(error))
+    message, at = (found["message"], found["at"] or "$") if found else (str(error), "$")
+    if named := _FIELD.search(message):
+        at = f"{at}.{named[1]}"
+    return wrong(at, message)
+
+
+def _check(value: object) -> None:
+    """Refuse what is JSON, but what neither a database nor Asterisk takes."""
+    faults = [*_faults(value, "$", 0)]
+    if faults:
+        raise FieldsError(*faults[:20])
+
+
+def _faults(value: object, at: str, depth: int) -> Iterator[FieldError]:
+    if depth > DEPTH:
+        yield FieldError(at="$", message=f"this is nested more than {DEPTH} deep")
+        return
+    match value:
+        case dict():
+            for name, item in value.items():
+                if fault := _text_fault(name):
+                    yield FieldError(at=at, message=f"a name: {fault}")
+                yield from _faults(item, f"{at}.{name}", depth + 1)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                yield from _faults(item, f"{at}[{index}]", depth + 1)
+        case str() | int() | float():
+            if fault := _fault(value):
+                yield FieldError(at=at, message=fault)
+        case _:
+            return
+
+
+def _fault(value: str | float) -> str | None:
+    match value:
+        case str():
+            return _text_fault(value)
+        case int() if not -INTEGER <= value < INTEGER:
+            return "whole numbers have 64 bits at most"
+        case float() if not math.isfinite(value):
+            return "numbers are finite"
+        case _:
+            return None
+
+
+def _text_fault(text: str) -> str | None:
+    if "\0" in text:
+        return "a text has no NUL character"
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return "a text has no half of a pair of surrogates"
+    return None

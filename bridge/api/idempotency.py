@@ -1,0 +1,170 @@
+"""A command that is sent twice happens once: ``Idempotency-Key`` of POST requests.
+
+The first request with a key is carried out; the same one again, within 24 hours, gets the same
+answer, also one that says no. While the first is on its way, the second waits for it. What was not
+begun for want of something (503) may be tried again with the same key. Answers are kept in memory:
+the oldest give way, and a daemon that was started again knows none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from bridge.api.answers import Answer
+from bridge.api.decoding import wrong
+
+HEADER: Final = "Idempotency-Key"
+REPLAYED: Final = "Idempotency-Replayed"
+"""Header of an answer that is given again."""
+KEPT_SECONDS: Final = 24 * 3600.0
+KEPT: Final = 10_000
+"""Answers that are kept, of all who ask."""
+KEPT_OF_ONE: Final = 2_000
+"""Answers that are kept of one who asks: he displaces nobody else's."""
+KEPT_BYTES: Final = 32 << 20
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_TRY_AGAIN: Final = frozenset({503})
+
+
+class Name(NamedTuple):
+    """What a key is unique among."""
+
+    principal: str
+    key: str
+
+
+@dataclass(slots=True)
+class _Entry:
+    fingerprint: bytes
+    done: asyncio.Future[Answer | None]
+    """None: it was not carried out after all."""
+    at: float
+    size: int = 0
+
+
+def checked_key(text: str) -> str:
+    """Return a key. Raises BadArgumentError."""
+    if not _KEY.fullmatch(text):
+        raise wrong(HEADER, "a key has 1 to 200 visible ASCII characters")
+    return text
+
+
+def fingerprint(method: str, path: str, body: bytes) -> bytes:
+    """Return what two requests have in common only when they ask for the same."""
+    return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
+
+
+class IdempotentAnswers:
+    """Answers by key. clock: seconds that only grow."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        kept: int = KEPT,
+        kept_of_one: int = KEPT_OF_ONE,
+        kept_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self._clock = clock
+        self._kept = kept
+        self._kept_of_one = kept_of_one
+        self._kept_bytes = kept_bytes
+        self._entries: OrderedDict[Name, _Entry] = OrderedDict()
+        self._of_one: dict[str, OrderedDict[Name, None]] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    async def once(
+        self, name: Name, print_of_it: bytes, carry_out: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """Carry out, or return the answer that there was.
+
+        Raises BadArgumentError when the key was used for something else.
+        """
+        while True:
+            entry = self._known(name)
+            if entry is None:
+                return await self._first(name, print_of_it, carry_out)
+            if entry.fingerprint != print_of_it:
+                raise wrong(HEADER, "was used for another request: take a new key")
+            # Whoever waits may be cancelled without ending the wait of others.
+            if (answer := await asyncio.shield(entry.done)) is not None:
+                return Answer(
+                    answer.status,
+                    answer.body,
+                    answer.content_type,
+                    {**answer.headers, REPLAYED: "true"},
+                )
+
+    async def _first(
+        self, name: Name, print_of_it: bytes, carry_out: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        done: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._add(name, _Entry(print_of_it, done, self._clock()))
+        answer: Answer | None = None
+        try:
+            answer = await carry_out()
+        finally:
+            kept = answer is not None and answer.status not in _TRY_AGAIN
+            if kept and answer is not None:
+                self._sized(name, len(answer.body))
+            else:
+                self._drop(name)
+            done.set_result(answer if kept else None)
+        return answer
+
+    def _known(self, name: Name) -> _Entry | None:
+        oldest = self._clock() - KEPT_SECONDS
+        while self._entries:
+            first, entry = next(iter(self._entries.items()))
+            if entry.at > oldest or not entry.done.done():
+                break
+            self._drop(first)
+        return self._entries.get(name)
+
+    def _add(self, name: Name, entry: _Entry) -> None:
+        self._entries[name] = entry
+        own = self._of_one.setdefault(name.principal, OrderedDict())
+        own[name] = None
+        if len(own) > self._kept_of_one:
+            self._drop_oldest(own)
+        self._make_room()
+
+    def _sized(self, name: Name, size: int) -> None:
+        if (entry := self._entries.get(name)) is not None:
+            entry.size = size
+            self._bytes += size
+            self._make_room()
+
+    def _make_room(self) -> None:
+        while len(self._entries) > self._kept or self._bytes > self._kept_bytes:
+            if not self._drop_oldest(self._entries):
+                return
+
+    def _drop_oldest(self, among: OrderedDict[Name, _Entry] | OrderedDict[Name, None]) -> bool:
+        """Let the oldest go that is not under way: those are as many as there are requests."""
+        for name in among:
+            if self._entries[name].done.done():
+                self._drop(name)
+                return True
+        return False
+
+    def _drop(self, name: Name) -> None:
+        entry = self._entries.pop(name, None)
+        if entry is None:
+            return
+        self._bytes -= entry.size
+        own = self._of_one[name.principal]
+        own.pop(name, None)
+        if not own:
+            del self._of_one[name.principal]

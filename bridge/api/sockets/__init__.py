@@ -1,0 +1,1 @@
+"""The WebSockets: one module each. All of them are loaded by ``bridge.api.app``."""
