@@ -50,7 +50,6 @@ def make_app(service: Service, *, middlewares: Iterable[Middleware] = ()) -> web
         load(package)
     app = web.Application(middlewares=[framed, *middlewares])
     app[SERVICE] = service
-    app.on_response_prepare.append(_add_headers)
     kept = IdempotentAnswers()
     for operation in OPERATIONS:
         if (handler := HANDLERS.get(operation.operation_id)) is not None:
@@ -73,21 +72,21 @@ async def framed(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give a request its id, and tell what HTTP itself refuses as a problem."""
     given = request.headers.get(REQUEST_ID_HEADER, "")
     request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-    request[REQUEST_ID_HEADER] = request_id
     REQUEST_ID.set(request_id)
     try:
-        return await handler(request)
+        response = await handler(request)
     except web.HTTPException as error:
-        if error.status < web.HTTPBadRequest.status_code:
-            raise
-        return _problem_of(request, error).response()
+        response = _problem_of(request, error).response()
     except Exception:  # noqa: BLE001 - a fault of our own: all of it to the log, and calls go on
         _log.exception("request %s: %s %s failed", request_id, request.method, request.path)
-        return answers.problem(
+        response = answers.problem(
             web.HTTPInternalServerError.status_code,
             ErrorCode.REQUEST_FAILED,
             f"this is a fault of callbridge; its log says more about request {request_id}",
         ).response()
+    if not response.prepared:
+        _add_headers(request, response, request_id)
+    return response
 
 
 def _problem_of(request: web.Request, error: web.HTTPException) -> answers.Answer:
@@ -114,12 +113,12 @@ async def _openapi(_request: web.Request) -> web.Response:
     return web.Response(body=encoded_document(), content_type=answers.JSON)
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+def _add_headers(request: web.Request, response: web.StreamResponse, request_id: str) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
     if request.secure:
         response.headers.setdefault("Strict-Transport-Security", _TLS_ONLY)
-    response.headers[REQUEST_ID_HEADER] = request.get(REQUEST_ID_HEADER, "")
+    response.headers[REQUEST_ID_HEADER] = request_id
 
 
 def _pattern(path: str) -> str:

@@ -1,0 +1,179 @@
+"""The API of a daemon in the process of the test, on a real Asterisk or on the fake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from bridge.api.app import make_app
+from bridge.api.auth.principal import Principal
+from bridge.api.service import Service
+from bridge.protocol.operations import BASE
+from bridge.protocol.permissions import EVERY_TENANT, Role
+from bridge.sdk import Client
+from tests.support.daemon_stubs import KnownKeys, MemoryStore, NoLimits, OwnCalls, SilentHub
+
+TENANT = "default"
+FOREIGN_TENANT = "acme"
+SHUTDOWN_SECONDS = 0.5
+
+
+def principals() -> dict[str, Principal]:
+    """Return somebody of every role, by key: ``admin`` and so on, ``foreign-admin`` and so on."""
+    own = {
+        role.value: Principal(
+            name=f"the-{role}",
+            role=role,
+            tenant=EVERY_TENANT if role is Role.ADMIN else TENANT,
+            key_id=role.value,
+        )
+        for role in Role
+    }
+    foreign = {
+        f"foreign-{role}": Principal(
+            name=f"foreign-{role}", role=role, tenant=FOREIGN_TENANT, key_id=f"foreign-{role}"
+        )
+        for role in Role
+    }
+    return {**own, **foreign}
+
+
+@dataclass
+class Reply:
+    """What was answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, decoded; None where there is none."""
+        return msgspec.json.decode(self.raw) if self.raw else None
+
+    @property
+    def code(self) -> str:
+        """The code of a problem."""
+        assert self.headers["Content-Type"].startswith("application/problem+json"), self.raw
+        return str(self.json["code"])
+
+
+@dataclass
+class RunningApi:
+    """A running API. url: such as ``http://127.0.0.1:1234``. keys: by role, and ``foreign-ROLE``.
+
+    ``session`` sends no key by itself.
+    """
+
+    url: str
+    keys: dict[str, str]
+    service: Service
+    client: Client
+    session: aiohttp.ClientSession = field(repr=False)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        key: str | None = "admin",
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> Reply:
+        """Ask for a path below ``/api/v1`` (or from ``/api`` on); body: sent as JSON.
+
+        key: of ``keys``, by name; or a key itself; None: none is shown.
+        """
+        sent = dict(headers or {})
+        if key is not None:
+            sent["Authorization"] = f"Bearer {self.keys.get(key, key)}"
+        if body is not None:
+            data = msgspec.json.encode(body)
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        url = self.url + (path if path.startswith("/api/") else BASE + path)
+        async with self.session.request(
+            method, url, headers=sent, params=query, data=data, allow_redirects=False
+        ) as reply:
+            return Reply(reply.status, dict(reply.headers), await reply.read())
+
+    async def done(self, method: str, path: str, body: object = None, **how: Any) -> Any:
+        """Ask, and return what is answered. Raises AssertionError for a problem."""
+        reply = await self.ask(method, path, body, **how)
+        assert reply.status < 300, (method, path, reply.status, reply.raw)
+        return reply.json
+
+
+@dataclass
+class Ari:
+    """Where Asterisk is: as much of FakeAri and of an instance's ``info.ari`` as is needed."""
+
+    url: str
+    username: str
+    password: str
+
+    @classmethod
+    def of(cls, server: Any) -> Self:
+        """Return that of a FakeAri, of an Instance, or of its ``info.ari``."""
+        found = server.info.ari if hasattr(server, "info") else server
+        return cls(found.url, found.username, found.password)
+
+
+@asynccontextmanager
+async def running_api(
+    server: object, folder: Path, *, client: Mapping[str, Any] | None = None, **parts: Any
+) -> AsyncIterator[RunningApi]:
+    """Run the API on an Asterisk.
+
+    server: a FakeAri or an Instance. folder: for recordings and the store. client: arguments of
+    Client. parts: of the service, in the place of those that are made here.
+    """
+    ari = Ari.of(server)
+    settings: dict[str, Any] = {"sample_rate": 16000, "probe": False, **(client or {})}
+    async with AsyncExitStack() as stack:
+        of_client = Client(ari.url, ari.username, ari.password, **settings)
+        service = _service(of_client, folder, parts)
+        await stack.enter_async_context(of_client)
+        runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield RunningApi(
+            f"http://127.0.0.1:{runner.addresses[0][1]}",
+            {name: name for name in principals()},
+            service,
+            of_client,
+            session,
+        )
+
+
+def _service(client: Client, folder: Path, parts: Mapping[str, Any]) -> Service:
+    """Put the parts together as the daemon does; what is not given is real where there is it."""
+    made: dict[str, Any] = {
+        "client": client,
+        "store": MemoryStore(),
+        "hub": SilentHub(),
+        "views": OwnCalls(client, TENANT),
+        "authenticator": KnownKeys(principals()),
+        "rate_limits": NoLimits(),
+        "dial_rules": None,
+        "tenancy": None,
+        "programs": None,
+        "webhooks": None,
+        "audio_positions": None,
+        "speech": None,
+        "recordings_folder": folder / "recordings",
+        "version": "0.0.test",
+        **parts,
+    }
+    return Service(**made)
