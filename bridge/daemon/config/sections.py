@@ -1,0 +1,459 @@
+"""What a daemon may be told: a class a section of the file, a field a key.
+
+What stands with each field is printed in the example (``callbridge serve --example-config``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.fields import FieldInfo
+
+from bridge.ari import AriSettings
+from bridge.daemon.config.secret import Secret
+from bridge.model.errors import CallbridgeError
+from bridge.model.keys import KeyMap
+from bridge.protocol.permissions import Role
+from bridge.runtime.parking import SLOTS, checked_slots
+from bridge.sdk.routing import DEFAULT_ENDPOINT
+
+_EXTENSION = re.compile(r"[^\s@/&,]+@[^\s@/&,]+")
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+
+
+def _existing_file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an address such as https://login.example/realm")
+    return url
+
+
+def _lower_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("must be of a-z, 0-9 and _ . -, and begin with a letter or number")
+    return name
+
+
+ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+LowerName = Annotated[str, AfterValidator(_lower_name)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @classmethod
+    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Tell (key, what is wrong) of what no type says; values: as they were written.
+
+        The key is empty when it is the section's fault as a whole.
+        """
+        del values
+        yield from ()
+
+
+def example(value: object, description: str) -> FieldInfo:
+    """Describe a key without default: the example shows it commented out, with this value."""
+    info: FieldInfo = Field(description=description, examples=[value])
+    return info
+
+
+class Asterisk(Section):
+    """The Asterisk that the daemon controls."""
+
+    url: Annotated[
+        str | None,
+        example(
+            "http://127.0.0.1:8088/ari",
+            "Address of its HTTP server. Without it, the running instance of\n"
+            "`callbridge asterisk up` is used.",
+        ),
+    ] = None
+    username: Annotated[str | None, example("callbridge", "Who signs in: a user of ari.conf.")] = (
+        None
+    )
+    password: Annotated[
+        Secret | None,
+        example(
+            "file:/etc/callbridge/ari-password",
+            "The password: as it is, or file:/path, or env:NAME.",
+        ),
+    ] = None
+    application: str = Field(
+        default="callbridge",
+        description="The name that the dialplan hands calls to: Stasis(callbridge).",
+    )
+    endpoint: str = Field(default=DEFAULT_ENDPOINT, description="How a number is dialled.")
+    tls_ca: Annotated[
+        ExistingFile | None,
+        example(
+            "/etc/callbridge/pbx-ca.pem",
+            "Of an https address whose certificate the system cannot check.",
+        ),
+    ] = None
+    instance: str = Field(
+        default="default", description="Which instance of `callbridge asterisk up`."
+    )
+    parking_slots: list[str] = Field(
+        default_factory=lambda: list(SLOTS), description="Numbers under which calls are parked."
+    )
+    music: str = Field(
+        default="", description="Music class of those on hold; empty: Asterisk's default."
+    )
+    test_extension: Annotated[
+        str | None,
+        example(
+            "100@from-internal",
+            "EXTENSION@CONTEXT that the dialplan hands to callbridge: `callbridge check` tests it\n"
+            "with a channel that no program sees.",
+        ),
+    ] = None
+
+    @classmethod
+    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Look at the address, and whether all of it is there."""
+        needed = ("url", "username", "password")
+        missing = [name for name in needed if not values.get(name)]
+        if 0 < len(missing) < len(needed):
+            yield "", f"{' and '.join(missing)} missing: an address needs all three"
+        yield from _ari_faults(values)
+        if isinstance(endpoint := values.get("endpoint"), str) and "{number}" not in endpoint:
+            yield "endpoint", "must have {number} in it, such as PJSIP/{number}"
+        slots = values.get("parking_slots")
+        if isinstance(slots, list):
+            try:
+                checked_slots(slots)
+            except CallbridgeError as error:
+                yield "parking_slots", error.error_message
+        where = values.get("test_extension")
+        if isinstance(where, str) and not _EXTENSION.fullmatch(where):
+            yield "test_extension", "must be EXTENSION@CONTEXT, such as 100@from-internal"
+
+
+def _ari_faults(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    good = AriSettings("http://127.0.0.1:8088/ari", "callbridge", "-")
+    checks: dict[str, Callable[[str], AriSettings]] = {
+        "url": lambda text: replace(good, url=text),
+        "username": lambda text: replace(good, username=text),
+        "application": lambda text: replace(good, application=text),
+    }
+    for key, check in checks.items():
+        if isinstance(text := values.get(key), str):
+            try:
+                check(text)
+            except CallbridgeError as error:
+                yield key, error.error_message
+
+
+class Server(Section):
+    """Where the API is reached."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen at; 0.0.0.0 for every one of the machine, with TLS then.",
+    )
+    port: Port = Field(default=8100, description="Port; 0 for any that is free.")
+    tls_cert: Annotated[
+        ExistingFile | None,
+        example(
+            "/etc/callbridge/tls.crt", "Certificate with its chain (PEM): the API speaks https."
+        ),
+    ] = None
+    tls_key: Annotated[
+        ExistingFile | None, example("/etc/callbridge/tls.key", "Its key (PEM).")
+    ] = None
+    tls_client_ca: Annotated[
+        ExistingFile | None,
+        example(
+            "/etc/callbridge/clients.pem", "Whose certificates clients must show (mutual TLS)."
+        ),
+    ] = None
+    drain_seconds: Seconds = Field(
+        default=30.0,
+        description="How long a stopping daemon waits for commands that are under way.",
+    )
+    state_folder: Annotated[
+        Path | None,
+        example(
+            "/var/lib/callbridge",
+            "Where the database, the spool and the first key are kept. By default systemd's\n"
+            "StateDirectory, else the user's own state folder.",
+        ),
+    ] = None
+
+    @classmethod
+    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Look whether TLS has all it needs."""
+        if "tls_cert" in values and "tls_key" not in values:
+            yield "tls_cert", "tls_key is missing: TLS needs the certificate and its key"
+        if "tls_key" in values and "tls_cert" not in values:
+            yield "tls_key", "tls_cert is missing: TLS needs the certificate and its key"
+        if "tls_client_ca" in values and "tls_cert" not in values:
+            yield "tls_client_ca", "tls_cert is missing: mutual TLS needs TLS"
+
+
+class Audio(Section):
+    """Audio of programs: s16le, mono."""
+
+    sample_rate: Literal[8000, 16000, 24000] = Field(default=24000, description="Hz.")
+    send_buffer_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=120.0, description="How much audio a program may send ahead."
+    )
+
+
+class Store(Section):
+    """Calls, events, notes, contexts, the audit, keys and webhooks."""
+
+    url: Annotated[
+        Secret | None,
+        example(
+            "postgresql+asyncpg://callbridge@db/callbridge",
+            "The database; may be file:/path or env:NAME. By default SQLite in the state folder.",
+        ),
+    ] = None
+    retention_days: Days = Field(
+        default=90, description="Events and audit older are removed; 0: never."
+    )
+
+
+class Oidc(Section):
+    """Who issues tokens that are taken beside API keys."""
+
+    issuer: WebAddress = Field(
+        description="As in the tokens' `iss`.", examples=["https://login.example/realm"]
+    )
+    audience: str = Field(description="As in the tokens' `aud`.", examples=["callbridge"])
+    jwks_url: Annotated[
+        WebAddress | None,
+        example(
+            "https://login.example/realm/keys",
+            "Where its public keys are; by default by discovery.",
+        ),
+    ] = None
+    role_claim: str = Field(default="callbridge_role", description="Claim that names the role.")
+    tenant_claim: str = Field(
+        default="callbridge_tenant", description="Claim that names the tenant."
+    )
+    queues_claim: str = Field(
+        default="callbridge_queues", description="Claim that lists the queues."
+    )
+    default_role: Annotated[
+        Role | None, example("observer", "Of tokens without a role; else refused.")
+    ] = None
+    leeway_seconds: Seconds = Field(default=30.0, description="By how much clocks may differ.")
+
+
+class Tenant(Section):
+    """Calls that belong to a tenant, and perhaps a queue: all that is given must match."""
+
+    tenant: LowerName = Field(description="Its name.", examples=["acme"])
+    queue: str = Field(default="", description="A queue of it.", examples=["sales"])
+    dialled: Annotated[
+        str | None, example("49301234*", "What was dialled; * stands for anything.")
+    ] = None
+    endpoint: Annotated[str | None, example("PJSIP/trunk-acme*", "An endpoint on the call.")] = None
+    header: Annotated[
+        tuple[str, str] | None,
+        example(["X-Queue", "sales*"], "A SIP header of the caller, and what it must be."),
+    ] = None
+
+
+class Auth(Section):
+    """Who may do what."""
+
+    bootstrap_key: Annotated[
+        Secret | None,
+        example(
+            "env:CALLBRIDGE_ADMIN_KEY",
+            "A first key of the role admin. Without it, one is made at the first start and\n"
+            "written into the state folder (admin-key).",
+        ),
+    ] = None
+    reads_per_minute: Annotated[int, Field(gt=0)] = Field(default=3000, description="Of each key.")
+    commands_per_minute: Annotated[int, Field(gt=0)] = Field(
+        default=600, description="Of each key."
+    )
+    oidc: list[Oidc] = Field(default_factory=list)
+    tenants: list[Tenant] = Field(default_factory=list)
+
+
+class Dialling(Section):
+    """What may be dialled: toll fraud ends here."""
+
+    extensions: list[str] = Field(
+        default_factory=lambda: ["PJSIP/*"],
+        description="Endpoints of the PBX that everybody may ring. No trunks, no addresses.",
+    )
+    allow: list[str] = Field(
+        default_factory=list,
+        description="What else may be dialled; * stands for anything, {digits} for digits.",
+        examples=[["PJSIP/4930*@trunk"]],
+    )
+    deny: list[str] = Field(
+        default_factory=list,
+        description="What may not, whatever allows it.",
+        examples=[["PJSIP/*900*@trunk"]],
+    )
+    max_concurrent: Annotated[int, Field(ge=0)] = Field(
+        default=100, description="Legs that callbridge has dialled, at once, of a tenant."
+    )
+    max_per_minute: Annotated[int, Field(ge=0)] = Field(
+        default=60, description="Legs dialled within a minute, of a tenant."
+    )
+
+
+class Programs(Section):
+    """Who gets incoming calls."""
+
+    wait_seconds: Seconds = Field(
+        default=20.0, description="How long a call rings while no program takes it."
+    )
+    fallback: Literal["hang_up", "connect"] = Field(
+        default="hang_up",
+        description="What then: hang_up, or connect (ring whom the caller dialled, without agent).",
+    )
+    hangup_cause: Annotated[int, Field(ge=1, le=127)] = Field(
+        default=38, description="Q.850 cause that the caller is told: 38 is network out of order."
+    )
+
+
+class Recordings(Section):
+    """Where recordings are kept."""
+
+    folder: Annotated[
+        Path | None,
+        example("/var/lib/callbridge/recordings", "By default `recordings` in the state folder."),
+    ] = None
+    keep_days: Days = Field(default=0, description="Older ones are removed; 0: never.")
+
+
+class Speech(Section):
+    """How `callbridge say` speaks."""
+
+    command: list[str] = Field(
+        default_factory=list,
+        description="A program that reads text from its input and writes a WAV file to its\n"
+        "output; by default espeak-ng, if it is installed.",
+        examples=[["espeak-ng", "--stdout", "--stdin"]],
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
+        default=20.0, description="How long it may take."
+    )
+
+
+class Webhooks(Section):
+    """How events are sent to others."""
+
+    allow_private: bool = Field(
+        default=False, description="Whether receivers may have addresses of private networks."
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=12, description="After so many the delivery is a dead letter."
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=10.0, description="How long a receiver may take."
+    )
+
+
+class Supervisors(Section):
+    """Who may observe by dialling the access code at his phone."""
+
+    endpoints: list[str] = Field(
+        default_factory=list, description="Their phones.", examples=[["1003", "PJSIP/1004"]]
+    )
+    keys: dict[str, str] = Field(
+        default_factory=dict,
+        description="What the keys do, instead of 4 spy, 5 whisper, 6 barge, * next, # leave.",
+        examples=[{"1": "spy", "2": "whisper"}],
+    )
+
+    @classmethod
+    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Look whether the keys are keys, and what they do is something."""
+        keys = values.get("keys")
+        if isinstance(keys, dict) and all(isinstance(value, str) for value in keys.values()):
+            try:
+                KeyMap.of(keys)
+            except CallbridgeError as error:
+                yield "keys", error.error_message
+
+
+class Log(Section):
+    """What is told of the daemon's doings, on standard error."""
+
+    format: Literal["text", "json"] = Field(
+        default="text", description="text, or json: an object a line."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error."
+    )
+    redact: bool = Field(
+        default=True, description="Hide numbers of callers but for their last two digits."
+    )
+
+
+class Metrics(Section):
+    """Figures for Prometheus."""
+
+    enabled: bool = Field(default=True, description="Serve them at /metrics.")
+    host: str = Field(default="127.0.0.1", description="Where, if they have a port of their own.")
+    port: Annotated[
+        Port | None, example(9464, "A port of their own; by default that of the API.")
+    ] = None
+    public: bool = Field(
+        default=False,
+        description="Whether everybody may read them at the API's port; else from this machine\n"
+        "alone.",
+    )
+
+
+class Tracing(Section):
+    """Spans of commands, for OpenTelemetry: needs the extra `otel`."""
+
+    endpoint: Annotated[
+        WebAddress | None,
+        example(
+            "http://127.0.0.1:4318/v1/traces",
+            "Where they are sent (OTLP over HTTP); none: no traces.",
+        ),
+    ] = None
+    service_name: str = Field(default="callbridge", description="What the spans are filed under.")
+    sample: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, description="Which part of them."
+    )
+
+
+class Configuration(Section):
+    """All of it."""
+
+    asterisk: Asterisk = Asterisk()
+    server: Server = Server()
+    audio: Audio = Audio()
+    store: Store = Store()
+    auth: Auth = Auth()
+    dialling: Dialling = Dialling()
+    programs: Programs = Programs()
+    recordings: Recordings = Recordings()
+    speech: Speech = Speech()
+    webhooks: Webhooks = Webhooks()
+    supervisors: Supervisors = Supervisors()
+    log: Log = Log()
+    metrics: Metrics = Metrics()
+    tracing: Tracing = Tracing()
