@@ -15,8 +15,8 @@ from bridge.protocol.permissions import Permission
 BASE: Final = "/api/v1"
 _PARAMETER: Final = re.compile(r"{(\w+)}")
 
-_ANY_CALL: Final = (ErrorCode.CALL_NOT_FOUND,)
-_OWN_CALL: Final = (
+ANY_CALL: Final = (ErrorCode.CALL_NOT_FOUND,)
+OWN_CALL: Final = (
     ErrorCode.CALL_NOT_FOUND,
     ErrorCode.CALL_CLOSED,
     ErrorCode.INVALID_STATE,
@@ -24,8 +24,8 @@ _OWN_CALL: Final = (
     ErrorCode.NOT_SUPPORTED,
     ErrorCode.CALLER_GONE,
 )
-_RINGS: Final = (
-    *_OWN_CALL,
+RINGING: Final = (
+    *OWN_CALL,
     ErrorCode.DIAL_DENIED,
     ErrorCode.CALL_UNANSWERED,
     ErrorCode.CALL_BUSY,
@@ -33,7 +33,7 @@ _RINGS: Final = (
     ErrorCode.CALL_UNREACHABLE,
     ErrorCode.CALL_FAILED,
 )
-_THING: Final = (ErrorCode.NOT_FOUND,)
+A_THING: Final = (ErrorCode.NOT_FOUND,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ ORIGINATE = Operation(
     answer=shown.CallView,
     body=asked.Originate,
     status=201,
-    errors=_RINGS,
+    errors=RINGING,
 )
 SHOW_CALL = Operation(
     "show_call",
@@ -107,7 +107,7 @@ SHOW_CALL = Operation(
     "calls",
     Permission.SEE_CALLS,
     answer=shown.CallView,
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
 )
 HANG_UP = Operation(
     "hang_up",
@@ -117,7 +117,7 @@ HANG_UP = Operation(
     "calls",
     Permission.CONTROL,
     status=204,
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
     query=asked.Leave,
 )
 ANSWER = Operation(
@@ -128,7 +128,7 @@ ANSWER = Operation(
     "calls",
     Permission.CONTROL,
     answer=shown.CallView,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 CONNECT = Operation(
     "connect",
@@ -139,7 +139,7 @@ CONNECT = Operation(
     Permission.CONTROL,
     answer=shown.CallView,
     body=asked.Connect,
-    errors=_RINGS,
+    errors=RINGING,
 )
 LEAVE = Operation(
     "leave",
@@ -150,7 +150,7 @@ LEAVE = Operation(
     Permission.CONTROL,
     answer=shown.CallView,
     body=asked.Leave,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 CHANGE_MODE = Operation(
     "change_mode",
@@ -161,7 +161,7 @@ CHANGE_MODE = Operation(
     Permission.COACH,
     answer=shown.CallView,
     body=asked.ChangeMode,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 COLLECT_DIGITS = Operation(
     "collect_digits",
@@ -172,7 +172,7 @@ COLLECT_DIGITS = Operation(
     Permission.CONTROL,
     answer=shown.DigitsView,
     body=asked.CollectDigits,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 ANNOUNCE = Operation(
     "announce",
@@ -183,7 +183,7 @@ ANNOUNCE = Operation(
     Permission.CONTROL,
     answer=shown.AnnouncedView,
     body=asked.Announce,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 SAY = Operation(
     "say",
@@ -194,7 +194,7 @@ SAY = Operation(
     Permission.COACH,
     answer=shown.CallView,
     body=asked.Say,
-    errors=(*_OWN_CALL, ErrorCode.CALL_AMBIGUOUS),
+    errors=(*OWN_CALL, ErrorCode.CALL_AMBIGUOUS),
 )
 SET_MUSIC = Operation(
     "set_music",
@@ -205,7 +205,7 @@ SET_MUSIC = Operation(
     Permission.CONTROL,
     answer=shown.CallView,
     body=asked.SetMusic,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 SHOW_AUDIBILITY = Operation(
     "show_audibility",
@@ -215,7 +215,7 @@ SHOW_AUDIBILITY = Operation(
     "calls",
     Permission.SEE_CALLS,
     answer=shown.AudibilityView,
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
 )
 
 # --- parties ------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ LIST_PARTIES = Operation(
     "parties",
     Permission.SEE_CALLS,
     answer=shown.Page[shown.PartyView],
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
 )
 ADD_PARTY = Operation(
     "add_party",
@@ -240,7 +240,7 @@ ADD_PARTY = Operation(
     answer=shown.PartyView,
     body=asked.AddParty,
     status=201,
-    errors=_RINGS,
+    errors=RINGING,
 )
 CHANGE_PARTY = Operation(
     "change_party",
@@ -251,7 +251,7 @@ CHANGE_PARTY = Operation(
     Permission.CONTROL,
     answer=shown.PartyView,
     body=asked.ChangeParty,
-    errors=(*_OWN_CALL, ErrorCode.NOT_FOUND),
+    errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
 )
 REMOVE_PARTY = Operation(
     "remove_party",
@@ -261,7 +261,7 @@ REMOVE_PARTY = Operation(
     "parties",
     Permission.CONTROL,
     status=204,
-    errors=(*_OWN_CALL, ErrorCode.NOT_FOUND),
+    errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
 )
 PARK = Operation(
     "park",
@@ -272,7 +272,7 @@ PARK = Operation(
     Permission.CONTROL,
     answer=shown.CallView,
     body=asked.Park,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 UNPARK = Operation(
     "unpark",
@@ -282,7 +282,7 @@ UNPARK = Operation(
     "parties",
     Permission.CONTROL,
     answer=shown.CallView,
-    errors=_OWN_CALL,
+    errors=OWN_CALL,
 )
 LIST_PARKED = Operation(
     "list_parked",
@@ -304,7 +304,7 @@ LIST_OBSERVERS = Operation(
     "observers",
     Permission.SEE_CALLS,
     answer=shown.Page[shown.ObserverView],
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
 )
 OBSERVE = Operation(
     "observe",
@@ -316,7 +316,7 @@ OBSERVE = Operation(
     answer=shown.ObserverView,
     body=asked.Observe,
     status=201,
-    errors=(*_RINGS, ErrorCode.CALL_AMBIGUOUS),
+    errors=(*RINGING, ErrorCode.CALL_AMBIGUOUS),
 )
 SHOW_OBSERVER = Operation(
     "show_observer",
@@ -326,7 +326,7 @@ SHOW_OBSERVER = Operation(
     "observers",
     Permission.SEE_CALLS,
     answer=shown.ObserverView,
-    errors=(*_ANY_CALL, ErrorCode.NOT_FOUND),
+    errors=(*ANY_CALL, ErrorCode.NOT_FOUND),
 )
 CHANGE_OBSERVER_MODE = Operation(
     "change_observer_mode",
@@ -337,7 +337,7 @@ CHANGE_OBSERVER_MODE = Operation(
     Permission.LISTEN,
     answer=shown.ObserverView,
     body=asked.ChangeMode,
-    errors=(*_OWN_CALL, ErrorCode.NOT_FOUND),
+    errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
 )
 TAKE_OVER = Operation(
     "take_over",
@@ -348,7 +348,7 @@ TAKE_OVER = Operation(
     Permission.COACH,
     answer=shown.ObserverView,
     body=asked.TakeOver,
-    errors=(*_OWN_CALL, ErrorCode.NOT_FOUND),
+    errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
 )
 GIVE_BACK = Operation(
     "give_back",
@@ -358,7 +358,7 @@ GIVE_BACK = Operation(
     "observers",
     Permission.COACH,
     answer=shown.ObserverView,
-    errors=(*_OWN_CALL, ErrorCode.NOT_FOUND),
+    errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
 )
 MOVE_OBSERVER = Operation(
     "move_observer",
@@ -369,7 +369,7 @@ MOVE_OBSERVER = Operation(
     Permission.LISTEN,
     answer=shown.ObserverView,
     body=asked.Move,
-    errors=(*_OWN_CALL, ErrorCode.NOT_FOUND, ErrorCode.CALL_AMBIGUOUS),
+    errors=(*OWN_CALL, ErrorCode.NOT_FOUND, ErrorCode.CALL_AMBIGUOUS),
 )
 DISMISS_OBSERVER = Operation(
     "dismiss_observer",
@@ -380,7 +380,7 @@ DISMISS_OBSERVER = Operation(
     Permission.LISTEN,
     status=204,
     query=asked.Leave,
-    errors=(*_ANY_CALL, ErrorCode.NOT_FOUND),
+    errors=(*ANY_CALL, ErrorCode.NOT_FOUND),
 )
 
 # --- transfers ----------------------------------------------------------------------------------
@@ -395,7 +395,7 @@ START_TRANSFER = Operation(
     answer=shown.TransferView,
     body=asked.StartTransfer,
     status=201,
-    errors=(*_RINGS, ErrorCode.TRANSFER_DENIED),
+    errors=(*RINGING, ErrorCode.TRANSFER_DENIED),
 )
 SHOW_TRANSFER = Operation(
     "show_transfer",
@@ -405,7 +405,7 @@ SHOW_TRANSFER = Operation(
     "transfers",
     Permission.SEE_CALLS,
     answer=shown.TransferView,
-    errors=(*_ANY_CALL, ErrorCode.NOT_FOUND),
+    errors=(*ANY_CALL, ErrorCode.NOT_FOUND),
 )
 
 
@@ -419,7 +419,7 @@ def _drive(verb: str, summary: str) -> Operation:
         Permission.CONTROL,
         answer=shown.TransferView,
         body=asked.DriveTransfer,
-        errors=(*_OWN_CALL, ErrorCode.NOT_FOUND),
+        errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
     )
 
 
@@ -450,7 +450,7 @@ START_RECORDING = Operation(
     answer=shown.RecordingView,
     body=asked.StartRecording,
     status=201,
-    errors=(*_OWN_CALL, ErrorCode.BAD_CONFIGURATION),
+    errors=(*OWN_CALL, ErrorCode.BAD_CONFIGURATION),
 )
 SHOW_RECORDING = Operation(
     "show_recording",
@@ -460,7 +460,7 @@ SHOW_RECORDING = Operation(
     "recordings",
     Permission.HEAR_RECORDINGS,
     answer=shown.RecordingView,
-    errors=_THING,
+    errors=A_THING,
 )
 CHANGE_RECORDING = Operation(
     "change_recording",
@@ -471,7 +471,7 @@ CHANGE_RECORDING = Operation(
     Permission.RECORD,
     answer=shown.RecordingView,
     body=asked.ChangeRecording,
-    errors=(*_THING, ErrorCode.INVALID_STATE),
+    errors=(*A_THING, ErrorCode.INVALID_STATE),
 )
 STOP_RECORDING = Operation(
     "stop_recording",
@@ -481,7 +481,7 @@ STOP_RECORDING = Operation(
     "recordings",
     Permission.RECORD,
     answer=shown.RecordingView,
-    errors=_THING,
+    errors=A_THING,
 )
 FETCH_RECORDING = Operation(
     "fetch_recording",
@@ -490,7 +490,7 @@ FETCH_RECORDING = Operation(
     "Fetch a file of it",
     "recordings",
     Permission.HEAR_RECORDINGS,
-    errors=_THING,
+    errors=A_THING,
     content_type="audio/wav",
 )
 
@@ -517,7 +517,7 @@ WRITE_NOTE = Operation(
     answer=shown.NoteView,
     body=asked.WriteNote,
     status=201,
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
 )
 SHOW_CONTEXT = Operation(
     "show_context",
@@ -538,7 +538,7 @@ SAVE_CONTEXT = Operation(
     Permission.WRITE_NOTES,
     answer=shown.ContextView,
     body=asked.SaveContext,
-    errors=_ANY_CALL,
+    errors=ANY_CALL,
 )
 LIST_HISTORY = Operation(
     "list_history",
@@ -604,7 +604,7 @@ SHOW_ENDPOINT = Operation(
     "pbx",
     Permission.SEE_PBX,
     answer=shown.EndpointView,
-    errors=_THING,
+    errors=A_THING,
 )
 LIST_CHANNELS = Operation(
     "list_channels",
@@ -670,7 +670,7 @@ DELETE_WEBHOOK = Operation(
     "webhooks",
     Permission.ADMINISTER,
     status=204,
-    errors=(*_THING, ErrorCode.STORE_UNAVAILABLE),
+    errors=(*A_THING, ErrorCode.STORE_UNAVAILABLE),
 )
 LIST_DELIVERIES = Operation(
     "list_deliveries",
@@ -681,7 +681,7 @@ LIST_DELIVERIES = Operation(
     Permission.ADMINISTER,
     answer=shown.Page[shown.DeliveryView],
     query=asked.DeliveryListing,
-    errors=(*_THING, ErrorCode.STORE_UNAVAILABLE),
+    errors=(*A_THING, ErrorCode.STORE_UNAVAILABLE),
 )
 REPLAY_DELIVERIES = Operation(
     "replay_deliveries",
@@ -692,7 +692,7 @@ REPLAY_DELIVERIES = Operation(
     Permission.ADMINISTER,
     answer=shown.WebhookView,
     body=asked.Replay,
-    errors=(*_THING, ErrorCode.STORE_UNAVAILABLE),
+    errors=(*A_THING, ErrorCode.STORE_UNAVAILABLE),
 )
 LIST_KEYS = Operation(
     "list_keys",
@@ -725,7 +725,7 @@ REVOKE_KEY = Operation(
     "keys",
     Permission.ADMINISTER,
     status=204,
-    errors=(*_THING, ErrorCode.STORE_UNAVAILABLE),
+    errors=(*A_THING, ErrorCode.STORE_UNAVAILABLE),
 )
 SHOW_ME = Operation(
     "show_me",

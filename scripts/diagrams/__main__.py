@@ -7,13 +7,14 @@ import difflib
 import sys
 from pathlib import Path
 
-from scripts.diagrams import calls, observers, transfers
+from scripts.diagrams import calls, observers, operations, transfers
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = {
     "call-states.md": calls.render,
     "observer-states.md": observers.render,
     "transfer-states.md": transfers.render,
+    "reference/http-api.md": operations.render,
 }
 
 
