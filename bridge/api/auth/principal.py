@@ -13,7 +13,8 @@ class Principal:
     """Somebody who has shown a key or a token.
 
     name: of the key, or the token's subject; it is what the audit says. tenant: whose calls he may
-    see, or ``*``. queues: those that he is limited to; empty for all of his tenant.
+    see, or ``*``. queues: those that he is limited to; empty for all of his tenant. key_id: of his
+    key; empty with a token. expires_at: when key or token does, seconds since 1970.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Principal:
     tenant: str
     queues: frozenset[str] = frozenset()
     key_id: str = ""
+    expires_at: float | None = None
 
     def may(self, permission: Permission) -> bool:
         """Tell whether his role has a permission."""
