@@ -52,6 +52,8 @@ EVERY_OPERATION: Final = (
     ErrorCode.SERVER_UNREACHABLE,
     ErrorCode.COMMAND_TIMEOUT,
     ErrorCode.REQUEST_FAILED,
+    ErrorCode.MEDIA_FAILED,
+    ErrorCode.AUTHENTICATION_FAILED,
 )
 
 
