@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from typing import Final
 
@@ -17,6 +18,22 @@ _log = logging.getLogger("callbridge.audit")
 
 KEPT: Final = 10_000
 """Records that are kept in memory, the newest; all are logged and told."""
+
+
+PROGRAM: Final = "program"
+"""What commands come from that a program gives in process."""
+
+_ACTING: Final = ContextVar("acting", default=PROGRAM)
+
+
+@contextmanager
+def acting(name: str) -> Iterator[None]:
+    """Let records say ``name`` instead of ``program`` while the block runs, in this task."""
+    before = _ACTING.set(name)
+    try:
+        yield
+    finally:
+        _ACTING.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +48,7 @@ class AuditRecord:
     what: str
     """Such as ``whisper to callee``, ``joined``, ``left``."""
     by: str
-    """What it came from: ``program``, ``key 5``, or ``callbridge`` itself."""
+    """What it came from: ``program`` or who it acts for, ``key 5``, or ``callbridge`` itself."""
     result: str
     """``done``, or why not."""
 
@@ -66,6 +83,7 @@ class Audit:
         self, call_id: CallId | None, who: str, what: str, *, by: str, result: str = "done"
     ) -> None:
         """Record something. It is logged as a line of JSON by the logger ``callbridge.audit``."""
+        by = _ACTING.get() if by == PROGRAM else by
         record = AuditRecord(self._clock(), call_id, who, what, by, result)
         self._records.append(record)
         _log.info("%s", json.dumps(asdict(record)))

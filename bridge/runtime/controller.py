@@ -19,7 +19,6 @@ from bridge.directory import Change, Directory
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import (
     CallbridgeError,
-    InvalidStateError,
 )
 from bridge.model.ids import CallId
 from bridge.model.participants import AGENT, CALLER, Participant
@@ -37,9 +36,11 @@ from bridge.runtime.feature_keys import FeaturePhones
 from bridge.runtime.handset import HandsetEvent, Keystrokes, channel_of
 from bridge.runtime.hold_button import HoldButton
 from bridge.runtime.incoming import IncomingCall, read_incoming
+from bridge.runtime.lookout import Lookout
 from bridge.runtime.memory import Remembered
 from bridge.runtime.names import Names, new_call_id
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.originating import Originations, Taker
 from bridge.runtime.outage import Outage
 from bridge.runtime.parking import Parking, read_retrieval
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
@@ -49,6 +50,7 @@ from bridge.runtime.refer import Refers
 from bridge.runtime.release import Release
 from bridge.runtime.remembering import Remembering
 from bridge.runtime.resume import Resumption, parking_resumer, transfer_resumer
+from bridge.runtime.roster import Roster
 from bridge.runtime.seat import read_access
 from bridge.runtime.settings import ControllerSettings
 from bridge.runtime.supervision import Supervision
@@ -56,7 +58,6 @@ from bridge.runtime.tasks import Tasks
 from bridge.runtime.telling import tell_engine, tell_supervision
 from bridge.runtime.transfer_policy import TransferPolicy
 from bridge.runtime.transfers import Transfers
-from bridge.runtime.watch import Watch
 from bridge.session import Phase, Session, inputs
 from bridge.topology.objects import Key
 
@@ -91,9 +92,7 @@ class Controller:
         self.names = Names(settings.ari.application)
         self._arrivals = Arrivals()
         self._keystrokes = Keystrokes()
-        self._engines: dict[CallId, CallEngine] = {}
-        self._by_channel: dict[str, CallEngine] = {}
-        """Of channels whose ids do not tell whose they are."""
+        self._roster = Roster(self.names)
         self._tasks = Tasks()
         self._turning_away = Tasks()
         self._reconciling = asyncio.Lock()
@@ -116,6 +115,7 @@ class Controller:
             call_of=self.supervision.live_call_of,
         )
         self.supervision.remembering = self.remembering
+        self.originations = Originations(self)
         self.transfers = Transfers(self)
         self.parking = Parking(self, settings.parking_slots)
         self.transfer_policy = TransferPolicy(settings.transfers, self.audit)
@@ -140,8 +140,7 @@ class Controller:
         )
         self.live_listeners: list[Callable[[Change], None]] = []
         """Told of every change of a live call, once ``watch()`` was called; must not block."""
-        self._watch: Watch | None = None
-        self._opening_watch = asyncio.Lock()
+        self._lookout = Lookout(settings.ari, on_change=self._changed, on_open=self._watching)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -151,18 +150,19 @@ class Controller:
     @property
     def engines(self) -> tuple[CallEngine, ...]:
         """The calls that are going on."""
-        return tuple(self._engines.values())
+        return self._roster.engines
 
     def engine(self, call_id: CallId) -> CallEngine | None:
         """Return a call that is going on."""
-        return self._engines.get(call_id)
+        return self._roster.engine(call_id)
 
     @property
     def known(self) -> frozenset[CallId]:
         """Under which ids objects in Asterisk are in use."""
         return (
-            frozenset(self._engines)
+            self._roster.ids
             | self.supervision.ids
+            | self.originations.ids
             | self.transfers.ids
             | self.resumption.ids
         )
@@ -170,34 +170,19 @@ class Controller:
     @property
     def directory(self) -> Directory:
         """All live calls of the PBX. Raises InvalidStateError before ``watch()``."""
-        if self._watch is None:
-            raise InvalidStateError("the PBX is not watched yet: watch() comes first")
-        return self._watch.directory
+        return self._lookout.directory
 
     async def watch(self) -> Directory:
         """Keep a directory of all live calls from now on; return it.
 
         Raises ServerError, and InvalidStateError from ``close()`` on.
         """
-        async with self._opening_watch:
-            self._require_stay()
-            if self._watch is None:
-                watch = Watch(self.settings.ari, on_change=self._changed)
-                await watch.open()
-                try:
-                    self._require_stay()
-                except InvalidStateError:
-                    await watch.close()
-                    raise
-                self._watch = watch
-                self.spawn(self.audibility_check.run(), "audibility")
-                for engine in self.engines:
-                    self._show(engine)
-            return self._watch.directory
+        return await self._lookout.open()
 
-    def _require_stay(self) -> None:
-        if self._closing:
-            raise InvalidStateError("the client is leaving: calls are not watched any more")
+    def _watching(self) -> None:
+        self.spawn(self.audibility_check.run(), "audibility")
+        for engine in self.engines:
+            self._show(engine)
 
     def _changed(self, change: Change) -> None:
         self.supervision.changed(change)
@@ -250,6 +235,8 @@ class Controller:
     async def close(self) -> None:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
         self._closing = True
+        self._lookout.leave()
+        await self.originations.close()
         await self.supervision.close()
         await self.transfers.close()
         await asyncio.gather(*map(leave, self.engines))
@@ -259,6 +246,8 @@ class Controller:
     async def hand_over(self) -> None:
         """Leave everything as it stands to the program that comes next."""
         self._closing = self._handing_over = True
+        self._lookout.leave()
+        await self.originations.close()
         async with self._reconciling:
             await self.remembering.stop()
         for engine in self.engines:
@@ -270,9 +259,7 @@ class Controller:
         self.outage.stop()
         await self._turning_away.end()
         await self._tasks.end()
-        async with self._opening_watch:
-            if self._watch is not None:
-                await self._watch.close()
+        await self._lookout.close()
         await self.ari.close()
         self.ended.set()
 
@@ -280,7 +267,7 @@ class Controller:
 
     def take(self, event: events.StasisStart) -> None:
         """Begin a call with a channel that entered the application, unless it has one."""
-        if event.channel.id in self._by_channel:
+        if self._roster.knows(event.channel.id):
             return
         incoming = read_incoming(event, new_call_id())
         engine = self._engine(incoming, with_agent=True)
@@ -297,8 +284,15 @@ class Controller:
         if self._let_in(event):
             return
         self.take(event)
-        if (engine := self._by_channel.get(event.channel.id)) is not None:
+        if (engine := self.engine_of(event.channel.id)) is not None:
             self.spawn(check_caller(self.ari, engine), f"check {engine.incoming.call_id}")
+
+    def take_rung(self, incoming: IncomingCall, on_call: Taker) -> CallEngine:
+        """Begin a call with somebody whom we have rung; ``on_call`` gets it instead of ours."""
+        engine = self._engine(incoming, with_agent=True)
+        _log.info("call %s: %s has answered", incoming.call_id, incoming.channel_name)
+        on_call(engine)
+        return engine
 
     def adopt(
         self,
@@ -308,7 +302,7 @@ class Controller:
         anchors: Mapping[Key, str],
     ) -> None:
         """Look after a call of an earlier run whose parties are still talking."""
-        if incoming.call_id in self._engines or incoming.channel_id in self._by_channel:
+        if self.engine(incoming.call_id) or self._roster.knows(incoming.channel_id):
             return
         session = Session(phase=Phase.DETACHED, parties=frozenset(legs))
         engine = self._engine(incoming, with_agent=False, session=session)
@@ -346,14 +340,13 @@ class Controller:
         if session is None or CALLER in session.parties:
             executor.add_leg(CALLER, incoming.channel_id)
         engine = CallEngine(incoming, self.ari, executor, agent, self._release, session=session)
-        self._engines[incoming.call_id] = engine
-        self._by_channel[incoming.channel_id] = engine
+        self._roster.add(engine)
         engine.on_change.append(lambda: self._show(engine))
         engine.names_taken = lambda: self.supervision.names_of(incoming.call_id)
         if memory is not None:
             engine.notes.update(memory.notes)
         self.remembering.begin(engine, serial=0 if memory is None else memory.serial)
-        executor.on_leg = lambda channel_id: self._by_channel.update({channel_id: engine})
+        executor.on_leg = lambda channel_id: self._roster.note_leg(channel_id, engine)
         self.refers.attach(engine)
         HoldButton(engine, self.ari, self.spawn)
         self.feature_phones.attach(engine)
@@ -369,21 +362,13 @@ class Controller:
             self.parking.end(engine.incoming.call_id)
             self.transfers.call_over(engine.incoming.call_id)
             self.remembering.end(engine.incoming.call_id)
-            del self._engines[engine.incoming.call_id]
-            for channel_id in [c for c, e in self._by_channel.items() if e is engine]:
-                del self._by_channel[channel_id]
-            if self._watch is not None:
-                self._watch.release(engine.incoming.call_id)
+            self._roster.remove(engine)
+            self._lookout.release(engine.incoming.call_id)
 
     def _show(self, engine: CallEngine) -> None:
         """Let the directory, and the observers, know who takes part in a call of ours."""
-        if self._watch is None:
-            return
-        parties = {party: engine.executor.channel_of(party) for party in engine.session.parties}
-        legs = {party: leg for party, leg in parties.items() if leg is not None}
-        call_id = engine.incoming.call_id
-        self._watch.adopt(call_id, legs or {CALLER: engine.incoming.channel_id})
-        self.supervision.call_changed(call_id)
+        if self._lookout.show(engine):
+            self.supervision.call_changed(engine.incoming.call_id)
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -409,7 +394,8 @@ class Controller:
                 else:
                     name = self.names.read(event.channel.id)
                     owner = name.call if name is not None else None
-                    tell_supervision(self.supervision, owner, event)
+                    if not self.originations.tell(owner, event):
+                        tell_supervision(self.supervision, owner, event)
             case events.PlaybackFinished(playback=playback):
                 self.transfers.playbacks.finished(playback.id, playback.state)
             case _:
@@ -427,7 +413,7 @@ class Controller:
     def _entered(self, event: events.StasisStart, channel_id: str) -> None:
         expected = self._arrivals.enter(channel_id)
         ours = self.names.read(channel_id) is not None
-        if expected or ours or channel_id in self._by_channel or self._handing_over:
+        if expected or ours or self._roster.knows(channel_id) or self._handing_over:
             return
         if (left := event.replace_channel) is not None and self.engine_of(left.id) is not None:
             # Asterisk's own transfer of a leg of ours, which nobody has allowed.
@@ -453,10 +439,7 @@ class Controller:
 
     def engine_of(self, channel_id: str) -> CallEngine | None:
         """Return the call that a channel belongs to."""
-        if (engine := self._by_channel.get(channel_id)) is not None:
-            return engine
-        name = self.names.read(channel_id)
-        return None if name is None else self._engines.get(name.call)
+        return self._roster.engine_of(channel_id)
 
     # --- the link -------------------------------------------------------------------------------
 
@@ -484,14 +467,14 @@ class Controller:
 
     def _server_lost(self, reason: str) -> None:
         self._lose_all(reason)
-        if self._watch is not None:
-            self._watch.lose_all()
+        self._lookout.lose_all()
 
     def _lose_all(self, reason: str) -> None:
         for engine in self.engines:
             _log.warning("call %s: lost: %s", engine.incoming.call_id, reason)
             engine.post(inputs.ServerLost())
         self.supervision.lose_all()
+        self.originations.lose_all(reason)
 
     async def _probe(self) -> None:
         verdict = await whisper_reaches_silent_leg(self.ari, self._arrivals, self.names)

@@ -13,6 +13,7 @@ from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId, Names
+from bridge.runtime.originating import Originations
 from bridge.runtime.remains import Remains, missed, sort_out
 from bridge.runtime.resume import Resumption
 from bridge.runtime.supervision import Supervision
@@ -41,6 +42,10 @@ class Owner(Protocol):
     @property
     def supervision(self) -> Supervision:
         """The observers."""
+
+    @property
+    def originations(self) -> Originations:
+        """Those who are being rung to be callers."""
 
     @property
     def resumption(self) -> Resumption:
@@ -75,12 +80,14 @@ async def reconcile(owner: Owner) -> None:
     # What comes to be after the list was made is not in it, and is not missing for that.
     legs = {engine: engine.legs for engine in owner.engines}
     seats = owner.supervision.seats
+    rung = owner.originations.legs
     channels = await ari.channels.list()
     bridges = await ari.bridges.list()
     states = {channel.id: channel.state for channel in channels}
     for engine, before in legs.items():
         engine.reconnected(before, states)
     owner.supervision.reconnected(seats, states)
+    owner.originations.reconnected(rung, states)
     ours = frozenset[str]().union(*legs.values(), *(engine.legs for engine in owner.engines))
     # A leg that was brought into a call is named after the one that it came from.
     strangers = [channel for channel in channels if channel.id not in ours]

@@ -14,6 +14,8 @@ from bridge.topology.objects import ANCHOR_PREFIX, CALL_BRIDGE, SEAT_BRIDGE, Key
 
 _LEG = "leg."
 _ENOUGH = 2
+_STRANGER = Participant("stranger")
+"""Who came into a call by himself, whose caller we have rung."""
 
 
 @dataclass(slots=True)
@@ -61,8 +63,9 @@ class Remains:
     def talking(self) -> Mapping[Participant, str]:
         """The channels of the parties, if there are two or more in the call's bridge or held.
 
-        The caller is the one who is not of our making. Should he have gone, the first of the
-        others stands in his place: somebody has to be the one whose call it is.
+        The caller is the one who is not of our making, unless we have rung the caller, too. Should
+        he have gone, the first of the others stands in his place: somebody has to be the one whose
+        call it is.
         """
         people = frozenset[str]().union(*self.inside.values())
         strangers = people - set(self.channels)
@@ -73,6 +76,8 @@ class Remains:
         }
         if len(strangers) > 1 or len(strangers) + len(legs) < _ENOUGH:
             return {}
+        if CALLER in legs:
+            return legs | dict(zip([_STRANGER], strangers, strict=False))
         if not strangers:
             return {CALLER: legs.pop(next(iter(legs))), **legs}
         return {CALLER: next(iter(strangers)), **legs}

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 
 from bridge.ari import AriConnection, events
 from bridge.model.errors import BadArgumentError, ErrorCode, RequestFailedError, ServerError
+from bridge.model.headers import Headers
 from bridge.model.participants import Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.causes import callee_failed, unanswered, unreachable
@@ -35,12 +36,16 @@ SeatFact: TypeAlias = Seated | SeatFailed
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """A phone to be rung for ``seconds``. number, name: who is calling, as it will show it."""
+    """A phone to be rung for ``seconds``. number, name: who is calling, as it will show it.
+
+    headers: SIP headers that a PJSIP endpoint gets to see.
+    """
 
     endpoint: str
     seconds: int = 30
     number: str = ""
     name: str = ""
+    headers: Headers = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +122,13 @@ class Seat:
     async def _ring(self, sitter: Sitter, phone: Rung) -> None:
         try:
             self.channel_id, self.channel_name = await sitter.executor.create_leg(
-                sitter.name, phone.endpoint, number=phone.number, name=phone.name
+                sitter.name,
+                phone.endpoint,
+                number=phone.number,
+                name=phone.name,
+                headers=phone.headers,
             )
-            if not await self._is_tied(phone.endpoint):
+            if self._post is None or not await self._is_tied(phone.endpoint):
                 return
             await self._ari.channels.dial(channel_id=self.channel_id, timeout=phone.seconds)
         except ServerError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 
 _log = logging.getLogger(__name__)
 
@@ -16,8 +17,11 @@ class Tasks:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
-        """Own a task; return what ends it."""
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        """Own a task; return what ends it.
+
+        It begins with a context of its own: it goes on when who asked for it has long gone.
+        """
+        task = asyncio.get_running_loop().create_task(work, name=name, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._done)
 

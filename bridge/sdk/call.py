@@ -25,6 +25,7 @@ from bridge.runtime import CallEngine, Controller
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.announcing import Announcements
 from bridge.runtime.keypad import Keypad
+from bridge.runtime.originating import NOTE as ORIGINATED
 from bridge.runtime.ring_group import BETWEEN
 from bridge.sdk import events
 from bridge.sdk.events import CallEvent
@@ -114,6 +115,11 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
     def sample_rate(self) -> int:
         """Hz of all audio."""
         return self._controller.settings.sample_rate
+
+    @property
+    def originated(self) -> bool:
+        """The caller did not call: he was rung, by ``client.originate``."""
+        return ORIGINATED in self._engine.notes
 
     @property
     def caller_number(self) -> str:

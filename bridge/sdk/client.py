@@ -33,8 +33,10 @@ from bridge.sdk import events
 from bridge.sdk.call import ActiveCall, Route
 from bridge.sdk.discovery import find_server
 from bridge.sdk.events import CallEvent, ClientEvent, ObserverEvent, WatchEvent
+from bridge.sdk.exchange import Exchange
 from bridge.sdk.handlers import Handler, Handlers, Tap
 from bridge.sdk.observer import Observer, news_of
+from bridge.sdk.originating import Originating
 from bridge.sdk.recordable import recording_resumer
 from bridge.sdk.resuming import Resuming
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
@@ -54,7 +56,7 @@ HANDLER_SECONDS = 5.0
 """How long handlers may go on when the client leaves."""
 
 
-class Client:
+class Client(Originating, Exchange):
     """Calls of one application on one Asterisk.
 
     ::
@@ -376,15 +378,21 @@ class Client:
         return self._controller
 
     def _incoming(self, engine: CallEngine) -> None:
-        if engine.agent is None:
+        if (call := self._begin(engine)) is None:
             return
-        call = self._take(engine, engine.agent)
-        engine.music.begin(self._music_for(call))
         if self._handlers.has(events.INCOMING_CALL):
             self._hand_over(call)
         else:
             _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
             self._unheard.append(call)
+
+    def _begin(self, engine: CallEngine) -> ActiveCall | None:
+        """Make of a new call what the program has in hand; None of one without an agent."""
+        if engine.agent is None:
+            return None
+        call = self._take(engine, engine.agent)
+        engine.music.begin(self._music_for(call))
+        return call
 
     def _resumed(self, engine: CallEngine) -> None:
         if engine.agent is not None:
