@@ -36,6 +36,7 @@ from bridge.api.service import Service
 from bridge.model.errors import CallbridgeError, DrainingError, ErrorCode, ForbiddenError
 from bridge.protocol.operations import Operation
 from bridge.protocol.permissions import Role
+from bridge.runtime.audit import acting
 
 B_co = TypeVar("B_co", covariant=True)
 Q_co = TypeVar("Q_co", covariant=True)
@@ -187,7 +188,8 @@ class Endpoint:
     async def _carry_out(self, asked: Asked[Any, Any]) -> Answer | File:
         call_id = asked.path.get("call_id")
         try:
-            answer = await self.handler(asked)
+            with acting(asked.principal.name):
+                answer = await self.handler(asked)
         except BaseException as error:
             self._note(asked, call_id, str(error) or type(error).__name__)
             raise

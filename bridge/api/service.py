@@ -7,26 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bridge.api.auth.principal import Principal
+from bridge.api.auth.authenticator import Authenticator
+from bridge.api.auth.dialling import DialRules
+from bridge.api.auth.limits import RateLimits
+from bridge.api.auth.tenancy import Tenancy
 from bridge.protocol.views import CallView, EventView
 from bridge.sdk import Client
 from bridge.store.store import Store
-
-
-class Authenticator(Protocol):
-    """Says who asks."""
-
-    async def authenticate(self, headers: Mapping[str, str], *, remote: str = "") -> Principal:
-        """Return who shows these headers; remote: his address. Raises UnauthenticatedError."""
-        ...
-
-
-class RateLimits(Protocol):
-    """Says who asks too often."""
-
-    def check(self, principal: Principal, *, read: bool = False) -> None:
-        """Count a request. Raises RateLimitedError."""
-        ...
 
 
 class Views(Protocol):
@@ -68,8 +55,8 @@ class Service:
     views: Views
     authenticator: Authenticator
     rate_limits: RateLimits
-    dial_rules: Any
-    tenancy: Any
+    dial_rules: DialRules
+    tenancy: Tenancy
     programs: Any
     webhooks: Any
     audio_positions: Any

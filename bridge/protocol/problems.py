@@ -54,6 +54,7 @@ EVERY_OPERATION: Final = (
     ErrorCode.REQUEST_FAILED,
     ErrorCode.MEDIA_FAILED,
     ErrorCode.AUTHENTICATION_FAILED,
+    ErrorCode.STORE_UNAVAILABLE,
 )
 
 
