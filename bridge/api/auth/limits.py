@@ -90,9 +90,9 @@ class RateLimits:
         self._commands = Buckets(commands, clock=clock)
         self._reads = Buckets(reads, clock=clock)
 
-    def check(self, principal: Principal, *, command: bool) -> None:
+    def check(self, principal: Principal, *, read: bool = False) -> None:
         """Count a request. Raises RateLimitedError, which says when it is worth trying again."""
-        buckets = self._commands if command else self._reads
+        buckets = self._reads if read else self._commands
         _refuse(buckets.take((principal.tenant, principal.name, principal.key_id)), "requests")
 
 
