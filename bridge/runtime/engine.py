@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from bridge.ari import AriConnection, LinkStatus
 from bridge.model.audibility import Audience
+from bridge.model.context import CALL_ID
 from bridge.model.errors import (
     BadArgumentError,
     CallClosedError,
@@ -222,6 +223,7 @@ class CallEngine:
 
     async def run(self) -> None:
         """Live the call to its end."""
+        CALL_ID.set(self.incoming.call_id)
         hands = asyncio.create_task(self._hands.run(), name=f"hands {self.incoming.call_id}")
         hands.add_done_callback(self._hands_ended)
         if self.taken_up:

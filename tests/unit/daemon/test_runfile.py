@@ -66,7 +66,7 @@ def test_what_others_can_read_is_not_believed(folder: Path) -> None:
         runfile.write(RUN)
 
 
-def test_a_link_and_rubbish_are_not_believed(folder: Path, tmp_path: Path) -> None:
+def test_a_link_and_rubbish_are_not_believed(tmp_path: Path) -> None:
     path = runfile.write(RUN)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
