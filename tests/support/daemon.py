@@ -13,36 +13,39 @@ import msgspec
 from aiohttp import web
 
 from bridge.api.app import make_app
-from bridge.api.auth.principal import Principal
+from bridge.api.auth.authenticator import Authenticator
+from bridge.api.auth.dialling import DialRules
+from bridge.api.auth.keys import new_key
+from bridge.api.auth.limits import Rate, RateLimits
+from bridge.api.auth.tenancy import Tenancy
 from bridge.api.service import Service
 from bridge.protocol.operations import BASE
 from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.sdk import Client
-from tests.support.daemon_stubs import KnownKeys, MemoryStore, NoLimits, OwnCalls, SilentHub
+from bridge.store.records import StoredKey
+from tests.support.daemon_stubs import MemoryStore, OwnCalls, SilentHub
 
 TENANT = "default"
 FOREIGN_TENANT = "acme"
 SHUTDOWN_SECONDS = 0.5
+OFTEN = Rate(per_second=10_000.0, burst=10_000)
 
 
-def principals() -> dict[str, Principal]:
-    """Return somebody of every role, by key: ``admin`` and so on, ``foreign-admin`` and so on."""
-    own = {
-        role.value: Principal(
-            name=f"the-{role}",
-            role=role,
-            tenant=EVERY_TENANT if role is Role.ADMIN else TENANT,
-            key_id=role.value,
-        )
-        for role in Role
-    }
-    foreign = {
-        f"foreign-{role}": Principal(
-            name=f"foreign-{role}", role=role, tenant=FOREIGN_TENANT, key_id=f"foreign-{role}"
-        )
-        for role in Role
-    }
-    return {**own, **foreign}
+def made_keys() -> tuple[list[StoredKey], dict[str, str]]:
+    """Make a key of every role, ``admin`` and so on, ``foreign-admin`` and so on.
+
+    Returns what is kept of them, and them by name. The admin's is good for every tenant.
+    """
+    kept, shown = [], {}
+    for role in Role:
+        tenant = EVERY_TENANT if role is Role.ADMIN else TENANT
+        for called, name, of in (
+            (role.value, f"the-{role}", tenant),
+            (f"foreign-{role}", f"foreign-{role}", FOREIGN_TENANT),
+        ):
+            key, shown[called] = new_key(name, role, of, now=0.0)
+            kept.append(key)
+    return kept, shown
 
 
 @dataclass
@@ -141,7 +144,9 @@ async def running_api(
     settings: dict[str, Any] = {"sample_rate": 16000, "probe": False, **(client or {})}
     async with AsyncExitStack() as stack:
         of_client = Client(ari.url, ari.username, ari.password, **settings)
-        service = _service(of_client, folder, parts)
+        kept, shown = made_keys()
+        service = _service(of_client, folder, kept, parts)
+        stack.push_async_callback(service.authenticator.close)
         await stack.enter_async_context(of_client)
         runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
@@ -150,24 +155,27 @@ async def running_api(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield RunningApi(
             f"http://127.0.0.1:{runner.addresses[0][1]}",
-            {name: name for name in principals()},
+            shown,
             service,
             of_client,
             session,
         )
 
 
-def _service(client: Client, folder: Path, parts: Mapping[str, Any]) -> Service:
+def _service(
+    client: Client, folder: Path, keys: list[StoredKey], parts: Mapping[str, Any]
+) -> Service:
     """Put the parts together as the daemon does; what is not given is real where there is it."""
+    store = parts.get("store") or MemoryStore()
     made: dict[str, Any] = {
         "client": client,
-        "store": MemoryStore(),
+        "store": store,
         "hub": SilentHub(),
         "views": OwnCalls(client, TENANT),
-        "authenticator": KnownKeys(principals()),
-        "rate_limits": NoLimits(),
-        "dial_rules": None,
-        "tenancy": None,
+        "authenticator": Authenticator(store, fixed=keys),
+        "rate_limits": RateLimits(commands=OFTEN, reads=OFTEN),
+        "dial_rules": DialRules(),
+        "tenancy": Tenancy(),
         "programs": None,
         "webhooks": None,
         "audio_positions": None,

@@ -5,35 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bridge.api.auth.principal import Principal
-from bridge.model.errors import UnauthenticatedError
 from bridge.protocol.views import CallView, EventView
 from bridge.sdk import Client
-from bridge.store.records import Writable
+from bridge.store.records import StoredKey, Writable
 from bridge.store.store import Store
-
-
-class KnownKeys:
-    """An authenticator that knows a dictionary of keys."""
-
-    def __init__(self, principals: Mapping[str, Principal]) -> None:
-        self.principals = dict(principals)
-
-    async def authenticate(self, headers: Mapping[str, str], *, remote: str = "") -> Principal:
-        scheme, _, key = headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or key not in self.principals:
-            raise UnauthenticatedError(f"no such key, {remote}")
-        return self.principals[key]
-
-    async def authenticate_text(self, key: str, *, remote: str = "") -> Principal:
-        return await self.authenticate({"Authorization": f"Bearer {key}"}, remote=remote)
-
-
-class NoLimits:
-    """Everybody may ask as often as he likes."""
-
-    def check(self, principal: Principal, *, read: bool = False) -> None:
-        pass
 
 
 class SilentHub:
@@ -86,3 +61,7 @@ class MemoryStore(Store):
 
     def write(self, record: Writable) -> None:
         self.written.append(record)
+
+    async def find_key(self, key_id: str) -> StoredKey | None:
+        del key_id
+        return None
