@@ -11,7 +11,8 @@ from bridge.api.auth.authenticator import Authenticator
 from bridge.api.auth.dialling import DialRules
 from bridge.api.auth.limits import RateLimits
 from bridge.api.auth.tenancy import Tenancy
-from bridge.protocol.views import CallView, EventView
+from bridge.api.hub import EventHub
+from bridge.protocol.views import CallView
 from bridge.sdk import Client
 from bridge.store.store import Store
 
@@ -25,18 +26,6 @@ class Views(Protocol):
 
     def calls(self) -> tuple[CallView, ...]:
         """Return all live calls as they are now."""
-        ...
-
-
-class EventHub(Protocol):
-    """Tells what happens."""
-
-    listeners: list[Callable[[EventView], None]]
-
-    def publish(
-        self, kind: str, /, *, call_id: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> None:
-        """Tell something that no event of the SDK tells."""
         ...
 
 
