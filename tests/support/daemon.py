@@ -18,12 +18,13 @@ from bridge.api.auth.dialling import DialRules
 from bridge.api.auth.keys import new_key
 from bridge.api.auth.limits import Rate, RateLimits
 from bridge.api.auth.tenancy import Tenancy
+from bridge.api.hub import EventHub
 from bridge.api.service import Service
 from bridge.protocol.operations import BASE
 from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.sdk import Client
 from bridge.store.records import StoredKey
-from tests.support.daemon_stubs import MemoryStore, OwnCalls, SilentHub
+from tests.support.daemon_stubs import MemoryStore, OwnCalls
 
 TENANT = "default"
 FOREIGN_TENANT = "acme"
@@ -153,6 +154,7 @@ async def running_api(
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         session = await stack.enter_async_context(aiohttp.ClientSession())
+        stack.callback(service.hub.close)
         yield RunningApi(
             f"http://127.0.0.1:{runner.addresses[0][1]}",
             shown,
@@ -167,11 +169,14 @@ def _service(
 ) -> Service:
     """Put the parts together as the daemon does; what is not given is real where there is it."""
     store = parts.get("store") or MemoryStore()
+    views = parts.get("views") or OwnCalls(client, TENANT)
+    hub = EventHub(views)
+    hub.watch(client)
     made: dict[str, Any] = {
         "client": client,
         "store": store,
-        "hub": SilentHub(),
-        "views": OwnCalls(client, TENANT),
+        "hub": hub,
+        "views": views,
         "authenticator": Authenticator(store, fixed=keys),
         "rate_limits": RateLimits(commands=OFTEN, reads=OFTEN),
         "dial_rules": DialRules(),

@@ -2,31 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
-from bridge.protocol.views import CallView, EventView
+from bridge.protocol.views import CallView
 from bridge.sdk import Client
 from bridge.store.records import StoredKey, Writable
 from bridge.store.store import Store
-
-
-class SilentHub:
-    """A hub that nothing happens on, but what is published."""
-
-    def __init__(self) -> None:
-        self.listeners: list[Callable[[EventView], None]] = []
-        self.seq = 0
-
-    def publish(
-        self, kind: str, /, *, call_id: str | None = None, data: Mapping[str, Any] | None = None
-    ) -> None:
-        self.seq += 1
-        event = EventView(
-            seq=self.seq, epoch="stub", at=0.0, type=kind, call_id=call_id, data=dict(data or {})
-        )
-        for listener in list(self.listeners):
-            listener(event)
 
 
 class OwnCalls:
