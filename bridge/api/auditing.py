@@ -29,13 +29,18 @@ def note(
     operation: Operation,
     call_id: str | None,
     result: str = DONE,
+    *,
+    what: str = "",
 ) -> None:
-    """Record how a command ended: ``done``, or why not. It is the tenant's whose call it is."""
+    """Record how a command ended: ``done``, or why not. It is the tenant's whose call it is.
+
+    what: by default the operation's name.
+    """
     record = AuditView(
         at=time.time(),
         call_id=call_id,
         who="api",
-        what=operation.operation_id,
+        what=what or operation.operation_id,
         by=principal.name,
         result=result,
         tenant=_tenant(service, principal, call_id),
