@@ -180,7 +180,7 @@ class Phone(Protocol):
         """RTP and jitter buffer of the current call."""
 
     async def record_position(self) -> RecordPosition:
-        """How far the recording is, now."""
+        """How far the recording is, now; the file holds all of it."""
 
     async def wait_state(self, state: CallState, timeout: float = 5.0) -> CallInfo:  # noqa: ASYNC109 - the caller's deadline is part of the message
         """Wait until the newest call has reached ``state``."""

@@ -80,9 +80,11 @@ def test_a_recording_is_readable_while_it_grows(tmp_path: Path) -> None:
     sound = tone(559.0, -15.0, 1.5, RATE)
     for start in range(0, len(sound), 320):
         recorder.write(sound[start : start + 320].tobytes())
-    assert recorder.position[0] == pytest.approx(1.5)
     growing, _ = soundfile.read(tmp_path / "r.wav", dtype="int16")
     assert np.array_equal(growing, sound[:RATE])
+    assert recorder.flush()[0] == pytest.approx(1.5)
+    growing, _ = soundfile.read(tmp_path / "r.wav", dtype="int16")
+    assert np.array_equal(growing, sound)
     recorder.close()
     whole, rate = soundfile.read(tmp_path / "r.wav", dtype="int16")
     assert (rate, np.array_equal(whole, sound)) == (RATE, True)

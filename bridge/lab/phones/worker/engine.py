@@ -248,10 +248,10 @@ class Engine:
         )
 
     def position(self) -> RecordPosition:
-        """How far the recording is."""
+        """How far the recording, and what is on disk of it, is."""
         if self._recorder is None:
             raise PhoneError("this phone does not record; start it with record=PATH")
-        seconds, when = self._recorder.position
+        seconds, when = self._recorder.flush()
         return RecordPosition(path=self._recorder.path, seconds=seconds, monotonic=when)
 
     def stop(self, deadline: float) -> None:

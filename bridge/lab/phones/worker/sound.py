@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import wave
 from pathlib import Path
@@ -97,7 +98,8 @@ def load(path: Path, rate: int) -> Pcm:
 class Recorder:
     """A WAV file (16-bit mono) that grows with every frame and is readable at any time.
 
-    What is on disk may be one second short until ``close()``.
+    What is on disk may be one second short until ``flush()`` or ``close()``. Frames are written by
+    the sound clock's thread, and all else is done by the main one.
     """
 
     def __init__(self, path: Path, rate: int) -> None:
@@ -108,27 +110,34 @@ class Recorder:
         self._file.setnchannels(1)
         self._file.setsampwidth(2)
         self._file.setframerate(rate)
+        self._lock = threading.Lock()
         self._pending: list[bytes] = []
         self._samples = 0
         self._mark = (0.0, time.monotonic())
 
     def write(self, frame: bytes) -> None:
         """Append one frame of little-endian PCM."""
-        self._pending.append(frame)
-        self._samples += len(frame) // 2
-        self._mark = (self._samples / self._rate, time.monotonic())
-        if len(self._pending) >= _FRAMES_PER_WRITE:
-            self._flush()
+        with self._lock:
+            self._pending.append(frame)
+            self._samples += len(frame) // 2
+            self._mark = (self._samples / self._rate, time.monotonic())
+            if len(self._pending) >= _FRAMES_PER_WRITE:
+                self._flush()
 
-    @property
-    def position(self) -> tuple[float, float]:
-        """Seconds recorded, and the ``time.monotonic()`` at which the last of them came."""
-        return self._mark
+    def flush(self) -> tuple[float, float]:
+        """Bring the file up to date.
+
+        Returns seconds recorded, and the ``time.monotonic()`` at which the last of them came.
+        """
+        with self._lock:
+            self._flush()
+            return self._mark
 
     def close(self) -> None:
         """Write the rest."""
-        self._flush()
-        self._file.close()
+        with self._lock:
+            self._flush()
+            self._file.close()
 
     def _flush(self) -> None:
         # writeframes also brings the lengths in the header up to date.

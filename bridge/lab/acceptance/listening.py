@@ -1,0 +1,157 @@
+"""What is expected to be heard, and not to be heard."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+from bridge.lab.acceptance import steps as do
+from bridge.lab.acceptance.doing import Doing, expects
+from bridge.lab.acceptance.judging import Heard, peak_dbfs, sounding_seconds, tone_seconds
+from bridge.lab.acceptance.model import MUSIC
+from bridge.lab.acceptance.stage import Listened, Stage, StepFailedError
+from bridge.lab.hearing import Pcm
+
+WITHIN_SECONDS: Final = 2.0
+"""How long it may take by default until everybody hears whom he is to hear."""
+LASTS_SECONDS: Final = 0.5
+_HOP_SECONDS: Final = 0.1
+_SHORT_SECONDS: Final = 0.1
+
+
+@expects(do.Hears)
+async def _hears(doing: Doing, action: do.Hears) -> None:
+    """Expect that, ``within`` the last command, a window begins in which all is as wanted."""
+    stage = doing.stage
+    wanted = {
+        who: frozenset(stage.voice_of(name) for name in names) for who, names in action.who.items()
+    }
+    within = WITHIN_SECONDS if doing.step.within is None else doing.step.within
+    lasts = float(doing.step.lasts or LASTS_SECONDS)
+    latest = max(stage.acted_at + within, time.monotonic())
+    begin = time.monotonic()
+    while True:
+        heard = await _listen(stage, tuple(wanted), begin, begin + lasts)
+        wrong = [text for one in heard for text in stage.scale.wrong(one, wanted[one.listener])]
+        if not wrong or begin + _HOP_SECONDS > latest:
+            break
+        begin += _HOP_SECONDS
+    doing.measured["dbfs"] = {one.listener: one.shown() for one in heard}
+    if wrong:
+        raise StepFailedError("; ".join(wrong))
+    await _tell_when(doing, wanted, begin)
+    await _nobody_between(stage, wanted, begin)
+    stage.listened = Listened(begin + lasts, wanted)
+    stage.acted = 0
+
+
+async def _listen(
+    stage: Stage, listeners: tuple[str, ...], begin: float, end: float
+) -> list[Heard]:
+    heard = await asyncio.gather(*(stage.ear(who).hear(begin, end) for who in listeners))
+    return [stage.scale.heard(who, pcm) for who, pcm in zip(listeners, heard, strict=True)]
+
+
+async def _tell_when(doing: Doing, wanted: dict[str, frozenset[str]], begin: float) -> None:
+    """Note when every voice that is newly heard was, from the begin of the last command on."""
+    stage = doing.stage
+    before = {} if stage.listened is None else stage.listened.who
+    after: dict[str, dict[str, float]] = {}
+    for who, voices in wanted.items():
+        new = voices - before.get(who, frozenset()) - {MUSIC}
+        pcm = await stage.ear(who).hear(stage.began_at, begin + _HOP_SECONDS) if new else None
+        for voice in sorted(new):
+            first = None if pcm is None else stage.scale.first(pcm, voice)
+            if first is not None:
+                after.setdefault(who, {})[voice] = first
+    if after:
+        doing.measured["heard_after_ms"] = after
+
+
+async def _nobody_between(stage: Stage, wanted: dict[str, frozenset[str]], begin: float) -> None:
+    """Expect that who is heard neither before nor after one command is not heard meanwhile.
+
+    Beside music nothing is told: it has all tones for a moment.
+    """
+    before = stage.listened
+    if before is None or stage.acted != 1:
+        return
+    for who in wanted.keys() & before.who.keys():
+        either = wanted[who] | before.who[who]
+        if MUSIC in either:
+            continue
+        pcm = await stage.ear(who).hear(before.until, begin)
+        flashes = [v for v in stage.scale.tones if v not in either and stage.scale.flashed(pcm, v)]
+        if flashes:
+            raise StepFailedError(f"{who} heard {', '.join(flashes)} for a moment meanwhile")
+
+
+@expects(do.Tone)
+async def _tone(doing: Doing, action: do.Tone) -> None:
+    lasts = float(doing.step.lasts or _SHORT_SECONDS)
+
+    def lasting(pcm: Pcm) -> float:
+        return tone_seconds(pcm, action.hz, action.above)
+
+    await _sometime(doing, action.at, lasting, lasts, f"a tone of {action.hz:g} Hz")
+
+
+@expects(do.Sound)
+async def _sound(doing: Doing, action: do.Sound) -> None:
+    lasts = float(doing.step.lasts or _SHORT_SECONDS)
+
+    def lasting(pcm: Pcm) -> float:
+        return sounding_seconds(pcm, action.above)
+
+    await _sometime(doing, action.at, lasting, lasts, "anything")
+
+
+async def _sometime(
+    doing: Doing, who: str, lasting: Callable[[Pcm], float], lasts: float, what: str
+) -> None:
+    """Expect that something is heard for so long, by the end of the step's time."""
+    stage = doing.stage
+    begin = stage.acted_at
+    latest = max(begin + doing.within, time.monotonic()) + lasts
+    while True:
+        now = time.monotonic()
+        pcm = await stage.ear(who).hear(begin, now)
+        seconds = lasting(pcm)
+        if seconds >= lasts or now > latest:
+            break
+        await asyncio.sleep(_HOP_SECONDS)
+    doing.measured["seconds"] = round(seconds, 2)
+    if seconds < lasts:
+        raise StepFailedError(f"{who} heard {what} for {seconds:.2f} s, not for {lasts:g} s")
+
+
+@expects(do.NoTone)
+async def _no_tone(doing: Doing, action: do.NoTone) -> None:
+    pcm = await _now(doing, action.at)
+    seconds = tone_seconds(pcm, action.hz, action.above)
+    if seconds > 0:
+        raise StepFailedError(f"{action.at} heard a tone of {action.hz:g} Hz for {seconds:.2f} s")
+
+
+@expects(do.Silence)
+async def _silence(doing: Doing, action: do.Silence) -> None:
+    stage = doing.stage
+    lasts = float(doing.step.lasts or LASTS_SECONDS)
+    begin = time.monotonic()
+    latest = begin + (WITHIN_SECONDS if doing.step.within is None else doing.step.within)
+    while True:
+        peak = peak_dbfs(await stage.ear(action.at).hear(begin, begin + lasts))
+        if peak <= action.below or begin + _HOP_SECONDS > latest:
+            break
+        begin += _HOP_SECONDS
+    doing.measured["peak_dbfs"] = round(peak, 1)
+    if peak > action.below:
+        raise StepFailedError(f"{action.at} hears something: {peak:.1f} dBFS, not {action.below:g}")
+
+
+async def _now(doing: Doing, who: str) -> Pcm:
+    """Return what is heard from now on, for as long as the step lasts."""
+    begin = time.monotonic()
+    return await doing.stage.ear(who).hear(begin, begin + float(doing.step.lasts or LASTS_SECONDS))
