@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bridge.protocol.requests import (
@@ -167,10 +167,13 @@ class Store:
         """Forget a webhook and all its deliveries; False if there is none in the scope."""
         raise NotImplementedError(_NOT_YET)
 
-    async def due_deliveries(self, now: float, *, limit: int = 100) -> tuple[Delivery, ...]:
+    async def due_deliveries(
+        self, now: float, *, limit: int = 100, without: Collection[str] = ()
+    ) -> tuple[Delivery, ...]:
         """Return what is to be sent now: of each webhook and call the oldest that is pending.
 
-        Those of this daemon alone; a delivery without a call waits for no other.
+        Those of this daemon alone; a delivery without a call waits for no other. without: webhooks
+        that are left out, being busy, so that a slow one keeps no other's from being returned.
         """
         raise NotImplementedError(_NOT_YET)
 
