@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
 from bridge.api.auth.dialling import DialRules
 from bridge.api.auth.limits import RateLimits
@@ -48,7 +49,7 @@ class Service:
     tenancy: Tenancy
     programs: Any
     webhooks: Any
-    audio_positions: Any
+    audio_positions: AudioPositions
     speech: Any
     recordings_folder: Path
     version: str

@@ -13,20 +13,18 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from bridge.ari import Capabilities
-from bridge.directory import CallBegan, CallEnded, Change, LiveCall, PartiesChanged
+from bridge.directory import CallBegan, CallEnded, Change, PartiesChanged
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.features import FeatureKeys
 from bridge.model.keys import KeyMap
-from bridge.model.participants import participant
 from bridge.model.states import CallState
 from bridge.runtime import CallEngine, Controller, ControllerSettings
 from bridge.runtime.agent import AgentMedia
-from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import Audit
 from bridge.runtime.music import checked_music
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.parking import SLOTS, ParkedCall, checked_slots
-from bridge.runtime.seat import Access, AccessPolicy, Rung
+from bridge.runtime.seat import Access, AccessPolicy
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import PhonePolicy, Policy, TransferRules
 from bridge.sdk import events
@@ -35,7 +33,8 @@ from bridge.sdk.discovery import find_server
 from bridge.sdk.events import CallEvent, ClientEvent, ObserverEvent, WatchEvent
 from bridge.sdk.exchange import Exchange
 from bridge.sdk.handlers import Handler, Handlers, Tap
-from bridge.sdk.observer import Observer, news_of
+from bridge.sdk.observer import news_of
+from bridge.sdk.observing import Observing, Onlookers
 from bridge.sdk.originating import Originating
 from bridge.sdk.recordable import recording_resumer
 from bridge.sdk.resuming import Resuming
@@ -56,7 +55,7 @@ HANDLER_SECONDS = 5.0
 """How long handlers may go on when the client leaves."""
 
 
-class Client(Originating, Exchange):
+class Client(Originating, Exchange, Observing):
     """Calls of one application on one Asterisk.
 
     ::
@@ -147,7 +146,8 @@ class Client(Originating, Exchange):
         self._handlers = Handlers()
         self._calls: dict[str, ActiveCall] = {}
         self._unheard: list[ActiveCall] = []
-        self._resuming = Resuming(self._handlers)
+        self._onlookers = Onlookers(self._handlers)
+        self._resuming = Resuming(self._handlers, self._onlookers)
         self._controller: Controller | None = None
 
     async def __aenter__(self) -> Self:
@@ -182,58 +182,10 @@ class Client(Originating, Exchange):
         """Hz of all audio."""
         return self._settings.sample_rate
 
-    # --- observers ------------------------------------------------------------------------------
-
-    async def live_calls(self) -> tuple[LiveCall, ...]:
-        """Return all live calls of the PBX, whoever placed them, the eldest first.
-
-        Raises ServerError. From the first time on, the PBX is watched.
-        """
-        return (await self._connected().watch()).calls
-
-    async def observe(
-        self,
-        target: str | LiveCall | ActiveCall,
-        name: str | None = None,
-        *,
-        phone: str | None = None,
-        ring_time_seconds: int = 30,
-        hear_coaching: bool = False,
-    ) -> Observer:
-        """Join any live call of the PBX as a spy: this program itself or, by ``phone``, a person.
-
-        target: a call, its id, somebody's extension or number on it, or a channel. name: his on
-        the call, a-z, 0-9 and _; by default one that no other observer has. phone: a number or an
-        endpoint that is rung. hear_coaching: hear what other observers whisper, too. Returns when
-        he hears the call.
-
-        Raises CallNotFoundError, AmbiguousCallError, BadArgumentError, ConnectFailedError when the
-        phone is not answered, CapabilityError, ServerError.
-        """
-        controller = self._connected()
-        selector = target if isinstance(target, str) else target.call_id
-        rung = None
-        if phone is not None:
-            endpoint = endpoint_for(phone, self._endpoint, dialled="")
-            rung = Rung(endpoint, ring_time_seconds, number=self._settings.ari.application)
-        try:
-            who = controller.supervision.free_name() if name is None else participant(name)
-        except ValueError as error:
-            raise BadArgumentError(str(error)) from None
-        engine = await controller.admission.observe(
-            selector, who, phone=rung, hears_coaching=hear_coaching
-        )
-        return Observer(engine, controller, self._handlers)
-
-    async def audibility(self, target: str | LiveCall | ActiveCall) -> AudibilityReport:
-        """Return who is to hear whom on a live call, and who does by what Asterisk has.
-
-        target: as in ``observe``. While a call is observed it is looked at every five seconds; what
-        differs is told (``AUDIBILITY_DIFFERS``) and repaired. Raises CallNotFoundError,
-        AmbiguousCallError, ServerError.
-        """
-        selector = target if isinstance(target, str) else target.call_id
-        return await self._connected().audibility(selector)
+    @property
+    def send_buffer_seconds(self) -> float:
+        """How much audio may be sent ahead."""
+        return self._settings.send_buffer_seconds
 
     @property
     def audit(self) -> Audit:
@@ -448,7 +400,7 @@ class Client(Originating, Exchange):
             self._handlers.tell_taps(_OBSERVER_EVENTS[tell.notice], news_of(engine, where))
 
     def _dialled_in(self, engine: ObserverEngine) -> None:
-        observer = Observer(engine, self._connected(), self._handlers)
+        observer = self._onlookers.of(engine, self._connected())
         self._handlers.emit(events.OBSERVER_DIALLED_IN, observer)
 
     def _hand_over(self, call: ActiveCall) -> None:

@@ -27,6 +27,7 @@ from bridge.protocol.frames import (
     CLOSE_FORBIDDEN,
     CLOSE_GOING_AWAY,
     CLOSE_NOT_FOUND,
+    CLOSE_TAKEN,
     CLOSE_UNAUTHENTICATED,
     Authenticate,
     ClientFrame,
@@ -51,7 +52,7 @@ SEND_BYTES: Final = 1 << 18
 _HEARTBEAT_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 2.0
 _CLOSE_NORMAL: Final = 1000
-_CLOSE_FAULT: Final = 1011
+CLOSE_FAULT: Final = 1011
 _CLOSE_AGAIN_LATER: Final = 1013
 
 _CLOSES: Final[Mapping[ErrorCode, int]] = {
@@ -61,6 +62,7 @@ _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.CALL_NOT_FOUND: CLOSE_NOT_FOUND,
     ErrorCode.BAD_ARGUMENT: CLOSE_BAD_FRAME,
     ErrorCode.CALL_CLOSED: _CLOSE_NORMAL,
+    ErrorCode.INVALID_STATE: CLOSE_TAKEN,
     ErrorCode.DRAINING: CLOSE_GOING_AWAY,
     ErrorCode.RATE_LIMITED: _CLOSE_AGAIN_LATER,
 }
@@ -266,7 +268,7 @@ async def serve(
     except Exception:  # noqa: BLE001 - a fault of ours must not become bytes on an upgraded socket
         _log.exception("%s: the socket of %s failed", request.path, link.remote)
         link.cut_off(
-            ErrorCode.REQUEST_FAILED, "this is a fault of callbridge: see its log", _CLOSE_FAULT
+            ErrorCode.REQUEST_FAILED, "this is a fault of callbridge: see its log", CLOSE_FAULT
         )
     finally:
         service.hub.enders.discard(link.go_away)

@@ -29,8 +29,8 @@ async def _watch(link: Link) -> None:
     try:
         while True:
             asked = await link.receive_one(Subscribe)
-            link.service.rate_limits.check(link.principal, read=True)
             if watcher is not None:
+                link.service.rate_limits.check(link.principal, read=True)
                 hub.broadcast.remove(watcher)
             watcher = _subscribe(link, hub, asked)
     finally:
