@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypeAlias
 
 from bridge.media.recording import LONGEST_MINUTES
-from bridge.model.errors import BadArgumentError
+from bridge.model.errors import BadArgumentError, ConfigurationError, NotFoundError
 from bridge.runtime.recorder import Recorder, RecordingPlan, RecordingState
 from bridge.sdk.events import CallEvent
 from bridge.sdk.sounds import Sound
@@ -20,6 +22,9 @@ _EVENTS: Final = {
     RecordingState.ENDED: CallEvent.RECORDING_ENDED,
     RecordingState.FAILED: CallEvent.RECORDING_FAILED,
 }
+
+Saved: TypeAlias = tuple[Path, ...]
+"""Where files were put."""
 
 Pauses = Literal["silence", "cut"]
 """What a pause is in the file: silence as long as it, or nothing at all."""
@@ -149,6 +154,31 @@ class Recording:
         """Wait until nothing more is written; return ENDED or FAILED."""
         await self._recorder.ended.wait()
         return self.state
+
+    async def fetch(self, name: str | Path | None = None, to: str | Path | None = None) -> Saved:
+        """Bring the files of it here, those with the whispers included, or one by its name.
+
+        to: a folder; by default the one that ``record`` was told. Returns where they are. It may
+        go on meanwhile: what is written later is not in them. Raises NotFoundError for a name that
+        is none of its files, ConfigurationError for a folder that cannot be written to.
+        """
+        files = {file.name: file for file in (*self.files, *self.coaching_files)}
+        if name is not None and (wanted := Path(name).name) not in files:
+            known = ", ".join(files) or "none yet"
+            raise NotFoundError(f"{wanted!r} is no file of this recording; there are: {known}")
+        chosen = [*files.values()] if name is None else [files[Path(name).name]]
+        if to is None:
+            return tuple(chosen)
+        folder = Path(to)
+        try:
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+            copied = [
+                await asyncio.to_thread(shutil.copyfile, file, folder / file.name)
+                for file in chosen
+            ]
+        except OSError as error:
+            raise ConfigurationError(f"{folder} cannot be written to: {error}") from error
+        return tuple(copied)
 
     def _changed(self, recorder: Recorder) -> None:
         if (event := _EVENTS.get(recorder.state)) is not None:
