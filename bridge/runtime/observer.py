@@ -103,6 +103,8 @@ class ObserverEngine:
         self.hears_coaching = hears_coaching
         self.coaches = CALLEE
         """Whom he whispers to when nobody else is named: the agent he supervises."""
+        self.phone = ""
+        """The endpoint of his phone; empty for a program."""
         self.internal = False
         """He is part of something else that callbridge does, such as a recording."""
         self.state = Observer(name, seated=program is None)

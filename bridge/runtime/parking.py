@@ -90,6 +90,10 @@ class ParkedCall:
     caller_number: str
     caller_name: str
     seconds_left: float
+    since: float = 0.0
+    """Seconds since 1970: when he was parked, or was rung in vain and parked again."""
+    until: float = 0.0
+    """Seconds since 1970: from when on he goes back to who parked him."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +417,8 @@ class Parking:
                 place.call.incoming.caller_number,
                 place.call.incoming.caller_name,
                 max(0.0, parked.until - time.time()),
+                parked.until - parked.seconds,
+                parked.until,
             )
             for place in self._places.values()
             if (parked := place.parked) is not None and place.call.session.phase not in _OVER

@@ -102,6 +102,15 @@ class Seat:
         """Asterisk's name of the channel, such as ``PJSIP/1003-00000001``."""
 
     @property
+    def endpoint(self) -> str:
+        """Of his phone: ``PJSIP/1003``."""
+        match self._origin:
+            case Rung(endpoint=endpoint):
+                return endpoint
+            case Present(channel_name=name) | Sat(channel_name=name):
+                return name.rpartition("-")[0]
+
+    @property
     def ringing(self) -> bool:
         """His phone rings; should it end, ChannelDestroyed tells why, and StasisEnd does not."""
         return self._post is not None and isinstance(self._origin, Rung)

@@ -189,6 +189,7 @@ class Supervision:
         engine.post(inputs.PeopleChanged(self._people(call)))
         end_desk = None
         if desk is not None:
+            engine.phone = desk.seat.endpoint
             desk.attach(engine)
             if self.remembering is not None:
                 self.remembering.begin_seat(engine)

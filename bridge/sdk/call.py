@@ -31,6 +31,7 @@ from bridge.sdk import events
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.sdk.holding import Holding
+from bridge.sdk.labels import Labels
 from bridge.sdk.parkable import Parkable
 from bridge.sdk.parties import Party, name_for, parties_of
 from bridge.sdk.recordable import Recordable
@@ -122,6 +123,11 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         return ORIGINATED in self._engine.notes
 
     @property
+    def labels(self) -> Labels:
+        """What the program notes at the call; a program that runs later finds it there."""
+        return Labels(self._engine.notes)
+
+    @property
     def caller_number(self) -> str:
         """Who calls; empty when withheld."""
         return self._engine.incoming.caller_number
@@ -192,7 +198,7 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         """
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
-        target = to if to is not None else await self._target()
+        target = to if to is not None else await self.target()
         targets = [target] if isinstance(target, str) else target
         if not targets:
             raise BadArgumentError("connect to nobody: give a number, or several")
@@ -325,7 +331,8 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         with self._audit.command(CallId(self.call_id), AGENT, str(mode), by="program"):
             await self._engine.command(lambda token: inputs.ChangeMode(token, mode, cut))
 
-    async def _target(self) -> str:
+    async def target(self) -> str:
+        """Return whom ``connect()`` rings by default: what the client's route says."""
         if self._route is None:
             return self.callee_number
         target = self._route(self)

@@ -68,6 +68,11 @@ class Observer:
         return self._engine.name
 
     @property
+    def phone(self) -> str:
+        """The endpoint of his phone, such as ``PJSIP/1003``; empty for a program."""
+        return self._engine.phone
+
+    @property
     def call_id(self) -> str:
         """The call that he observes, or observed last."""
         self._call_id = self._controller.supervision.call_of(self._engine) or self._call_id

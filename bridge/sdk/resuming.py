@@ -14,6 +14,7 @@ from bridge.sdk import events
 from bridge.sdk.call import ActiveCall
 from bridge.sdk.handlers import Handlers
 from bridge.sdk.observer import Observer
+from bridge.sdk.observing import Onlookers
 
 _log = logging.getLogger(__name__)
 
@@ -27,8 +28,9 @@ class Resuming:
     Whom nobody takes in time, he has no program that speaks to him: the agent leaves his call.
     """
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Handlers, onlookers: Onlookers) -> None:
         self._handlers = handlers
+        self._onlookers = onlookers
         self._calls: list[tuple[ActiveCall, CallEngine]] = []
         self._observers: list[Observer] = []
         self._controller: Controller | None = None
@@ -43,7 +45,7 @@ class Resuming:
 
     def observer(self, engine: ObserverEngine, controller: Controller) -> None:
         """Take an observer who is there again."""
-        self._observers.append(Observer(engine, controller, self._handlers))
+        self._observers.append(self._onlookers.of(engine, controller))
         self.listened(events.OBSERVER_RESUMED)
 
     def connected(self, controller: Controller) -> None:

@@ -133,6 +133,11 @@ class Transferring:
             self.follow(engine)
         return self._followed
 
+    @property
+    def last_transfer(self) -> Transfer | None:
+        """The transfer that is under way, or was last; None when there was none."""
+        return self.transfer_in_progress or self._followed
+
     def _made(self, transfer: Transfer) -> None:
         self._followed = transfer
 
