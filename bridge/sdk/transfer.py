@@ -244,7 +244,7 @@ async def begin(
     by = _by(options, session.parties)
     customers = _customers(by, session.parties)
     controller.transfers.require_none(call)
-    rounds = _rounds(targets, together=options.together)
+    rounds = rounds_of(targets, together=options.together)
     permits = await permitted(controller, call, by, rounds, consults=options.consults(by))
     plan = _plan(permits, options, by, call)
     terms = await _terms(options, by, AudioFormat(controller.settings.sample_rate))
@@ -308,7 +308,7 @@ def _plan(permits: Permits, options: TransferOptions, by: Participant, call: Cal
     )
 
 
-def _rounds(targets: Targets, *, together: bool) -> list[list[str]]:
+def rounds_of(targets: Targets, *, together: bool) -> list[list[str]]:
     """Return who rings together, round by round. Raises BadArgumentError for nobody."""
     if isinstance(targets, str):
         return [[targets]]
