@@ -27,6 +27,9 @@ class Limits:
 
     behind_events: int = 1000
     behind_bytes: int = 1 << 20
+    patience_seconds: float = 2.0
+    """So long he may be behind by more: everything may happen at once, such as the end of all
+    calls, and who reads has it soon."""
     stalled_seconds: float = 10.0
     """His transport has something to send, and nothing has left it for as long."""
 
@@ -92,6 +95,7 @@ class Watcher:
         self._left = -1
         """Bytes that have left the transport, as of ``_moved_at``."""
         self._moved_at = now
+        self._caught_up_at = now
 
     def advance(self, now: float) -> Progress:
         """Send what can be sent at ``now``, in seconds of any clock. Never blocks."""
@@ -116,6 +120,8 @@ class Watcher:
             content = b"".join(parts) if len(parts) > 1 else parts[0]
             self._outlet.write(content)
             self._written += len(content)
+        if progress is Progress.DONE:
+            self._caught_up_at = now
         return Progress.SLOW if self._is_slow(held, now) else progress
 
     def _pass(self, kept: Kept) -> None:
@@ -128,6 +134,8 @@ class Watcher:
             self._left, self._moved_at = left, now
         elif now - self._moved_at > self._limits.stalled_seconds:
             return True
+        if now - self._caught_up_at <= self._limits.patience_seconds:
+            return False
         events = self._hub.seq - max(self.seq, self._came_at)
         size = self._hub.total - max(self._total, self._came_total)
         return events > self._limits.behind_events or size > self._limits.behind_bytes
