@@ -16,6 +16,7 @@ from bridge.api.hub import EventHub
 from bridge.protocol.views import CallView
 from bridge.sdk import Client
 from bridge.store.store import Store
+from bridge.webhooks.webhooks import Webhooks
 
 
 class Views(Protocol):
@@ -48,7 +49,7 @@ class Service:
     dial_rules: DialRules
     tenancy: Tenancy
     programs: Any
-    webhooks: Any
+    webhooks: Webhooks
     audio_positions: AudioPositions
     speech: Any
     recordings_folder: Path
