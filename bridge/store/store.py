@@ -7,42 +7,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
-from bridge.protocol.requests import (
-    AuditListing,
-    DeliveryListing,
-    EventListing,
-    HistoryListing,
-    Listing,
-)
-from bridge.protocol.views import (
-    AuditView,
-    CallRecordView,
-    ContextView,
-    DeliveryView,
-    EventView,
-    KeyView,
-    NoteView,
-    Page,
-    WebhookView,
-)
-from bridge.store.records import (
-    EVERYTHING,
-    Delivery,
-    DeliveryUpdate,
-    Scope,
-    StoredKey,
-    StoredWebhook,
-    Writable,
-)
+from bridge.store.access import down
+from bridge.store.engine import Database, parse_url
+from bridge.store.keyring import Keyring
+from bridge.store.outbox import Outbox
+from bridge.store.reading import Reading
+from bridge.store.records import Writable
+from bridge.store.retention import Retention, keep_removing
+from bridge.store.spool import MAX_BYTES, Spool
+from bridge.store.writer import Writer
 
-_NOT_YET = "the store is being built"
+_FIRST_TRY_S: Final = 5.0
+_LAST_TRY_S: Final = 3.0
 
 
-class Store:
+class Store(Reading, Keyring, Outbox):
     """The store of one daemon.
 
     Every read raises StoreError while the database cannot be reached, and BadArgumentError for a
@@ -50,146 +35,77 @@ class Store:
     one reads one's own writes.
     """
 
+    def __init__(self, database: Database, writer: Writer, spool: Spool) -> None:
+        super().__init__(database, writer, spool.id)
+        self._spool = spool
+        self._retention: asyncio.Task[None] | None = None
+
     @classmethod
-    async def open(cls, url: str, *, spool: Path, clock: Callable[[], float] = time.time) -> Store:
+    async def open(
+        cls,
+        url: str,
+        *,
+        spool: Path,
+        clock: Callable[[], float] = time.time,
+        retention: Retention | None = None,
+        max_spool_bytes: int = MAX_BYTES,
+    ) -> Store:
         """Open the store and bring its schema up to date.
 
         url: ``sqlite:///PATH`` or ``postgresql://USER:PASSWORD@HOST:PORT/NAME``. spool: a folder
-        of this daemon alone, for what the database has not got yet. A database that is down is
-        waited for in the background. Raises ConfigurationError if the URL makes no sense, the spool
-        cannot be used, or the schema is of a newer callbridge.
+        of this daemon alone, for what the database has not got yet; of more than so many bytes the
+        oldest events give way, then audit and deliveries, then the rest. A database that is down
+        is waited for in the background. Raises ConfigurationError if the URL makes no sense, the
+        spool cannot be used, or the schema is of a newer callbridge.
         """
-        raise NotImplementedError(_NOT_YET)
+        database = Database(parse_url(url))
+        files = await asyncio.to_thread(Spool.open, spool, max_bytes=max_spool_bytes)
+        writer = Writer(database, files, clock=clock)
+        store = cls(database, writer, files)
+        try:
+            await writer.start(_FIRST_TRY_S)
+        except BaseException:
+            await store.close()
+            raise
+        store._retention = asyncio.create_task(
+            keep_removing(database, retention or Retention(), clock), name="store: retention"
+        )
+        return store
 
     async def close(self) -> None:
         """Write what there is, to the database if it is there, else to the spool; then end."""
-
-    # --- writing: never waits, never raises
+        if self._retention is not None:
+            self._retention.cancel()
+            await asyncio.gather(self._retention, return_exceptions=True)
+        await self._writer.close(_LAST_TRY_S)
+        await self._database.close()
+        await asyncio.to_thread(self._spool.close)
 
     def write(self, record: Writable) -> None:
-        """Take a record, to be stored in its turn. Returns at once and never raises."""
+        """Take a record, to be stored in its turn. Returns at once and never raises.
 
-    def add_deliveries(self, deliveries: Sequence[Delivery]) -> None:
-        """Take deliveries, as ``write`` does."""
-
-    def set_delivery(self, update: DeliveryUpdate) -> None:
-        """Take how an attempt ended, as ``write`` does."""
+        From the loop's own thread. It is on disk some 20 ms later, and from then on survives the
+        death of the process.
+        """
+        self._writer.put(record)
 
     @property
     def health(self) -> str:
         """``ok``, or what is wrong and what to do."""
-        return "ok"
+        trouble = []
+        if self._writer.database_trouble:
+            trouble.append(f"{down(self._writer.database_trouble)} ({self.backlog} records wait)")
+        if self._writer.spool_trouble:
+            trouble.append(self._writer.spool_trouble)
+        return "; ".join(trouble) or "ok"
 
     @property
     def backlog(self) -> int:
         """Number of records that the database has not got yet."""
-        return 0
+        return self._writer.backlog
 
     @property
     def lost(self) -> int:
         """Number of records that gave way, or that the database refused, since the start."""
-        return 0
-
-    # --- reading
-
-    async def notes(
-        self, call_id: str, *, limit: int = 100, cursor: str | None = None
-    ) -> Page[NoteView]:
-        """Return the notes of a call, the oldest first."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def context(self, call_id: str) -> ContextView | None:
-        """Return what was saved about a call, None for nothing."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def history(
-        self, listing: HistoryListing, scope: Scope = EVERYTHING
-    ) -> Page[CallRecordView]:
-        """Return call detail records, the newest first."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def call_record(self, call_id: str) -> CallRecordView | None:
-        """Return the record of a call, None if there is none. Whoever asks judges the scope."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def unfinished(self) -> tuple[CallRecordView, ...]:
-        """Return the records of this daemon's calls that have no end yet."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def events(self, listing: EventListing, scope: Scope = EVERYTHING) -> Page[EventView]:
-        """Return events, the oldest first."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def audit(self, listing: AuditListing, scope: Scope = EVERYTHING) -> Page[AuditView]:
-        """Return audit records, the newest first.
-
-        A scope of queues leaves those of the calls that are recorded as theirs.
-        """
-        raise NotImplementedError(_NOT_YET)
-
-    # --- keys
-
-    async def add_key(self, key: StoredKey) -> None:
-        """Keep a key. Raises StoreError while the database is down: nothing is queued."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def keys(self, listing: Listing, scope: Scope = EVERYTHING) -> Page[KeyView]:
-        """Return the keys, revoked ones too, the oldest first; of a tenant if the scope says so."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def find_key(self, key_id: str) -> StoredKey | None:
-        """Return a key, revoked and expired ones too; None if there is none."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def revoke_key(self, key_id: str, scope: Scope = EVERYTHING) -> bool:
-        """Revoke a key; False if there is none in the scope. Revoking twice does no harm."""
-        raise NotImplementedError(_NOT_YET)
-
-    # --- webhooks
-
-    async def add_webhook(self, webhook: StoredWebhook) -> None:
-        """Keep a webhook. Raises StoreError while the database is down: nothing is queued."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def webhooks(self, listing: Listing, scope: Scope = EVERYTHING) -> Page[WebhookView]:
-        """Return the webhooks with the numbers of their deliveries, the oldest first."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def webhook(self, webhook_id: str) -> WebhookView | None:
-        """Return a webhook with the numbers of its deliveries, None if there is none."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def stored_webhooks(self) -> tuple[StoredWebhook, ...]:
-        """Return all webhooks with their secrets, for who sends."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def remove_webhook(self, webhook_id: str, scope: Scope = EVERYTHING) -> bool:
-        """Forget a webhook and all its deliveries; False if there is none in the scope."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def due_deliveries(
-        self, now: float, *, limit: int = 100, without: Collection[str] = ()
-    ) -> tuple[Delivery, ...]:
-        """Return what is to be sent now: of each webhook and call the oldest that is pending.
-
-        Those of this daemon alone; a delivery without a call waits for no other. without: webhooks
-        that are left out, being busy, so that a slow one keeps no other's from being returned.
-        """
-        raise NotImplementedError(_NOT_YET)
-
-    async def next_delivery_at(self) -> float | None:
-        """Return when the next delivery is due, None if none is pending."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def deliveries(self, webhook_id: str, listing: DeliveryListing) -> Page[DeliveryView]:
-        """Return the deliveries of a webhook, the newest first."""
-        raise NotImplementedError(_NOT_YET)
-
-    async def replay(
-        self, webhook_id: str, delivery_ids: Sequence[str] | None, *, now: float
-    ) -> int:
-        """Make deliveries pending and due again, with no attempt made; return how many.
-
-        delivery_ids: by default all that are dead. They become this daemon's.
-        """
-        raise NotImplementedError(_NOT_YET)
+        writer = self._writer
+        return writer.dropped.total() + writer.refused + writer.unwritable

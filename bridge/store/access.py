@@ -1,0 +1,130 @@
+"""What all readings of the store have in common."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Executable, RowMapping, and_, or_
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
+
+from bridge.model.errors import BadArgumentError, StoreError
+from bridge.store.engine import FAILURES, Database, say
+from bridge.store.records import Scope
+from bridge.store.writer import Writer
+
+T = TypeVar("T")
+
+OWN_WRITES_S: Final = 1.0
+"""How long a reading waits for what was written before it."""
+
+
+class Access:
+    """The database, for reading and for what is not queued."""
+
+    def __init__(self, database: Database, writer: Writer, spool_id: str) -> None:
+        self._database = database
+        self._writer = writer
+        self._spool_id = spool_id
+
+    async def _rows(self, query: Executable, *, written: bool = True) -> Sequence[RowMapping]:
+        """Return the rows of a query; written: of what was written before, too.
+
+        Raises StoreError.
+        """
+        if written:
+            await self._writer.settled(OWN_WRITES_S)
+        self._require()
+        try:
+            async with self._database.reading() as connection:
+                return (await connection.execute(query)).mappings().all()
+        except FAILURES as error:
+            raise self._failed(error) from error
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction, for what is not queued; it is committed at the end.
+
+        Raises StoreError.
+        """
+        self._require()
+        try:
+            async with self._database.writing() as connection:
+                yield connection
+        except FAILURES as error:
+            raise self._failed(error) from error
+
+    async def _settle(self) -> None:
+        """Wait until the database has all that was written. Raises StoreError."""
+        if not await self._writer.settled(OWN_WRITES_S):
+            self._require()
+            raise StoreError(
+                "the store's database is behind with what was written: try again in a moment"
+            )
+
+    def _require(self) -> None:
+        if self._writer.database_trouble:
+            raise StoreError(down(self._writer.database_trouble))
+
+    def _failed(self, error: BaseException) -> StoreError:
+        self._writer.look()
+        return StoreError(down(say(error)))
+
+
+def down(why: str) -> str:
+    """Return what is said of a database that does not do its work."""
+    return (
+        f"the store's database cannot be used: {why}. Calls go on, and what is written is kept "
+        "for it: start the database, or correct the store's URL"
+    )
+
+
+def make_cursor(*values: object) -> str:
+    """Return where the next page begins, for ``read_cursor``."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, kinds: type[T]) -> T:
+    """Return what ``make_cursor`` was given. kinds: a tuple type.
+
+    Raises BadArgumentError for what it never made.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return msgspec.json.decode(base64.urlsafe_b64decode(padded), type=kinds)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise BadArgumentError(
+            "the cursor is of no page of this list: begin without one"
+        ) from error
+
+
+def inside(
+    scope: Scope,
+    tenant: InstrumentedAttribute[str],
+    queue: InstrumentedAttribute[str] | None = None,
+) -> list[ColumnElement[bool]]:
+    """Return the conditions that limit a query to a scope, by the columns given."""
+    conditions: list[ColumnElement[bool]] = []
+    if scope.tenant is not None:
+        conditions.append(tenant == scope.tenant)
+    if scope.queues and queue is not None:
+        conditions.append(queue.in_(sorted(scope.queues)))
+    return conditions
+
+
+def beyond(
+    first: InstrumentedAttribute[float],
+    second: InstrumentedAttribute[str],
+    place: tuple[float, str],
+    *,
+    newest_first: bool = False,
+) -> ColumnElement[bool]:
+    """Return the condition for what stands after a place, in the order of two columns."""
+    if newest_first:
+        return or_(first < place[0], and_(first == place[0], second < place[1]))
+    return or_(first > place[0], and_(first == place[0], second > place[1]))

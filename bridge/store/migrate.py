@@ -1,0 +1,73 @@
+"""Bringing the schema up to date: forward only, by one process at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bridge.model.errors import ConfigurationError
+from bridge.store.engine import make_engine
+
+VERSION_TABLE: Final = "callbridge_schema"
+REVISIONS: Final = ("0001",)
+"""All migrations, oldest first: the last is what this version of callbridge knows."""
+_FOLDER: Final = Path(__file__).parent / "migrations"
+
+
+async def current(connection: AsyncConnection) -> str | None:
+    """Return the revision of the schema, None for an empty database.
+
+    Raises ConfigurationError for one of a newer callbridge.
+    """
+    found = await connection.run_sync(_read)
+    if found is not None and found not in REVISIONS:
+        raise ConfigurationError(
+            f"the store's schema is {found}, of another callbridge (this one knows "
+            f"{REVISIONS[0]} to {REVISIONS[-1]}): install the newer one again, or name another "
+            "database"
+        )
+    return found
+
+
+def _read(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+    return None if found is None else str(found)
+
+
+def configuration() -> Config:
+    """Return alembic's configuration."""
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    return config
+
+
+async def upgrade(url: URL) -> None:
+    """Carry out what migrations are missing.
+
+    In a thread with a loop of its own: reading the migrations would hold up calls. Raises one of
+    ``engine.FAILURES``.
+    """
+    await asyncio.to_thread(lambda: asyncio.run(_upgrade(url)))
+
+
+async def _upgrade(url: URL) -> None:
+    engine = make_engine(url, writes=True, size=1)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_run)
+    finally:
+        await engine.dispose()
+
+
+def _run(connection: Connection) -> None:
+    config = configuration()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
