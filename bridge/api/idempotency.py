@@ -115,12 +115,12 @@ class IdempotentAnswers:
         try:
             answer = await carry_out()
         finally:
-            kept = answer is not None and answer.status not in _TRY_AGAIN
-            if kept and answer is not None:
-                self._sized(name, len(answer.body))
-            else:
+            if answer is None or answer.status in _TRY_AGAIN:
                 self._drop(name)
-            done.set_result(answer if kept else None)
+                done.set_result(None)
+            else:
+                done.set_result(answer)
+                self._sized(name, len(answer.body))
         return answer
 
     def _known(self, name: Name) -> _Entry | None:

@@ -33,6 +33,8 @@ def paged(
     ordered = sorted(items, key=key, reverse=newest_first)
     if listing.cursor is not None:
         last = opened(listing.cursor)
+        if ordered and len(last) != len(key(ordered[0])):
+            raise wrong("$.cursor", "is of another list")
         try:
             ordered = [i for i in ordered if (key(i) < last if newest_first else key(i) > last)]
         except TypeError:
