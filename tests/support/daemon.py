@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from bridge.api.app import make_app
+from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
 from bridge.api.auth.dialling import DialRules
 from bridge.api.auth.keys import new_key
@@ -183,7 +184,7 @@ def _service(
         "tenancy": Tenancy(),
         "programs": None,
         "webhooks": None,
-        "audio_positions": None,
+        "audio_positions": AudioPositions(client, lambda: views),
         "speech": None,
         "recordings_folder": folder / "recordings",
         "version": "0.0.test",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.protocol.views import CallView
-from bridge.sdk import Client
+from bridge.sdk import Client, Observer
 from bridge.store.records import StoredKey, Writable
 from bridge.store.store import Store
 
@@ -17,6 +17,10 @@ class OwnCalls:
 
     def call(self, call_id: str) -> CallView | None:
         return next((view for view in self.calls() if view.call_id == call_id), None)
+
+    def observer(self, call_id: str, name: str) -> Observer | None:
+        del call_id, name
+        return None
 
     def calls(self) -> tuple[CallView, ...]:
         return tuple(
