@@ -97,7 +97,8 @@ class Attach(ClientFrame, frozen=True, kw_only=True, tag="attach"):
     """What befalls its calls when nobody has taken them by then: the agent leaves and the parties
     go on (a caller who is alone is hung up), or all are hung up."""
     instance: Annotated[str, Meta(max_length=80)] = ""
-    """Names one process: the same one gets its lease back at once."""
+    """Names those who stand in for each other at once, such as the processes of one host: the same
+    one gets a lease back without waiting for its end."""
     after: Position | None = None
     """Tell what befell its calls behind this event first, as far as it is known."""
 
@@ -108,7 +109,11 @@ class Accept(ClientFrame, frozen=True, kw_only=True, tag="accept"):
     call_id: str
 
 
-ClientMessage: TypeAlias = Authenticate | Subscribe | ClearAudio | Attach | Accept
+class HandOver(ClientFrame, frozen=True, kw_only=True, tag="hand_over"):
+    """Leave the lease, and every call as it stands, to the next one, at once."""
+
+
+ClientMessage: TypeAlias = Authenticate | Subscribe | ClearAudio | Attach | Accept | HandOver
 
 
 class Snapshot(ServerFrame, frozen=True, kw_only=True, tag="snapshot"):
