@@ -85,8 +85,12 @@ class Audit:
         """Record something. It is logged as a line of JSON by the logger ``callbridge.audit``."""
         by = _ACTING.get() if by == PROGRAM else by
         record = AuditRecord(self._clock(), call_id, who, what, by, result)
-        self._records.append(record)
         _log.info("%s", json.dumps(asdict(record)))
+        self.keep(record)
+
+    def keep(self, record: AuditRecord) -> None:
+        """Keep a record, and tell whoever listens."""
+        self._records.append(record)
         for listener in list(self.listeners):
             try:
                 listener(record)
