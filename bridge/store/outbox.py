@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -84,15 +84,20 @@ class Outbox(Access):
         """Take how an attempt ended, as ``write`` does."""
         self._writer.put(outcome)
 
-    async def due_deliveries(self, now: float, *, limit: int = 100) -> tuple[Delivery, ...]:
+    async def due_deliveries(
+        self, now: float, *, limit: int = 100, without: Collection[str] = ()
+    ) -> tuple[Delivery, ...]:
         """Return what is to be sent now: of each webhook and call the oldest that is pending.
 
-        Those of this daemon alone; a delivery without a call waits for no other. Raises StoreError
-        also while the database is behind with how attempts have ended.
+        Those of this daemon alone; a delivery without a call waits for no other. without: webhooks
+        that are left out, being busy, so that a slow one keeps no other's from being returned.
+        Raises StoreError also while the database is behind with how attempts have ended.
         """
         # How the attempts before have ended has to be there, or they would be made again.
         await self._settle()
         query = select(*_DELIVERY).where(*self._first_in_line(), Deliveries.next_at <= now)
+        if without:
+            query = query.where(Deliveries.webhook_id.not_in(sorted(without)))
         rows = await self._rows(query.order_by(Deliveries.row_id).limit(limit))
         return tuple(Delivery(**{**row, "state": DeliveryState(row["state"])}) for row in rows)
 

@@ -14,7 +14,7 @@ import random
 import secrets
 import ssl
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -47,7 +47,6 @@ CLOSING_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.05
 """Between two looks at what is due: what comes meanwhile is fetched together."""
 _IDLE_SECONDS: Final = 1.0
-_SETTLED: Final = 10_000
 _BATCH: Final = 100
 
 
@@ -100,7 +99,8 @@ class Webhooks:
         self._pending: Counter[str] = Counter()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._busy: Counter[str] = Counter()
-        self._settled: OrderedDict[str, DeliveryUpdate] = OrderedDict()
+        self._ended: set[str] = set()
+        self._replayed_at: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._sender: Sender | None = None
         self._running: asyncio.Task[None] | None = None
@@ -223,17 +223,14 @@ class Webhooks:
         if self._known is not None:
             self._known.pop(webhook_id, None)
         self._pending.pop(webhook_id, None)
+        self._replayed_at.pop(webhook_id, None)
         return True
 
     async def replay(self, webhook_id: str, delivery_ids: Sequence[str] | None = None) -> int:
         """Send deliveries again, by default all dead ones; return how many. Raises StoreError."""
-        if delivery_ids is not None:
-            for delivery_id in delivery_ids:
-                self._settled.pop(delivery_id, None)
-        else:
-            self._settled.clear()
         sent = await self._store.replay(webhook_id, delivery_ids, now=self._clock())
         self._pending[webhook_id] += sent
+        self._replayed_at[webhook_id] = self._clock()
         self._wake.set()
         return sent
 
@@ -281,6 +278,7 @@ class Webhooks:
         full = frozenset(one for one, count in self._busy.items() if count >= each)
         if len(self._under_way) < self._settings.at_once:
             limit = _BATCH + len(self._under_way)
+            self._ended.clear()
             due = await self._store.due_deliveries(self._clock(), limit=limit, without=full)
             for delivery in due:
                 self._start(delivery)
@@ -296,14 +294,9 @@ class Webhooks:
         webhook = known.get(delivery.webhook_id)
         if webhook is None or delivery.delivery_id in self._under_way:
             return
-        settled = self._settled.get(delivery.delivery_id)
-        if settled is not None:
-            # The store has not got yet how the last attempt ended.
-            if settled.state is not DeliveryState.PENDING:
-                return
-            if (settled.next_at or 0.0) > self._clock():
-                return
-            delivery = msgspec.structs.replace(delivery, attempts=settled.attempts)
+        # It ended while the store was being asked: what was answered is older.
+        if delivery.delivery_id in self._ended:
+            return
         if (
             len(self._under_way) >= self._settings.at_once
             or self._busy[webhook.webhook_id] >= self._settings.at_once_each
@@ -322,6 +315,7 @@ class Webhooks:
                 self._settle(delivery, outcome)
         finally:
             del self._under_way[delivery.delivery_id]
+            self._ended.add(delivery.delivery_id)
             self._busy[webhook.webhook_id] -= 1
             if not self._busy[webhook.webhook_id]:
                 del self._busy[webhook.webhook_id]
@@ -335,7 +329,7 @@ class Webhooks:
         if outcome.taken:
             state = DeliveryState.DELIVERED
             self.counts["delivered"] += 1
-        elif outcome.final or retries.over(attempts, age=now - delivery.created_at):
+        elif outcome.final or retries.over(attempts, age=now - self._began(delivery)):
             state = DeliveryState.DEAD
             self.counts["dead"] += 1
             _log.error(
@@ -351,19 +345,20 @@ class Webhooks:
             next_at = now + retries.wait(attempts, chance=self._chance(), asked=outcome.asked)
         if state is not DeliveryState.PENDING and self._pending[delivery.webhook_id] > 0:
             self._pending[delivery.webhook_id] -= 1
-        update = DeliveryUpdate(
-            delivery_id=delivery.delivery_id,
-            state=state,
-            attempts=attempts,
-            next_at=next_at,
-            last_status=outcome.status,
-            last_error=outcome.error,
+        self._store.set_delivery(
+            DeliveryUpdate(
+                delivery_id=delivery.delivery_id,
+                state=state,
+                attempts=attempts,
+                next_at=next_at,
+                last_status=outcome.status,
+                last_error=outcome.error,
+            )
         )
-        self._settled[delivery.delivery_id] = update
-        self._settled.move_to_end(delivery.delivery_id)
-        while len(self._settled) > _SETTLED:
-            self._settled.popitem(last=False)
-        self._store.set_delivery(update)
+
+    def _began(self, delivery: Delivery) -> float:
+        """Return since when a delivery is tried; one that is sent again has all its time again."""
+        return max(delivery.created_at, self._replayed_at.get(delivery.webhook_id, 0.0))
 
 
 def _wants(webhook: StoredWebhook, event: EventView) -> bool:
