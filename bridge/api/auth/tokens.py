@@ -80,15 +80,13 @@ class Tokens:
             header = jwt.get_unverified_header(token)
         except PyJWTError as error:
             raise UnauthenticatedError(
-                "this is neither a key (cbk_…) nor a token (JWT): get one of them"
+                f"this is neither a key (cbk_…) nor a token (JWT) that is understood: {error}"
             ) from error
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in ALGORITHMS:
             raise UnauthenticatedError(
                 f"the token is signed by {algorithm}; taken are {', '.join(ALGORITHMS)}"
             )
-        if "crit" in header:
-            raise UnauthenticatedError("the token asks for extensions (crit) that are not known")
         keys = await self._keys.find(kid if isinstance(kid, str) else None, algorithm)
         if not keys:
             raise UnauthenticatedError("the token is signed by a key that its issuer does not have")
