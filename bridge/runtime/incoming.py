@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.ari import AriConnection, events
-from bridge.model.errors import RequestFailedError, ServerError
+from bridge.model.errors import BadArgumentError, RequestFailedError, ServerError
 from bridge.model.participants import CALLER
 from bridge.model.states import HangupCause
 from bridge.runtime.names import CallId
 from bridge.session import inputs
 from bridge.session.inputs import Input
+
+_HEADER: Final = re.compile(r"[A-Za-z0-9!%*_+~-]{1,64}")
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +55,24 @@ def read_incoming(event: events.StasisStart, call_id: CallId) -> IncomingCall:
         caller_name=channel.caller.name,
         callee_number=named or channel.dialplan.exten,
     )
+
+
+async def sip_header(ari: AriConnection, incoming: IncomingCall, name: str) -> str:
+    """Return a SIP header of the caller's INVITE, empty where there is none, or no INVITE.
+
+    Raises BadArgumentError for what is no name, ServerError.
+    """
+    if not _HEADER.fullmatch(name):
+        raise BadArgumentError(f"{name!r} is no name of a SIP header: letters, digits and - are")
+    try:
+        # As the channel driver has it (res_pjsip_header_funcs.c); empty for one that is not there.
+        answer = await ari.channels.get_channel_var(
+            channel_id=incoming.channel_id, variable=f"PJSIP_HEADER(read,{name})"
+        )
+    except RequestFailedError as error:
+        _log.debug("call %s: no header %s: %s", incoming.call_id, name, error)
+        return ""
+    return answer.value
 
 
 async def answer_caller(ari: AriConnection, incoming: IncomingCall) -> Input:

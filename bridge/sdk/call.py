@@ -24,6 +24,7 @@ from bridge.model.states import CallState, EndReason
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.announcing import Announcements
+from bridge.runtime.incoming import sip_header
 from bridge.runtime.keypad import Keypad
 from bridge.runtime.originating import NOTE as ORIGINATED
 from bridge.runtime.ring_group import BETWEEN
@@ -133,6 +134,11 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         return self._engine.incoming.caller_number
 
     @property
+    def caller_endpoint(self) -> str:
+        """The phone or trunk that he calls from, such as ``PJSIP/1001``."""
+        return self._engine.incoming.channel_name.rpartition("-")[0]
+
+    @property
     def caller_name(self) -> str:
         """The name that came with the number; may be empty."""
         return self._engine.incoming.caller_name
@@ -141,6 +147,13 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
     def callee_number(self) -> str:
         """What the caller dialled: the original callee."""
         return self._engine.incoming.callee_number
+
+    async def header(self, name: str) -> str:
+        """Return a SIP header of the caller's INVITE, empty where there is none.
+
+        Raises BadArgumentError for what is no name of a header, ServerError.
+        """
+        return await sip_header(self._controller.ari, self._engine.incoming, name)
 
     @property
     def state(self) -> CallState:

@@ -13,6 +13,7 @@ from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.seat import Rung
 from bridge.sdk.handlers import Handlers
+from bridge.sdk.labels import Labels
 from bridge.sdk.observer import Observer
 from bridge.sdk.routing import endpoint_for
 from bridge.session.observer.effects import ObserverNotice, Tell
@@ -67,6 +68,11 @@ class Observing:
     def live_call(self, call_id: str) -> LiveCall | None:
         """Return a live call as it is known, None when it is none. Raises as ``known_calls``."""
         return self._connected().directory.get(CallId(call_id))
+
+    def labels(self, call_id: str) -> Labels | None:
+        """Return the labels of a call of ours, the agent still on it or not; None of any other."""
+        engine = self._connected().engine(CallId(call_id))
+        return None if engine is None else Labels(engine.notes)
 
     def observers(self, target: str | LiveCall | ActiveCall) -> tuple[Observer, ...]:
         """Return who observes a call, whoever placed them, by name. target: a call, or its id."""

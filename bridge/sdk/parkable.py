@@ -33,6 +33,12 @@ class Parkable:
         parked = self._place.parked
         return None if parked is None else parked.slot
 
+    @property
+    def parked_until(self) -> float | None:
+        """Until when he waits there, seconds since 1970; None when nobody does."""
+        parked = self._place.parked
+        return None if parked is None else parked.until
+
     async def park(
         self,
         slot: str | None = None,

@@ -96,6 +96,16 @@ class Recording:
         await self.stop()
 
     @property
+    def recording_id(self) -> str:
+        """Names it among the recordings of all calls."""
+        return f"{self._recorder.facts.call_id}-{self._recorder.facts.recording_id}"
+
+    @property
+    def began_at(self) -> float:
+        """Seconds since 1970."""
+        return self._recorder.facts.began_at
+
+    @property
     def state(self) -> RecordingState:
         """RECORDING, PAUSED, ENDED or FAILED."""
         return self._recorder.state

@@ -1,0 +1,206 @@
+"""Recordings by their ids: those that go on, and those in the folder, also after a restart.
+
+Each call has a folder of its own, named after its id; beside its recordings lies ``scope.json``,
+which says whose the call was. An id is a call's id and one of the recording's own, both made here
+and checked: nothing that a client sends becomes part of a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bridge.api.shown import recording_of
+from bridge.media.recording import Facts
+from bridge.model.errors import ConfigurationError
+from bridge.protocol.views import RecordingView
+from bridge.runtime.recorder import RecordingState
+from bridge.sdk.recording import Recording
+
+_log = logging.getLogger(__name__)
+
+_CALL_ID: Final = re.compile(r"[0-9a-f]{12}")
+_ID: Final = re.compile(r"(?P<call>[0-9a-f]{12})-(?P<own>[0-9a-f]{6})")
+_SCOPE: Final = "scope.json"
+_KEPT: Final = 10_000
+"""Descriptions of complete recordings that are kept in memory."""
+_FOLDER_MODE: Final = 0o700
+_OVER: Final = frozenset({RecordingState.ENDED, RecordingState.FAILED})
+
+
+class _Scope(msgspec.Struct, frozen=True):
+    tenant: str = ""
+    queue: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A recording. tenant, queue: whose the call is; empty: nobody's who sees but some tenants."""
+
+    view: RecordingView
+    began_at: float
+    tenant: str
+    queue: str
+    folder: Path
+
+    def file(self, name: str) -> Path | None:
+        """Return one of its files, the description included; None for any other name."""
+        view = self.view
+        known = {*view.files, *view.coaching_files, view.description} - {""}
+        path = self.folder / name if name in known else None
+        return path if path is not None and path.is_file() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    recording: Recording
+    tenant: str
+    queue: str
+
+    def entry(self, call_id: str) -> Entry:
+        one = self.recording
+        view = recording_of(one, call_id)
+        return Entry(view, one.began_at, self.tenant, self.queue, one.path.parent)
+
+
+class Archive:
+    """The recordings of one daemon. folder: where they go."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._live: dict[str, _Live] = {}
+        self._complete: dict[Path, Facts] = {}
+
+    # --- those that go on -----------------------------------------------------------------------
+
+    def follow(self, recording: Recording, tenant: str, queue: str) -> None:
+        """Know of a recording that goes on, and whose call it is of."""
+        if recording.state not in _OVER:
+            self._live[recording.recording_id] = _Live(recording, tenant, queue)
+
+    def live(self, recording_id: str) -> Recording | None:
+        """Return a recording that goes on; None for any other."""
+        self._forget_ended()
+        live = self._live.get(recording_id)
+        return None if live is None else live.recording
+
+    def of_call(self, call_id: str) -> tuple[RecordingView, ...]:
+        """Return those of a call that go on."""
+        self._forget_ended()
+        prefix = f"{call_id}-"
+        live = (one.recording for i, one in self._live.items() if i.startswith(prefix))
+        return tuple(recording_of(one, call_id) for one in live)
+
+    def _forget_ended(self) -> None:
+        for recording_id in [i for i, one in self._live.items() if one.recording.state in _OVER]:
+            del self._live[recording_id]
+
+    async def open(self, call_id: str, tenant: str, queue: str) -> Path:
+        """Make the folder of a call, and note whose it is. Raises ConfigurationError."""
+        if not _CALL_ID.fullmatch(call_id):
+            msg = f"{call_id!r} is no id of a call"
+            raise ValueError(msg)
+        folder = self.folder / call_id
+        try:
+            await asyncio.to_thread(_make, folder, _Scope(tenant, queue))
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder} cannot be made: {error}; let callbridge write to the folder of "
+                "recordings, or configure another"
+            ) from error
+        return folder
+
+    # --- all of them ----------------------------------------------------------------------------
+
+    async def find(self, recording_id: str) -> Entry | None:
+        """Return a recording, None when there is none."""
+        match = _ID.fullmatch(recording_id)
+        if match is None:
+            return None
+        self._forget_ended()
+        if (live := self._live.get(recording_id)) is not None:
+            return live.entry(match["call"])
+        found = await asyncio.to_thread(self._all, match["call"])
+        return next((one for one in found if one.view.recording_id == recording_id), None)
+
+    async def entries(self, call_id: str | None = None) -> tuple[Entry, ...]:
+        """Return all recordings, or those of a call, in no order."""
+        self._forget_ended()
+        live = dict(self._live)
+        entries = await asyncio.to_thread(self._all, call_id)
+        by_id = {one.view.recording_id: one for one in entries}
+        for recording_id, recording in live.items():
+            of = recording_id.partition("-")[0]
+            if call_id in {None, of}:
+                by_id[recording_id] = recording.entry(of)
+        return tuple(by_id.values())
+
+    def _all(self, call_id: str | None) -> list[Entry]:
+        if call_id is not None:
+            return list(self._read(call_id)) if _CALL_ID.fullmatch(call_id) else []
+        try:
+            names = [path.name for path in self.folder.iterdir()]
+        except OSError as error:
+            _log.debug("no recordings are listed: %s", error)
+            return []
+        calls = filter(_CALL_ID.fullmatch, names)
+        return [entry for call in calls for entry in self._read(call)]
+
+    def _read(self, call_id: str) -> Iterator[Entry]:
+        """Read what lies in the folder of a call. Blocks."""
+        folder = self.folder / call_id
+        scope = _scope(folder)
+        for path in folder.glob("callbridge-*.json"):
+            if (facts := self._facts(path)) is not None and facts.call_id == call_id:
+                yield Entry(_view(facts, path), facts.began_at, scope.tenant, scope.queue, folder)
+
+    def _facts(self, path: Path) -> Facts | None:
+        if (known := self._complete.get(path)) is not None and path.is_file():
+            return known
+        try:
+            facts = Facts.read(path)
+        except (OSError, ValueError) as error:
+            _log.warning("%s is left out: %s", path, error)
+            return None
+        if facts.end_cause is not None and len(self._complete) < _KEPT:
+            self._complete[path] = facts
+        return facts
+
+
+def _view(facts: Facts, path: Path) -> RecordingView:
+    """Return a recording that nobody makes any more."""
+    ended = facts.end_cause is not None
+    return RecordingView(
+        recording_id=f"{facts.call_id}-{facts.recording_id}",
+        call_id=facts.call_id,
+        state=str(RecordingState.ENDED if ended else RecordingState.FAILED),
+        seconds=round(sum(part.seconds or 0.0 for part in facts.parts), 3),
+        files=tuple(part.file for part in facts.parts),
+        coaching_files=tuple(part.coaching for part in facts.parts if part.coaching),
+        failure="" if ended else "callbridge ended in the middle of it",
+        ended_by=facts.end_cause,
+        description=path.name,
+    )
+
+
+def _make(folder: Path, scope: _Scope) -> None:
+    folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    draft = folder / f".{secrets.token_hex(6)}"
+    draft.write_bytes(msgspec.json.encode(scope))
+    draft.replace(folder / _SCOPE)
+
+
+def _scope(folder: Path) -> _Scope:
+    try:
+        return msgspec.json.decode((folder / _SCOPE).read_bytes(), type=_Scope)
+    except (OSError, msgspec.MsgspecError) as error:
+        _log.debug("whose the recordings in %s are is not known: %s", folder, error)
+        return _Scope()

@@ -1,0 +1,205 @@
+"""What the SDK has in hand, as the API shows it. Reads and changes nothing."""
+
+from __future__ import annotations
+
+from bridge.directory import LiveCall, LiveParty
+from bridge.model.participants import CALLER
+from bridge.model.states import CallState
+from bridge.protocol.views import (
+    AudibilityView,
+    CapabilitiesView,
+    ChannelView,
+    EndpointView,
+    HearingView,
+    ObserverView,
+    ParkedView,
+    PartyView,
+    RecordingView,
+    StrangerView,
+    TransferView,
+)
+from bridge.runtime.audibility import AudibilityReport
+from bridge.runtime.parking import ParkedCall
+from bridge.sdk import Client, Observer
+from bridge.sdk.exchange import Channel, Endpoint
+from bridge.sdk.parties import Party
+from bridge.sdk.recording import Recording
+from bridge.sdk.transfer import Transfer
+
+_TALKING = 2
+
+
+def party_of(live: LiveParty) -> PartyView:
+    """Return somebody who takes part in a call, as Asterisk shows him."""
+    return PartyView(
+        name=live.role,
+        endpoint=live.endpoint,
+        number=live.number,
+        display_name=live.name,
+        channel_id=live.channel_id,
+        channel_name=live.channel_name,
+        joined=live.up,
+        away=live.holding,
+        alone=live.alone,
+        parked=live.parked,
+        on_hold=live.on_hold,
+    )
+
+
+def own_party_of(party: Party, live: LiveParty | None) -> PartyView:
+    """Return a party of a call of our own. live: as Asterisk shows him, once it does."""
+    if live is None:
+        live = LiveParty(
+            role=CALLER,
+            channel_id="",
+            channel_name="",
+            endpoint="",
+            number="",
+            name="",
+            up=False,
+            alone=False,
+            parked=False,
+            holding=False,
+            on_hold=False,
+        )
+    return PartyView(
+        name=party.name,
+        endpoint=party.endpoint or live.endpoint,
+        number=live.number,
+        display_name=live.name,
+        channel_id=live.channel_id,
+        channel_name=live.channel_name,
+        joined=party.joined,
+        muted=party.muted,
+        held=party.held,
+        apart=party.apart,
+        away=party.away or live.holding,
+        alone=live.alone,
+        parked=live.parked,
+        on_hold=live.on_hold,
+    )
+
+
+def state_of(live: LiveCall) -> CallState:
+    """Return the state of a call that no agent is on."""
+    there = sum(party.up for party in live.parties)
+    return CallState.CONNECTED if there >= _TALKING else CallState.ANSWERED
+
+
+def observer_of(observer: Observer, call_id: str, by: str) -> ObserverView:
+    """Return an observer."""
+    left = observer.left
+    return ObserverView(
+        name=observer.name,
+        call_id=call_id,
+        mode=observer.mode,
+        whispers_to=tuple(sorted(observer.whispers_to)),
+        phone=observer.phone,
+        by=by,
+        left=None if left is None else str(left),
+    )
+
+
+def transfer_of(transfer: Transfer, transfer_id: str, call_id: str) -> TransferView:
+    """Return a transfer."""
+    outcome = transfer.outcome
+    return TransferView(
+        transfer_id=transfer_id,
+        call_id=call_id,
+        stage=str(transfer.stage),
+        outcome=None if outcome is None else str(outcome),
+        human=transfer.human,
+        error_code=transfer.error_code,
+        error_message=transfer.error_message,
+    )
+
+
+def recording_of(recording: Recording, call_id: str) -> RecordingView:
+    """Return a recording that this program makes, or has made."""
+    return RecordingView(
+        recording_id=recording.recording_id,
+        call_id=call_id,
+        state=str(recording.state),
+        seconds=round(recording.seconds, 3),
+        files=tuple(file.name for file in recording.files),
+        coaching_files=tuple(file.name for file in recording.coaching_files),
+        failure=recording.failure,
+        ended_by=recording.ended_by,
+        description=recording.path.name,
+    )
+
+
+def parked_of(parked: ParkedCall) -> ParkedView:
+    """Return somebody who is parked."""
+    return ParkedView(
+        slot=parked.slot, call_id=parked.call_id, party=parked.party, since=parked.since
+    )
+
+
+def audibility_of(report: AudibilityReport) -> AudibilityView:
+    """Return who hears whom."""
+    pairs = sorted(report.wanted | report.standing)
+    return AudibilityView(
+        call_id=report.call_id,
+        differs=not report.ok,
+        participants=tuple(report.participants),
+        pairs=tuple(
+            HearingView(
+                listener=listener,
+                speaker=speaker,
+                wanted=(listener, speaker) in report.wanted,
+                stands=(listener, speaker) in report.standing,
+                doubled=(listener, speaker) in report.doubled,
+            )
+            for listener, speaker in pairs
+        ),
+        strangers=tuple(
+            StrangerView(
+                name=one.name,
+                channel_id=one.channel_id,
+                place=one.place,
+                snoops=one.snoops,
+                intrudes=one.intrudes,
+            )
+            for one in report.strangers
+        ),
+    )
+
+
+def endpoint_of(endpoint: Endpoint) -> EndpointView:
+    """Return a phone or trunk."""
+    return EndpointView(
+        endpoint=endpoint.endpoint, state=endpoint.state, channels=endpoint.channels
+    )
+
+
+def channel_of(channel: Channel) -> ChannelView:
+    """Return a channel."""
+    return ChannelView(
+        channel_id=channel.channel_id,
+        name=channel.name,
+        state=channel.state,
+        number=channel.number,
+        display_name=channel.display_name,
+        created=channel.created,
+        call_id=channel.call_id,
+    )
+
+
+def capabilities_of(client: Client) -> CapabilitiesView:
+    """Return what the server can do."""
+    found = client.capabilities
+    return CapabilitiesView(
+        version=found.version,
+        rest_over_websocket=found.rest_over_websocket,
+        websocket_media=found.websocket_media,
+        snoop=found.snoop,
+        softmix=found.softmix,
+        rtp_media=found.rtp_media,
+        dialling=found.dialling,
+        sample_rates=found.sample_rates,
+        refer_sub=found.refer_sub,
+        whisper_to_silent_leg=found.whisper_to_silent_leg,
+        sources=dict(found.sources),
+        sample_rate=client.sample_rate,
+    )

@@ -1,0 +1,327 @@
+"""Every live call of the PBX, ours or not, as the API shows it."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bridge.api.archive import Archive
+from bridge.api.auth.tenancy import Tenancy
+from bridge.api.shown import (
+    observer_of,
+    own_party_of,
+    party_of,
+    state_of,
+    transfer_of,
+)
+from bridge.directory import LiveCall
+from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
+from bridge.model.ids import CallId
+from bridge.model.participants import CALLEE
+from bridge.model.states import EndReason
+from bridge.protocol.views import CallView, ObserverView, TransferView
+from bridge.runtime.tasks import Tasks
+from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.sdk.events import ObserverNews
+from bridge.sdk.transfer import Transfer
+
+_log = logging.getLogger(__name__)
+
+TENANT: Final = "tenant"
+QUEUE: Final = "queue"
+"""Labels of a call that say whose it is, where no rule can any more: see ``ActiveCall.labels``."""
+_PLACED_BY: Final = "observer."
+"""With an observer's name, the label that says who placed him."""
+_TRANSFERS: Final = 100
+"""Of one call that are known by their ids."""
+
+
+class _Known:
+    """What is remembered of one call as long as it lives."""
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.scope: tuple[str, str] | None = None
+        """Tenant and queue, once they are settled."""
+        self.view: CallView | None = None
+        """As it was shown last, without what changes all the time."""
+        self.transfers: dict[str, Transfer] = {}
+        self.headers: dict[str, str] | None = None
+        """Of the caller's INVITE, once they were read."""
+        self.reads_headers = False
+
+
+class Views:
+    """Shows calls, observers and transfers by what they are called, and says whose they are.
+
+    Made before the client connects, and before whatever else taps it. recordings: the folder that
+    recordings go to. Where rules of ``tenancy`` are about SIP headers, a call is of no tenant until
+    its headers were read.
+    """
+
+    def __init__(self, client: Client, tenancy: Tenancy, *, recordings: Path) -> None:
+        self.archive = Archive(recordings)
+        self.program_of: Callable[[str], str] = lambda _call_id: ""
+        """Says which program has a call, by its id; empty for none."""
+        self._client = client
+        self._tenancy = tenancy
+        self._known: dict[str, _Known] = {}
+        self._by: dict[Observer, str] = {}
+        self._tasks = Tasks()
+        client.tap(self._happened)
+        client.on(events.OBSERVER_RESUMED, self._resumed)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._tasks.end()
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def call(self, call_id: str) -> CallView | None:
+        """Return a live call as it is now, or None."""
+        active, live = self._client.get_call(call_id), self._live(call_id)
+        call = active or live
+        if call is None:
+            self._known.pop(call_id, None)
+            return None
+        return self._shown(call, live)
+
+    def calls(self) -> tuple[CallView, ...]:
+        """Return all live calls as they are now, the eldest first."""
+        try:
+            live = {call.call_id: call for call in self._client.known_calls}
+        except InvalidStateError:
+            live = {}
+        own = {CallId(call.call_id): call for call in self._client.calls}
+        for over in self._known.keys() - live.keys() - own.keys():
+            del self._known[over]
+        shown = (self._shown(call, live.get(call_id)) for call_id, call in (live | own).items())
+        return tuple(sorted(shown, key=lambda view: (view.since, view.call_id)))
+
+    def assign(self, call: ActiveCall, tenant: str, queue: str = "") -> None:
+        """Settle whose a call is, whatever the rules say."""
+        known = self._known.setdefault(call.call_id, _Known(time.time()))
+        self._settle(call.call_id, known, (tenant, queue))
+
+    # --- observers ------------------------------------------------------------------------------
+
+    def placed(self, observer: Observer, by: str) -> None:
+        """Note who placed an observer."""
+        self._by = {one: who for one, who in self._by.items() if one.left is None}
+        self._by[observer] = by
+        labels = self._client.labels(observer.call_id)
+        if labels is not None:
+            with suppress(BadArgumentError):
+                # There are so many labels already: after a restart it is not known.
+                labels[_PLACED_BY + observer.name] = by
+
+    def observer(self, call_id: str, name: str) -> Observer | None:
+        """Return one who takes part in a call, or None."""
+        found = self._client.observers(call_id)
+        return next((one for one in found if one.name == name), None)
+
+    def observers(self, call_id: str) -> tuple[ObserverView, ...]:
+        """Return who observes a call, by name."""
+        found = self._client.observers(call_id)
+        return tuple(self.observer_view(one, call_id) for one in found)
+
+    def observer_view(self, observer: Observer, call_id: str) -> ObserverView:
+        """Return an observer as he is now."""
+        return observer_of(observer, call_id, self._by.get(observer, ""))
+
+    # --- transfers ------------------------------------------------------------------------------
+
+    def transfer(self, call_id: str, transfer_id: str) -> Transfer | None:
+        """Return a transfer of a live call, or None."""
+        known = self._known.get(call_id)
+        return None if known is None else known.transfers.get(transfer_id)
+
+    def transfer_view(self, call_id: str, transfer: Transfer) -> TransferView:
+        """Return a transfer as it is now; from now on it has an id."""
+        known = self._known.setdefault(call_id, _Known(time.time()))
+        for transfer_id, one in known.transfers.items():
+            if one is transfer:
+                return transfer_of(transfer, transfer_id, call_id)
+        while len(known.transfers) >= _TRANSFERS:
+            del known.transfers[next(iter(known.transfers))]
+        transfer_id = secrets.token_hex(6)
+        known.transfers[transfer_id] = transfer
+        return transfer_of(transfer, transfer_id, call_id)
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _live(self, call_id: str) -> LiveCall | None:
+        try:
+            return self._client.live_call(call_id)
+        except InvalidStateError:
+            # Nobody watches the PBX: not connected, or not any more.
+            return None
+
+    def _shown(self, call: ActiveCall | LiveCall, live: LiveCall | None) -> CallView:
+        """Show a call: one that an agent of ours is on, or else as it is known of the PBX."""
+        call_id = call.call_id
+        known = self._known.setdefault(call_id, _Known(time.time()))
+        if live is not None:
+            known.since = live.since
+        tenant, queue = self._scope(call, live, known)
+        if isinstance(call, LiveCall):
+            view = self._foreign(call, known)
+        else:
+            for recording in call.recordings:
+                self.archive.follow(recording, tenant, queue)
+            view = self._own(call, live, known)
+        recordings = self.archive.of_call(call_id)
+        observers = self.observers(call_id)
+        view = msgspec.structs.replace(
+            view,
+            tenant=tenant,
+            queue=queue,
+            program=self.program_of(call_id),
+            observers=observers,
+            recordings=tuple(msgspec.structs.replace(one, seconds=0.0) for one in recordings),
+        )
+        before = known.view
+        revision = 1 if before is None else before.revision
+        view = msgspec.structs.replace(view, revision=revision)
+        if before is not None and view != before:
+            view = msgspec.structs.replace(view, revision=revision + 1)
+        known.view = view
+        return view if not recordings else msgspec.structs.replace(view, recordings=recordings)
+
+    def _own(self, call: ActiveCall, live: LiveCall | None, known: _Known) -> CallView:
+        shown = {str(party.role): party for party in live.parties} if live else {}
+        transfer = call.last_transfer
+        return CallView(
+            call_id=call.call_id,
+            tenant="",
+            own=True,
+            since=known.since,
+            state=call.state,
+            mode=call.mode,
+            whispers_to=tuple(sorted(call.whispers_to)),
+            caller_number=call.caller_number,
+            caller_name=call.caller_name,
+            callee_number=call.callee_number,
+            parties=tuple(own_party_of(one, shown.get(one.name)) for one in call.parties),
+            transfer=None if transfer is None else self.transfer_view(call.call_id, transfer),
+            parked_in=call.parked_in,
+            parked_until=call.parked_until,
+            taken_over_by=call.taken_over_by,
+            end_reason=call.end_reason,
+        )
+
+    def _foreign(self, live: LiveCall, known: _Known) -> CallView:
+        """Show a call that no agent of ours is on: not ours at all, or left."""
+        caller, callee = live.caller, live.callee
+        last = known.view if known.view is not None and known.view.own and live.own else None
+        return CallView(
+            call_id=live.call_id,
+            tenant="",
+            own=live.own,
+            since=known.since,
+            state=state_of(live),
+            caller_number=last.caller_number if last else caller.number if caller else "",
+            caller_name=last.caller_name if last else caller.name if caller else "",
+            callee_number=last.callee_number if last else callee.number if callee else "",
+            parties=tuple(map(party_of, live.parties)),
+            transfer=self._last_transfer(live.call_id, known),
+            end_reason=EndReason.AGENT_LEFT if live.own else None,
+        )
+
+    def _last_transfer(self, call_id: str, known: _Known) -> TransferView | None:
+        if not known.transfers:
+            return None
+        transfer_id, transfer = next(reversed(known.transfers.items()))
+        return transfer_of(transfer, transfer_id, call_id)
+
+    # --- whose they are -------------------------------------------------------------------------
+
+    def _scope(
+        self, call: ActiveCall | LiveCall, live: LiveCall | None, known: _Known
+    ) -> tuple[str, str]:
+        """Return tenant and queue of a call; once a rule has matched, they stay."""
+        if known.scope is not None:
+            return known.scope
+        labels = self._client.labels(call.call_id)
+        if labels is not None and TENANT in labels:
+            known.scope = labels[TENANT], labels.get(QUEUE, "")
+            return known.scope
+        if isinstance(call, LiveCall):
+            facts = _facts_of(call)
+        else:
+            if self._tenancy.headers and known.headers is None:
+                self._read_headers(call, known)
+                return "", ""
+            facts = _own_facts_of(call, live)
+        scope = self._tenancy.of(*facts, known.headers)
+        if scope != (self._tenancy.default, "") or all(facts):
+            self._settle(call.call_id, known, scope)
+        return scope
+
+    def _settle(self, call_id: str, known: _Known, scope: tuple[str, str]) -> None:
+        known.scope = scope
+        labels = self._client.labels(call_id)
+        if labels is not None and scope != (self._tenancy.default, ""):
+            labels[TENANT], labels[QUEUE] = scope
+
+    def _read_headers(self, call: ActiveCall, known: _Known) -> None:
+        if not known.reads_headers:
+            known.reads_headers = True
+            self._tasks.spawn(self._headers_read(call, known), f"headers of {call.call_id}")
+
+    async def _headers_read(self, call: ActiveCall, known: _Known) -> None:
+        headers = {}
+        for name in sorted(self._tenancy.headers):
+            try:
+                headers[name] = await call.header(name)
+            except ServerError as error:
+                _log.warning("call %s: header %s is not known: %s", call.call_id, name, error)
+        known.headers = headers
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def _happened(self, event: str, *arguments: object) -> None:
+        about = arguments[0] if arguments else None
+        if event == events.OBSERVER_LEFT and isinstance(about, ObserverNews):
+            labels = self._client.labels(about.call_id) if about.call_id else None
+            if labels is not None:
+                labels.pop(_PLACED_BY + about.name, None)
+        elif (
+            event == events.LIVE_CALL_ENDED
+            and isinstance(about, LiveCall)
+            and self._client.get_call(about.call_id) is None
+        ):
+            self._known.pop(about.call_id, None)
+
+    def _resumed(self, observer: Observer) -> None:
+        """An observer of an earlier program is there again: who placed him is noted at his call."""
+        labels = self._client.labels(observer.call_id)
+        by = "" if labels is None else labels.get(_PLACED_BY + observer.name, "")
+        self._by[observer] = by
+
+
+def _facts_of(call: LiveCall) -> tuple[str, str, str]:
+    """Return what was dialled, as far as is known, and the endpoints of caller and callee."""
+    caller, callee = call.caller, call.callee
+    return (
+        callee.number if callee else "",
+        caller.endpoint if caller else "",
+        callee.endpoint if callee else "",
+    )
+
+
+def _own_facts_of(call: ActiveCall, live: LiveCall | None) -> tuple[str, str, str]:
+    by_name = {party.name: party.endpoint for party in call.parties}
+    callee = live.callee if live is not None else None
+    return (
+        call.callee_number,
+        call.caller_endpoint,
+        by_name.get(CALLEE, callee.endpoint if callee else ""),
+    )
