@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli import asterisk
+from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.model.errors import CallbridgeError
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(asterisk.app, name="asterisk")
 app.command()(demo)
+app.command()(check)
 
 
 def _print_version(*, value: bool) -> None:

@@ -1,7 +1,6 @@
 """How commands of the same user find a running daemon: a private file with its address and a key.
 
-One file a daemon, in the user's runtime folder, which ends with his session; the key is good for
-as long as this daemon runs.
+One file a daemon, in the user's runtime folder; the key is good for as long as this daemon runs.
 """
 
 from __future__ import annotations
@@ -9,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import platformdirs
 
 from bridge.model.errors import ConfigurationError
 
@@ -39,8 +38,12 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
 def folder() -> Path:
     """Return where run files are; CALLBRIDGE_RUN_DIR overrides it."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else Path(platformdirs.user_runtime_dir("callbridge"))
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return Path(given)
+    session = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}")
+    if session.is_dir():
+        return session / "callbridge"
+    return Path(tempfile.gettempdir()) / f"callbridge-{os.getuid()}"
 
 
 def write(run: RunFile) -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args, get_origin
+from typing import get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bridge.daemon.config.sections import Configuration, Section
+from bridge.daemon.config.base import Section, section_of
+from bridge.daemon.config.sections import Configuration
 
 _HEAD = """\
 # callbridge: configuration of the daemon (`callbridge serve`).
@@ -40,16 +41,16 @@ def _section(
     mark = "# " if commented else ""
     yield from (f"# {line}" for line in _first_line(kind))
     yield f"{mark}[[{name}]]" if array else f"{mark}[{name}]"
-    inner: list[tuple[str, type[BaseModel]]] = []
+    inner: list[tuple[str, type[Section], bool]] = []
     for key, field in kind.model_fields.items():
-        if (element := _table_of(field.annotation)) is not None:
-            inner.append((f"{name}.{key}", element))
+        if (element := section_of(field.annotation)) is not None:
+            inner.append((f"{name}.{key}", element, get_origin(field.annotation) is list))
             continue
         yield from (f"# {line}" for line in (field.description or "").splitlines())
         yield from _lines(key, field, mark)
-    for path, element in inner:
+    for path, element, array_of in inner:
         yield ""
-        yield from _section(path, element, commented=True, array=True)
+        yield from _section(path, element, commented=True, array=array_of)
 
 
 def _lines(key: str, field: FieldInfo, mark: str) -> Iterator[str]:
@@ -62,15 +63,6 @@ def _lines(key: str, field: FieldInfo, mark: str) -> Iterator[str]:
 
 def _first_line(kind: type[BaseModel]) -> list[str]:
     return (kind.__doc__ or "").strip().splitlines()[:1]
-
-
-def _table_of(annotation: object) -> type[BaseModel] | None:
-    """Return the section that a list is of."""
-    if get_origin(annotation) is list:
-        element = get_args(annotation)[0]
-        if isinstance(element, type) and issubclass(element, BaseModel):
-            return element
-    return None
 
 
 def _toml(value: object) -> str:

@@ -6,15 +6,16 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
-from bridge.daemon.config.sections import Configuration, Section
+from bridge.daemon.config.base import Section, section_of
+from bridge.daemon.config.sections import Configuration
 from bridge.daemon.config.toml_lines import KeyPath, key_lines, line_of
 from bridge.model.errors import ConfigurationError
 
@@ -168,11 +169,25 @@ def _overlay(
 
 def _across(values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
     """Tell what is wrong in each section beyond the types of its keys."""
-    for name, field in Configuration.model_fields.items():
-        section, written = field.annotation, values.get(name)
-        if isinstance(written, dict) and isinstance(section, type) and issubclass(section, Section):
-            for key, message in section.faults(written):
-                yield ((name, key) if key else (name,)), message
+    yield from _faults(Configuration, values, ())
+
+
+def _faults(
+    section: type[BaseModel], written: Mapping[str, Any], path: KeyPath
+) -> Iterator[tuple[KeyPath, str]]:
+    if issubclass(section, Section):
+        for key, message in section.faults(written):
+            yield ((*path, key) if key else path), message
+    for name, field in section.model_fields.items():
+        inner, value = section_of(field.annotation), written.get(name)
+        if inner is None:
+            continue
+        if isinstance(value, dict):
+            yield from _faults(inner, value, (*path, name))
+        elif isinstance(value, list):
+            for index, element in enumerate(value):
+                if isinstance(element, dict):
+                    yield from _faults(inner, element, (*path, name, index))
 
 
 class _Places:
@@ -211,27 +226,24 @@ def _through_models(loc: tuple[int | str, ...]) -> tuple[KeyPath, type[BaseModel
     pydantic names the members of unions in its places, too: they are no keys.
     """
     path: list[int | str] = []
-    model: type[BaseModel] | None = Configuration
-    kind: object = Configuration
+    model: type[BaseModel] | None = None
+    inside: type[BaseModel] | None = Configuration
     for part in loc:
-        if isinstance(part, int):
-            kind = _element(kind)
-        elif isinstance(kind, type) and issubclass(kind, BaseModel):
-            model = kind
-            field = kind.model_fields.get(part)
-            kind = None if field is None else field.annotation
-        elif kind is not None and path and not _is_table(kind):
-            continue  # the name of a member of a union
+        if isinstance(part, str):
+            if inside is None and model is not None and not _is_table(model, path):
+                continue  # the name of a member of a union
+            model = inside or model
+            field = None if inside is None else inside.model_fields.get(part)
+            inside = None if field is None else section_of(field.annotation)
         path.append(part)
     return tuple(path), model
 
 
-def _element(kind: object) -> object:
-    return next(iter(get_args(kind)), None)
-
-
-def _is_table(kind: object) -> bool:
-    return getattr(kind, "__origin__", None) is dict
+def _is_table(model: type[BaseModel], path: Sequence[int | str]) -> bool:
+    """Tell whether the last key is a table of whatever keys."""
+    names = [part for part in path if isinstance(part, str)]
+    field = model.model_fields.get(names[-1]) if names else None
+    return field is not None and get_origin(field.annotation) is dict
 
 
 def _message(detail: ErrorDetails, path: KeyPath, model: type[BaseModel] | None) -> str:

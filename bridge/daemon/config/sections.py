@@ -10,69 +10,27 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.fields import FieldInfo
+from pydantic import Field
 
 from bridge.ari import AriSettings
+from bridge.daemon.config.access import Auth, Dialling
+from bridge.daemon.config.base import (
+    Days,
+    ExistingFile,
+    Port,
+    Seconds,
+    Section,
+    WebAddress,
+    example,
+)
 from bridge.daemon.config.secret import Secret
 from bridge.model.errors import CallbridgeError
 from bridge.model.keys import KeyMap
-from bridge.protocol.permissions import Role
 from bridge.runtime.parking import SLOTS, checked_slots
 from bridge.sdk.routing import DEFAULT_ENDPOINT
 
 _EXTENSION = re.compile(r"[^\s@/&,]+@[^\s@/&,]+")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-
-
-def _existing_file(path: Path) -> Path:
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    return path
-
-
-def _web_address(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an address such as https://login.example/realm")
-    return url
-
-
-def _lower_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError("must be of a-z, 0-9 and _ . -, and begin with a letter or number")
-    return name
-
-
-ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-LowerName = Annotated[str, AfterValidator(_lower_name)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
-Days = Annotated[int, Field(ge=0, le=36_500)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
-
-    @classmethod
-    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-        """Tell (key, what is wrong) of what no type says; values: as they were written.
-
-        The key is empty when it is the section's fault as a whole.
-        """
-        del values
-        yield from ()
-
-
-def example(value: object, description: str) -> FieldInfo:
-    """Describe a key without default: the example shows it commented out, with this value."""
-    info: FieldInfo = Field(description=description, examples=[value])
-    return info
 
 
 class Asterisk(Section):
@@ -230,92 +188,6 @@ class Store(Section):
     ] = None
     retention_days: Days = Field(
         default=90, description="Events and audit older are removed; 0: never."
-    )
-
-
-class Oidc(Section):
-    """Who issues tokens that are taken beside API keys."""
-
-    issuer: WebAddress = Field(
-        description="As in the tokens' `iss`.", examples=["https://login.example/realm"]
-    )
-    audience: str = Field(description="As in the tokens' `aud`.", examples=["callbridge"])
-    jwks_url: Annotated[
-        WebAddress | None,
-        example(
-            "https://login.example/realm/keys",
-            "Where its public keys are; by default by discovery.",
-        ),
-    ] = None
-    role_claim: str = Field(default="callbridge_role", description="Claim that names the role.")
-    tenant_claim: str = Field(
-        default="callbridge_tenant", description="Claim that names the tenant."
-    )
-    queues_claim: str = Field(
-        default="callbridge_queues", description="Claim that lists the queues."
-    )
-    default_role: Annotated[
-        Role | None, example("observer", "Of tokens without a role; else refused.")
-    ] = None
-    leeway_seconds: Seconds = Field(default=30.0, description="By how much clocks may differ.")
-
-
-class Tenant(Section):
-    """Calls that belong to a tenant, and perhaps a queue: all that is given must match."""
-
-    tenant: LowerName = Field(description="Its name.", examples=["acme"])
-    queue: str = Field(default="", description="A queue of it.", examples=["sales"])
-    dialled: Annotated[
-        str | None, example("49301234*", "What was dialled; * stands for anything.")
-    ] = None
-    endpoint: Annotated[str | None, example("PJSIP/trunk-acme*", "An endpoint on the call.")] = None
-    header: Annotated[
-        tuple[str, str] | None,
-        example(["X-Queue", "sales*"], "A SIP header of the caller, and what it must be."),
-    ] = None
-
-
-class Auth(Section):
-    """Who may do what."""
-
-    bootstrap_key: Annotated[
-        Secret | None,
-        example(
-            "env:CALLBRIDGE_ADMIN_KEY",
-            "A first key of the role admin. Without it, one is made at the first start and\n"
-            "written into the state folder (admin-key).",
-        ),
-    ] = None
-    reads_per_minute: Annotated[int, Field(gt=0)] = Field(default=3000, description="Of each key.")
-    commands_per_minute: Annotated[int, Field(gt=0)] = Field(
-        default=600, description="Of each key."
-    )
-    oidc: list[Oidc] = Field(default_factory=list)
-    tenants: list[Tenant] = Field(default_factory=list)
-
-
-class Dialling(Section):
-    """What may be dialled: toll fraud ends here."""
-
-    extensions: list[str] = Field(
-        default_factory=lambda: ["PJSIP/*"],
-        description="Endpoints of the PBX that everybody may ring. No trunks, no addresses.",
-    )
-    allow: list[str] = Field(
-        default_factory=list,
-        description="What else may be dialled; * stands for anything, {digits} for digits.",
-        examples=[["PJSIP/4930*@trunk"]],
-    )
-    deny: list[str] = Field(
-        default_factory=list,
-        description="What may not, whatever allows it.",
-        examples=[["PJSIP/*900*@trunk"]],
-    )
-    max_concurrent: Annotated[int, Field(ge=0)] = Field(
-        default=100, description="Legs that callbridge has dialled, at once, of a tenant."
-    )
-    max_per_minute: Annotated[int, Field(ge=0)] = Field(
-        default=60, description="Legs dialled within a minute, of a tenant."
     )
 
 
