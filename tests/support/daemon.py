@@ -25,11 +25,16 @@ from bridge.protocol.operations import BASE
 from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.sdk import Client
 from bridge.store.records import StoredKey
-from tests.support.daemon_stubs import MemoryStore, OwnCalls
+from bridge.store.store import Store
+from bridge.webhooks import Addresses, Retries, Webhooks, WebhookSettings
+from tests.support.daemon_stubs import OwnCalls
 
 TENANT = "default"
 FOREIGN_TENANT = "acme"
 SHUTDOWN_SECONDS = 0.5
+WEBHOOKS = WebhookSettings(
+    retries=Retries(first_seconds=0.1, longest_seconds=0.4, attempts=4), attempt_seconds=0.5
+)
 OFTEN = Rate(per_second=10_000.0, burst=10_000)
 
 
@@ -147,7 +152,12 @@ async def running_api(
     async with AsyncExitStack() as stack:
         of_client = Client(ari.url, ari.username, ari.password, **settings)
         kept, shown = made_keys()
-        service = _service(of_client, folder, kept, parts)
+        store = parts.get("store") or await open_store(folder)
+        stack.push_async_callback(store.close)
+        service = _service(of_client, folder, kept, {**parts, "store": store})
+        service.hub.listeners += [store.write, service.webhooks.take]
+        await service.webhooks.start()
+        stack.push_async_callback(service.webhooks.close)
         stack.push_async_callback(service.authenticator.close)
         await stack.enter_async_context(of_client)
         runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
@@ -165,11 +175,16 @@ async def running_api(
         )
 
 
+async def open_store(folder: Path) -> Store:
+    """Open a store of one's own in a folder; what was there before is there again."""
+    return await Store.open(f"sqlite:///{folder}/store.db", spool=folder / "spool")
+
+
 def _service(
     client: Client, folder: Path, keys: list[StoredKey], parts: Mapping[str, Any]
 ) -> Service:
     """Put the parts together as the daemon does; what is not given is real where there is it."""
-    store = parts.get("store") or MemoryStore()
+    store = parts["store"]
     views = parts.get("views") or OwnCalls(client, TENANT)
     hub = EventHub(views)
     hub.watch(client)
@@ -183,7 +198,7 @@ def _service(
         "dial_rules": DialRules(),
         "tenancy": Tenancy(),
         "programs": None,
-        "webhooks": None,
+        "webhooks": Webhooks(store, addresses=Addresses(["127.0.0.1"]), settings=WEBHOOKS),
         "audio_positions": AudioPositions(client, lambda: views),
         "speech": None,
         "recordings_folder": folder / "recordings",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from bridge.protocol.views import CallView
 from bridge.sdk import Client, Observer
-from bridge.store.records import StoredKey, Writable
-from bridge.store.store import Store
 
 
 class OwnCalls:
@@ -34,17 +32,3 @@ class OwnCalls:
             )
             for call in self._client.calls
         )
-
-
-class MemoryStore(Store):
-    """A store that keeps what is written, and reads nothing."""
-
-    def __init__(self) -> None:
-        self.written: list[Writable] = []
-
-    def write(self, record: Writable) -> None:
-        self.written.append(record)
-
-    async def find_key(self, key_id: str) -> StoredKey | None:
-        del key_id
-        return None
