@@ -19,6 +19,7 @@ from bridge.protocol.requests import CreateKey, Listing
 from bridge.protocol.views import KeyView, MeView, NewKeyView, Page
 from bridge.store.records import Scope, StoredKey
 
+_ID: Final = re.compile("[0-9a-f]{16}")
 _OTHERS_NAMES: Final = re.compile(r"callbridge|program|api|key .*", re.IGNORECASE)
 """What the audit calls those who have no key: the daemon, programs in process, keys of phones."""
 
@@ -57,7 +58,7 @@ async def create_key(asked: Asked[CreateKey, NoQuery]) -> NewKeyView:
 async def revoke_key(asked: Asked[NoBody, NoQuery]) -> None:
     """Revoke a key: it is good for nothing from now on, and its sockets are closed."""
     service, principal, key_id = asked.service, asked.principal, asked.path["key_id"]
-    key = await service.store.find_key(key_id)
+    key = await service.store.find_key(key_id) if _ID.fullmatch(key_id) else None
     if key is None or not _reaches(principal, key):
         raise NotFoundError("there is no such key: GET /keys lists them")
     if not await service.store.revoke_key(key_id):
