@@ -114,6 +114,8 @@ class CallView(View, frozen=True, kw_only=True):
     caller_number: str = ""
     caller_name: str = ""
     callee_number: str = ""
+    originated: bool = False
+    """The caller did not call: he was rung."""
     parties: tuple[PartyView, ...] = ()
     observers: tuple[ObserverView, ...] = ()
     transfer: TransferView | None = None
@@ -230,6 +232,8 @@ class CapabilitiesView(View, frozen=True, kw_only=True):
     sources: dict[str, str] = {}
     sample_rate: int = 0
     """Hz of all audio of this server."""
+    send_buffer_seconds: float = 0.0
+    """How much audio may be sent ahead."""
 
 
 class ParkedView(View, frozen=True, kw_only=True):
