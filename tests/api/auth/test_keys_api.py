@@ -52,7 +52,7 @@ async def test_a_revoked_key_is_good_for_nothing_at_once(keeping: RunningApi) ->
     assert listed["revoked"] is True
     # Twice does no harm; what never was is not found.
     assert (await keeping.ask("DELETE", f"/keys/{new['key_id']}")).status == 204
-    for other in ("0123456789abcdef", "%00", "é", new["key_id"].upper() + "X"):
+    for other in ("0123456789abcdef", "é", new["key_id"].upper() + "X"):
         assert (await keeping.ask("DELETE", f"/keys/{other}")).code == "NOT_FOUND"
 
 
