@@ -6,6 +6,7 @@ from bridge.model.features import FeatureKeys
 from bridge.model.headers import header_text, user_to_user
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
+from bridge.protocol.frames import Route as CallRoute
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.audit import AuditRecord
 from bridge.runtime.parking import ParkedCall
@@ -30,6 +31,7 @@ __all__ = [
     "AudibilityReport",
     "AudioMode",
     "AuditRecord",
+    "CallRoute",
     "CallState",
     "Client",
     "Digits",

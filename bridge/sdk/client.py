@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+import importlib
 import logging
-import signal
 import ssl
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Final, Literal, Self, TypeVar, overload
 
 from bridge.ari import Capabilities
 from bridge.directory import CallBegan, CallEnded, Change, PartiesChanged
@@ -18,6 +16,7 @@ from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.features import FeatureKeys
 from bridge.model.keys import KeyMap
 from bridge.model.states import CallState
+from bridge.protocol.frames import Route as CallRoute
 from bridge.runtime import CallEngine, Controller, ControllerSettings
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.audit import Audit
@@ -28,6 +27,7 @@ from bridge.runtime.seat import Access, AccessPolicy
 from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.transfer_policy import PhonePolicy, Policy, TransferRules
 from bridge.sdk import events
+from bridge.sdk.address import in_process, is_remote
 from bridge.sdk.call import ActiveCall, Route
 from bridge.sdk.discovery import find_server
 from bridge.sdk.events import CallEvent, ClientEvent, ObserverEvent, WatchEvent
@@ -39,6 +39,7 @@ from bridge.sdk.originating import Originating
 from bridge.sdk.recordable import recording_resumer
 from bridge.sdk.resuming import Resuming
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
+from bridge.sdk.running import until_stopped
 from bridge.session.observer.effects import ObserverNotice, Tell
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,8 @@ _OBSERVER_EVENTS = {
     ObserverNotice.LEFT: ObserverEvent.OBSERVER_LEFT,
 }
 
+DEFAULT_RATE: Final = 24000
+"""Hz."""
 HANDLER_SECONDS = 5.0
 """How long handlers may go on when the client leaves."""
 
@@ -68,7 +71,7 @@ class Client(Originating, Exchange, Observing):
     CALLBRIDGE_ARI_PASSWORD, else those of the running instance that ``callbridge asterisk up``
     started (``instance``: its name).
     application: the name that the dialplan hands calls to, ``Stasis(callbridge)``.
-    sample_rate: Hz of all audio: 8000, 16000 or 24000.
+    sample_rate: Hz of all audio: 8000, 16000 or 24000, which is the default; a daemon has its own.
     route: says whom ``connect()`` rings, given the call; by default the original callee.
     endpoint: how a number is dialled.
     tls: for an https address whose certificate the system does not know.
@@ -90,8 +93,29 @@ class Client(Originating, Exchange, Observing):
     phone_transfers: endpoints whose phones may transfer, or all (True), or none (False); by default
     those whose endpoints are called by numbers (``PJSIP/1002``).
 
+    By URL, the calls are at a daemon (``callbridge serve``), and all the rest is the same:
+    url, key: by default, unless ``ari_url`` is given, from CALLBRIDGE_URL and CALLBRIDGE_KEY.
+    program: its name, by default its file's. Of several processes of one name one has the calls,
+    and the others stand by. routes: which incoming calls it takes, numbers that were dialled (``*``
+    at the end stands for anything) or CallRoutes; by default all. lease_seconds: how long its calls
+    wait for it when it is gone. when_gone: what befalls them then, should nobody have taken over:
+    ``leave``, the parties go on, or ``hang_up``. What only a daemon can be told, such as
+    ``feature_keys``, raises ConfigurationError. In process a program has every call of its
+    application, and these say nothing.
+
     Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
     """
+
+    def __new__(
+        cls, ari_url: str | None = None, *_rest: object, url: str | None = None, **_more: object
+    ) -> Self:
+        """Return a client by URL where a daemon is meant."""
+        if cls is Client and is_remote(url=url, ari_url=ari_url):
+            # It is made of this class: its module comes after this one.
+            remote = importlib.import_module("bridge.sdk.remote.client").RemoteClient
+            made: Self = super().__new__(remote)
+            return made
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -100,7 +124,7 @@ class Client(Originating, Exchange, Observing):
         password: str | None = None,
         *,
         application: str = "callbridge",
-        sample_rate: int = 24000,
+        sample_rate: int | None = None,
         route: Route | None = None,
         endpoint: str = DEFAULT_ENDPOINT,
         tls: ssl.SSLContext | None = None,
@@ -114,7 +138,16 @@ class Client(Originating, Exchange, Observing):
         transfer_policy: Policy | None = None,
         phone_transfers: Collection[str] | bool | None = None,
         instance: str = "default",
+        url: str | None = None,
+        key: str | None = None,
+        program: str | None = None,
+        routes: Collection[CallRoute | str] | None = None,
+        lease_seconds: float = 10.0,
+        when_gone: Literal["leave", "hang_up"] = "leave",
     ) -> None:
+        # In process there is nobody to share the calls with.
+        del program, routes, lease_seconds, when_gone
+        in_process(url=url, key=key)
         if "{number}" not in endpoint:
             raise BadArgumentError(f"endpoint={endpoint!r} has no {{number}} in it")
         ari = find_server(
@@ -127,7 +160,7 @@ class Client(Originating, Exchange, Observing):
         )
         self._settings = ControllerSettings(
             ari,
-            sample_rate=sample_rate,
+            sample_rate=sample_rate or DEFAULT_RATE,
             send_buffer_seconds=send_buffer_seconds,
             probe=probe,
             access=AccessPolicy(supervisors),
@@ -304,23 +337,7 @@ class Client(Originating, Exchange, Observing):
         Raises ServerError when another program took over the application's name.
         """
         controller = self._connected()
-        loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-        # Only the main thread can have signal handlers; elsewhere the program sees to it.
-        with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-            loop.add_signal_handler(signal.SIGTERM, stopped.set)
-        waits = [
-            asyncio.create_task(stopped.wait(), name="SIGTERM"),
-            asyncio.create_task(controller.ended.wait(), name="controller ended"),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
-            with contextlib.suppress(ValueError, RuntimeError, NotImplementedError):
-                loop.remove_signal_handler(signal.SIGTERM)
+        await until_stopped(controller.ended)
         if controller.ended.is_set() and self._controller is controller:
             raise ServerError(f"no more events: {controller.ari.state.reason}")
 

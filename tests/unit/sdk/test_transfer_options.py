@@ -8,7 +8,7 @@ import pytest
 
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import AGENT, CALLEE
-from bridge.sdk.transfer import TransferOptions, _rounds
+from bridge.sdk.transfer import TransferOptions, rounds_of
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_who_talks_with_the_human_and_how_he_accepts(
     ],
 )
 def test_who_rings_when(targets: Any, rounds: list[list[str]], *, together: bool) -> None:
-    assert _rounds(targets, together=together) == rounds
+    assert rounds_of(targets, together=together) == rounds
 
 
 @pytest.mark.parametrize(("targets", "together"), [([], False), ([[]], False), ([], True)])
 def test_nobody(targets: Any, *, together: bool) -> None:
     with pytest.raises(BadArgumentError, match="nobody"):
-        _rounds(targets, together=together)
+        rounds_of(targets, together=together)

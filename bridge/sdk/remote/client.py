@@ -1,0 +1,769 @@
+"""The door to a daemon: the client by URL."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from typing import Any, Final, Literal, TypeVar, overload
+
+from bridge.ari import Capabilities
+from bridge.directory import LiveCall
+from bridge.model.errors import (
+    BadArgumentError,
+    CallbridgeError,
+    ConfigurationError,
+    InvalidStateError,
+    NotFoundError,
+    ServerError,
+)
+from bridge.model.features import FeatureKeys
+from bridge.model.ids import CallId
+from bridge.model.participants import participant
+from bridge.model.states import CallState, EndReason
+from bridge.protocol import operations, requests
+from bridge.protocol.frames import Route as Wanted
+from bridge.protocol.views import (
+    AudibilityView,
+    CallView,
+    CapabilitiesView,
+    ChannelView,
+    EndpointView,
+    EventView,
+    ObserverView,
+    Page,
+)
+from bridge.runtime.audibility import AudibilityReport
+from bridge.runtime.music import checked_music
+from bridge.runtime.parking import SLOTS, ParkedCall
+from bridge.runtime.seat import Access
+from bridge.runtime.transfer_policy import Policy
+from bridge.sdk import events
+from bridge.sdk.address import find_daemon
+from bridge.sdk.call import ActiveCall, Route
+from bridge.sdk.client import HANDLER_SECONDS, Client
+from bridge.sdk.events import CallEvent, ClientEvent
+from bridge.sdk.exchange import Channel, Endpoint
+from bridge.sdk.handlers import Handler, Handlers, Tap
+from bridge.sdk.observer import Observer
+from bridge.sdk.remote.arguments import instance_name, program_name, refuse, routes_of
+from bridge.sdk.remote.audio import Audio, Where
+from bridge.sdk.remote.audit import RemoteAudit
+from bridge.sdk.remote.call import RemoteCall
+from bridge.sdk.remote.http import USUAL_SECONDS, Http
+from bridge.sdk.remote.observer import RemoteObserver
+from bridge.sdk.remote.program import ProgramLine
+from bridge.sdk.remote.shown import capabilities_of, live_call_of, report_of
+from bridge.sdk.remote.watch import WatchLine
+from bridge.sdk.routing import DEFAULT_ENDPOINT
+from bridge.sdk.running import until_stopped
+from bridge.session.observer.effects import LeftReason
+
+_log = logging.getLogger(__name__)
+_H = TypeVar("_H", bound=Handler)
+T = TypeVar("T")
+
+GRACE_SECONDS: Final = 1.0
+"""How long after ``connect()`` somebody may begin to listen to CALL_RESUMED."""
+_LEAVE_SECONDS: Final = 5.0
+_PAST: Final = 200
+"""Calls that are over whose transfers and recordings may still be told of."""
+_OF_A_PROGRAM: Final = frozenset({events.INCOMING_CALL, events.CALL_RESUMED})
+_WATCHED: Final = frozenset(ClientEvent) - _OF_A_PROGRAM - {events.SERVER_LOST, events.SERVER_BACK}
+
+
+class RemoteClient(Client):
+    """Calls of one daemon: see Client."""
+
+    def __init__(
+        self,
+        ari_url: str | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        *,
+        application: str = "callbridge",
+        sample_rate: int | None = None,
+        route: Route | None = None,
+        endpoint: str = DEFAULT_ENDPOINT,
+        tls: ssl.SSLContext | None = None,
+        send_buffer_seconds: float = 120.0,
+        probe: bool = True,
+        supervisors: Collection[str] | Callable[[Access], bool] = (),
+        keys: Mapping[str, str] | None = None,
+        music: str | Callable[[ActiveCall], str] = "",
+        feature_keys: FeatureKeys | None = None,
+        parking_slots: Collection[str] = SLOTS,
+        transfer_policy: Policy | None = None,
+        phone_transfers: Collection[str] | bool | None = None,
+        instance: str = "default",
+        url: str | None = None,
+        key: str | None = None,
+        program: str | None = None,
+        routes: Collection[Wanted | str] | None = None,
+        lease_seconds: float = 10.0,
+        when_gone: Literal["leave", "hang_up"] = "leave",
+    ) -> None:
+        refuse(
+            {
+                "ari_url": ari_url,
+                "username": username,
+                "password": password,
+                "application": application,
+                "endpoint": endpoint,
+                "send_buffer_seconds": send_buffer_seconds,
+                "probe": probe,
+                "keys": keys,
+                "feature_keys": feature_keys,
+                "phone_transfers": phone_transfers,
+                "instance": instance,
+                "supervisors": supervisors,
+                "transfer_policy": transfer_policy,
+                "parking_slots": () if tuple(parking_slots) == SLOTS else parking_slots,
+            }
+        )
+        self._http = Http(find_daemon(url=url, key=key), tls)
+        self._wanted_rate = sample_rate
+        self._route = route
+        self._music = checked_music(music) if isinstance(music, str) else music
+        self._handlers = Handlers()
+        self._calls = {}
+        self._unheard = []
+        self._unresumed: list[RemoteCall] = []
+        self._past: OrderedDict[str, RemoteCall] = OrderedDict()
+        self._observers: list[RemoteObserver] = []
+        self._audios: list[Audio] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._shown: CapabilitiesView | None = None
+        self._audit = RemoteAudit()
+        self._ended = asyncio.Event()
+        self._failure: CallbridgeError | None = None
+        self._program = ProgramLine(
+            self._http,
+            self,
+            name=program_name(program),
+            routes=routes_of(routes),
+            lease_seconds=lease_seconds,
+            when_gone=when_gone,
+            instance=instance_name(),
+        )
+        self._watch = WatchLine(self._http, self)
+
+    # --- what others need of it -----------------------------------------------------------------
+
+    @property
+    def http(self) -> Http:
+        """The way to the daemon."""
+        return self._http
+
+    @property
+    def handlers(self) -> Handlers:
+        """The client's own handlers."""
+        return self._handlers
+
+    @property
+    def rate(self) -> int:
+        """Hz of all audio."""
+        return self.sample_rate
+
+    @property
+    def route(self) -> Route | None:
+        """Says whom ``connect()`` rings."""
+        return self._route
+
+    def audio(self, where: Where) -> Audio:
+        """Make the audio of a participant."""
+        self._audios = [audio for audio in self._audios if not audio.over]
+        audio = Audio(self._http, where, self.sample_rate)
+        self._audios.append(audio)
+        return audio
+
+    def call_event(self, event: CallEvent, call: ActiveCall, *details: object) -> None:
+        """Tell an event of a call to those who listen here."""
+        if event is events.CALL_TERMINATED:
+            self._calls.pop(call.call_id, None)
+            if isinstance(call, RemoteCall):
+                self._past[call.call_id] = call
+                while len(self._past) > _PAST:
+                    self._past.popitem(last=False)
+                if call in self._unresumed:
+                    self._unresumed.remove(call)
+        self._call_event(event, call, *details)
+
+    def view_of(self, call_id: str) -> CallView | None:
+        """Return a live call as it was told last."""
+        own = self._calls.get(call_id)
+        known = self._watch.mirror.get(call_id)
+        if isinstance(own, RemoteCall) and (known is None or own.view.revision >= known.revision):
+            return own.view
+        return known
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Own a task until ``disconnect()``."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- what it is -----------------------------------------------------------------------------
+
+    @property
+    def parked(self) -> tuple[ParkedCall, ...]:
+        """Who is parked, by slot, of the calls of this program."""
+        self._online()
+        parked = map(_parked, self._calls.values())
+        return tuple(sorted(filter(None, parked), key=lambda one: one.slot))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the server can and cannot do. Raises InvalidStateError before ``connect()``."""
+        return capabilities_of(self._online())
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of all audio: the daemon's. Raises InvalidStateError before ``connect()``."""
+        if self._shown is None and self._wanted_rate is not None:
+            return self._wanted_rate
+        return self._online().sample_rate
+
+    @property
+    def send_buffer_seconds(self) -> float:
+        """How much audio may be sent ahead. Raises InvalidStateError before ``connect()``."""
+        return self._online().send_buffer_seconds
+
+    @property
+    def audit(self) -> RemoteAudit:
+        """Who did what, when, with what result, since this client listens to AUDIT."""
+        self._online()
+        return self._audit
+
+    @property
+    def is_active(self) -> bool:
+        """Whether this process has its program's lease: else it stands by, or takes no calls."""
+        return self._program.active
+
+    # --- observers ------------------------------------------------------------------------------
+
+    async def live_calls(self) -> tuple[LiveCall, ...]:
+        """Return all live calls of the PBX that one may see, the eldest first."""
+        self._online()
+        views = await self._pages(operations.LIST_CALLS, Page[CallView], requests.CallListing)
+        return tuple(live_call_of(view) for view in views)
+
+    @property
+    def known_calls(self) -> tuple[LiveCall, ...]:
+        """The same, as far as the PBX is watched, without asking. Raises InvalidStateError."""
+        self._require_watch()
+        return tuple(map(live_call_of, self._watch.mirror.calls))
+
+    def live_call(self, call_id: str) -> LiveCall | None:
+        """Return a live call as it is known, None when it is none. Raises as ``known_calls``."""
+        self._require_watch()
+        view = self._watch.mirror.get(call_id)
+        return None if view is None else live_call_of(view)
+
+    def observers(self, target: str | LiveCall | ActiveCall) -> tuple[Observer, ...]:
+        """Return who observes a call, whoever placed them, by name. target: a call, or its id."""
+        self._online()
+        view = self.view_of(target if isinstance(target, str) else target.call_id)
+        shown = () if view is None else view.observers
+        return tuple(self._observer(one) for one in shown)
+
+    async def observe(
+        self,
+        target: str | LiveCall | ActiveCall,
+        name: str | None = None,
+        *,
+        phone: str | None = None,
+        ring_time_seconds: int = 30,
+        hear_coaching: bool = False,
+    ) -> Observer:
+        """Join any live call of the PBX as a spy: this program or, by ``phone``, a person."""
+        self._online()
+        try:
+            who = None if name is None else participant(name)
+        except ValueError as error:
+            raise BadArgumentError(str(error)) from None
+        await self._watch.open()
+        body = requests.Observe(
+            name=who,
+            phone=phone,
+            ring_time_seconds=ring_time_seconds,
+            hear_coaching=hear_coaching,
+        )
+        view = await self._http.ask(
+            operations.OBSERVE,
+            ObserverView,
+            body=body,
+            seconds=USUAL_SECONDS + ring_time_seconds,
+            call_id=target if isinstance(target, str) else target.call_id,
+        )
+        return self._observer(view)
+
+    async def audibility(self, target: str | LiveCall | ActiveCall) -> AudibilityReport:
+        """Return who is to hear whom on a live call, and who does by what Asterisk has."""
+        self._online()
+        selector = target if isinstance(target, str) else target.call_id
+        return report_of(
+            await self._http.ask(operations.SHOW_AUDIBILITY, AudibilityView, call_id=selector)
+        )
+
+    # --- the PBX --------------------------------------------------------------------------------
+
+    async def originate(
+        self,
+        to: str,
+        *,
+        caller_id: str = "",
+        ring_time_seconds: int = 30,
+        headers: Mapping[str, str] | None = None,
+    ) -> ActiveCall:
+        """Ring somebody; return the call when he has answered: ANSWERED, he is its ``caller``."""
+        if ring_time_seconds < 1:
+            raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
+        self._online()
+        await self._program.open()
+        if not self._program.active:
+            raise InvalidStateError(
+                f"another process is the program {self._program.name!r} now, and this one stands "
+                "by: give it a name of its own (program=…) to originate"
+            )
+        body = requests.Originate(
+            to=to,
+            caller_id=caller_id,
+            ring_time_seconds=ring_time_seconds,
+            headers=dict(headers or {}),
+            program=self._program.name,
+        )
+        view = await self._http.ask(
+            operations.ORIGINATE, CallView, body=body, seconds=USUAL_SECONDS + ring_time_seconds
+        )
+        call = self.take(view)
+        await self._begin_music(call)
+        return call
+
+    async def hang_up(self, target: str | LiveCall | ActiveCall, *, cut: bool = False) -> None:
+        """Hang up everybody on a live call, whoever placed it."""
+        self._online()
+        selector = target if isinstance(target, str) else target.call_id
+        if (own := self._calls.get(selector)) is not None:
+            await own.disconnect(cut=cut)
+            return
+        query = requests.Leave(cut=cut)
+        await self._http.tell(operations.HANG_UP, query=query, call_id=selector)
+
+    async def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return the phones and trunks that Asterisk knows, by name."""
+        self._online()
+        views = await self._pages(operations.LIST_ENDPOINTS, Page[EndpointView], requests.Listing)
+        return tuple(Endpoint(one.endpoint, one.state, one.channels) for one in views)
+
+    async def endpoint(self, name: str) -> Endpoint | None:
+        """Return one of them, such as ``PJSIP/1002``; None when there is none."""
+        technology, _, resource = name.partition("/")
+        if not technology or not resource:
+            raise BadArgumentError(f"{name!r} is no endpoint: one like PJSIP/1002 is")
+        try:
+            one = await self._http.ask(
+                operations.SHOW_ENDPOINT, EndpointView, technology=technology, resource=resource
+            )
+        except NotFoundError:
+            return None
+        return Endpoint(one.endpoint, one.state, one.channels)
+
+    async def channels(self) -> tuple[Channel, ...]:
+        """Return all channels of Asterisk, the eldest first."""
+        self._online()
+        views = await self._pages(operations.LIST_CHANNELS, Page[ChannelView], requests.Listing)
+        return tuple(
+            Channel(
+                channel_id=one.channel_id,
+                name=one.name,
+                state=one.state,
+                number=one.number,
+                display_name=one.display_name,
+                created=one.created,
+                call_id=one.call_id,
+            )
+            for one in views
+        )
+
+    # --- events ---------------------------------------------------------------------------------
+
+    @overload
+    def on(self, event: ClientEvent | CallEvent | str) -> Callable[[_H], _H]: ...
+
+    @overload
+    def on(self, event: ClientEvent | CallEvent | str, handler: _H) -> _H: ...
+
+    def on(self, event: ClientEvent | CallEvent | str, handler: Handler | None = None) -> Any:
+        """Register a handler, as a decorator or directly. It takes the call, or nothing."""
+        if event not in {*ClientEvent, *CallEvent}:
+            known = ", ".join([*ClientEvent, *CallEvent])
+            raise BadArgumentError(f"there is no event {event!r}; there are {known}")
+
+        def register(function: _H) -> _H:
+            self._handlers.add(event, function)
+            self._listened(event)
+            return function
+
+        return register if handler is None else register(handler)
+
+    def tap(self, listener: Tap) -> None:
+        """Tell ``listener`` everything that this client hears of, in order, at once."""
+        self._handlers.taps.append(listener)
+        if self._shown is not None:
+            self.spawn(self._opened(self._watch.open()), "watch")
+
+    # --- coming and going -----------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Connect to the daemon, and take calls from now on if somebody listens to them.
+
+        Raises ServerUnreachableError, UnauthenticatedError, ForbiddenError, ConfigurationError for
+        another sample rate than the daemon's, InvalidStateError.
+        """
+        if self._shown is not None:
+            raise InvalidStateError("this client is connected")
+        await self._http.open()
+        self._ended.clear()
+        try:
+            shown = await self._http.ask(operations.SHOW_CAPABILITIES, CapabilitiesView)
+            self._require_rate(shown.sample_rate)
+            self._shown = shown
+            listens = any(map(self._handlers.has, _OF_A_PROGRAM))
+            watches = any(map(self._handlers.has, _WATCHED)) or bool(self._handlers.taps)
+            if watches or not listens:
+                await self._watch.open()
+            if listens:
+                await self._program.open()
+        except BaseException:
+            await self._end()
+            raise
+
+    async def disconnect(self) -> None:
+        """Leave. Parties who talk go on; a caller whom only the agent was with is hung up."""
+        if self._shown is None:
+            return
+        calls = [call.close(cut=True) for call in self._calls.values()]
+        observers = [one.leave(cut=True) for one in self._observers if one.left is None]
+        leaving = asyncio.gather(*calls, *observers, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                for failed in filter(None, await leaving):
+                    _log.warning("not left in order: %s", failed)
+        except TimeoutError:
+            _log.warning("the daemon does not answer: it ends what is left by itself")
+        await self._end()
+
+    async def hand_over(self) -> None:
+        """Leave every call as it stands to the program that comes next, such as a new version."""
+        if self._shown is None:
+            return
+        try:
+            await self._program.hand_over()
+        except ServerError as error:
+            _log.warning("the lease runs out instead: %s", error)
+        for call in list(self._calls.values()):
+            _remote(call).finish(EndReason.HANDED_OVER)
+        for observer in self._observers:
+            observer.finish(LeftReason.HANDED_OVER)
+        await self._end()
+
+    async def run_forever(self) -> None:
+        """Take calls until ``disconnect()``, SIGTERM, or cancellation.
+
+        Raises UnauthenticatedError, ForbiddenError when the daemon takes this program no longer.
+        """
+        self._online()
+        await until_stopped(self._ended)
+        if self._failure is not None:
+            raise self._failure
+
+    async def _end(self) -> None:
+        self._shown = None
+        await self._program.close()
+        await self._watch.close()
+        for call in list(self._calls.values()):
+            _remote(call).finish(EndReason.AGENT_LEFT)
+        await self._handlers.close(HANDLER_SECONDS)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(audio.aclose() for audio in self._audios))
+        self._audios.clear()
+        await self._http.close()
+        self._ended.set()
+
+    # --- what the daemon tells ------------------------------------------------------------------
+
+    def incoming(self, view: CallView) -> None:
+        """Take an incoming call that is this program's."""
+        call = self.take(view)
+        self.spawn(self._hand_on(call), f"call {call.call_id}")
+
+    def resumed(self, view: CallView) -> None:
+        """Take a call that this program had before."""
+        call = self.take(view)
+        if self._handlers.has(events.CALL_RESUMED):
+            self._tell_resumed(call)
+            return
+        self._unresumed.append(call)
+        self.spawn(self._let_go(call), f"call {call.call_id}")
+
+    def take(self, view: CallView) -> RemoteCall:
+        """Return what the program has in hand of a call."""
+        if (known := self._calls.get(view.call_id)) is not None:
+            call = _remote(known)
+            call.see(view)
+            return call
+        call = RemoteCall(view, self)
+        self._calls[call.call_id] = call
+        return call
+
+    def own(self, call_id: str) -> RemoteCall | None:
+        """Return a call of this program that goes on."""
+        call = self._calls.get(call_id)
+        return None if call is None else _remote(call)
+
+    @property
+    def wants_incoming(self) -> bool:
+        """Whether somebody listens to INCOMING_CALL."""
+        return self._handlers.has(events.INCOMING_CALL)
+
+    @property
+    def is_program(self) -> bool:
+        """Whether it hears of the server by its program's socket."""
+        return self._program.is_open
+
+    @property
+    def own_calls(self) -> tuple[RemoteCall, ...]:
+        """All of them."""
+        return tuple(map(_remote, self._calls.values()))
+
+    def told(self, event: EventView) -> None:
+        """Take an event of a call that this program has, or had."""
+        call_id = event.call_id or ""
+        call = self.own(call_id) or self._past.get(call_id)
+        if call is not None:
+            call.told(event)
+
+    def watched(self, event: EventView) -> None:
+        """Take an event of whatever call."""
+        match event.type:
+            case events.OBSERVER_LEFT | events.OBSERVER_MODE_CHANGED | "OBSERVER_MOVED":
+                self._told_of_observer(event)
+            case events.LIVE_CALL_BEGAN | events.LIVE_CALL_ENDED if event.call is not None:
+                self._handlers.emit(event.type, live_call_of(event.call))
+            case events.AUDIT:
+                self._handlers.emit(events.AUDIT, self._audit.take(event))
+            case events.AUDIBILITY_DIFFERS if event.call_id is not None:
+                self._handlers.emit(events.AUDIBILITY_DIFFERS, _differing(event))
+            case events.OBSERVER_DIALLED_IN | events.OBSERVER_RESUMED:
+                self.spawn(self._tell_of_observer(event), event.type)
+            case _:
+                pass
+
+    def began(self, view: CallView) -> None:
+        """A call is there that was not told of."""
+        self._handlers.emit(events.LIVE_CALL_BEGAN, live_call_of(view))
+
+    def gone(self, view: CallView) -> None:
+        """A call is not there any more, whose end was not told."""
+        self._handlers.emit(events.LIVE_CALL_ENDED, live_call_of(view))
+
+    def looked(self) -> None:
+        """All calls are known as they are: so are the observers of this client."""
+        for observer in self._observers:
+            view = self._watch.mirror.get(observer.call_id)
+            now = (
+                next((o for o in view.observers if o.name == observer.name), None) if view else None
+            )
+            if now is not None:
+                observer.see(now)
+            else:
+                observer.finish(LeftReason.CALL_ENDED if view is None else LeftReason.SERVER_LOST)
+
+    def watch_lost(self, reason: str) -> None:
+        """Nothing was heard for too long."""
+        for observer in self._observers:
+            observer.finish(LeftReason.SERVER_LOST)
+        if not self.is_program:
+            self.server_lost(reason)
+
+    def server_lost(self, reason: str) -> None:
+        """Asterisk, or the daemon, is lost."""
+        self._handlers.emit(events.SERVER_LOST, reason)
+
+    def server_back(self) -> None:
+        """It is there again."""
+        self._handlers.emit(events.SERVER_BACK)
+
+    def refused(self, error: CallbridgeError) -> None:
+        """The daemon takes this client no longer."""
+        self._failure = error
+        for call in self.own_calls:
+            call.lose()
+        for observer in self._observers:
+            observer.finish(LeftReason.SERVER_LOST)
+        self.server_lost(str(error))
+        self._ended.set()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _online(self) -> CapabilitiesView:
+        if self._shown is None:
+            raise InvalidStateError("not connected: use `async with Client() as client`")
+        return self._shown
+
+    def _require_rate(self, rate: int) -> None:
+        if self._wanted_rate not in {None, rate}:
+            raise ConfigurationError(f"sample_rate={self._wanted_rate}: the daemon's is {rate} Hz")
+
+    def _require_watch(self) -> None:
+        self._online()
+        if not self._watch.is_open:
+            raise InvalidStateError("the PBX is not watched yet: await live_calls() or observe()")
+
+    def _listened(self, event: str) -> None:
+        if event == events.INCOMING_CALL:
+            waiting, self._unheard = self._unheard, []
+            for call in waiting:
+                self._hand_over(call)
+        elif event == events.CALL_RESUMED:
+            resumed, self._unresumed = self._unresumed, []
+            for one in resumed:
+                self._tell_resumed(one)
+        if self._shown is None:
+            return
+        if event in _OF_A_PROGRAM:
+            self.spawn(self._opened(self._program.open()), "program")
+        elif event in _WATCHED:
+            self.spawn(self._opened(self._watch.open()), "watch")
+
+    async def _opened(self, opening: Coroutine[Any, Any, None]) -> None:
+        try:
+            await opening
+        except CallbridgeError as error:
+            _log.error("not heard of by this client: %s", error)
+            self.refused(error)
+
+    async def _hand_on(self, call: RemoteCall) -> None:
+        await self._begin_music(call)
+        if self._handlers.has(events.INCOMING_CALL):
+            self._hand_over(call)
+        else:
+            _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
+            self._unheard.append(call)
+
+    async def _begin_music(self, call: RemoteCall) -> None:
+        music = self._music_for(call)
+        if not music:
+            return
+        try:
+            await call.set_music(music)
+        except CallbridgeError as error:
+            _log.warning("call %s: its music is the daemon's: %s", call.call_id, error)
+
+    def _tell_resumed(self, call: RemoteCall) -> None:
+        async def give_up() -> None:
+            if call.state is CallState.ANSWERED:
+                _log.error("call %s: nobody is left to handle it", call.call_id)
+                await call.close(cut=True)
+
+        self._handlers.emit(events.CALL_RESUMED, call, on_failure=give_up)
+
+    async def _let_go(self, call: RemoteCall) -> None:
+        await asyncio.sleep(GRACE_SECONDS)
+        if call not in self._unresumed:
+            return
+        _log.warning("call %s: nobody listens to CALL_RESUMED", call.call_id)
+        self._unresumed.remove(call)
+        try:
+            await call.close(cut=True)
+        except CallbridgeError as error:
+            _log.warning("call %s: not left in order: %s", call.call_id, error)
+
+    def _observer(self, view: ObserverView) -> RemoteObserver:
+        self._observers = [one for one in self._observers if one.left is None]
+        for known in self._observers:
+            if (known.call_id, known.name) == (view.call_id, view.name):
+                known.see(view)
+                return known
+        observer = RemoteObserver(view, self)
+        self._observers.append(observer)
+        return observer
+
+    def _told_of_observer(self, event: EventView) -> None:
+        named = [o for o in self._observers if o.name == event.data.get("observer")]
+        meant = [o for o in named if o.call_id == event.call_id]
+        if not meant and event.type == "OBSERVER_MOVED":
+            # It names where he goes: one of this name who is elsewhere.
+            meant = named[:1] if len(named) == 1 else []
+        for observer in meant:
+            observer.told(event)
+
+    async def _tell_of_observer(self, event: EventView) -> None:
+        try:
+            view = await self._http.ask(
+                operations.SHOW_OBSERVER,
+                ObserverView,
+                call_id=event.call_id or "",
+                observer=str(event.data.get("observer", "")),
+            )
+        except CallbridgeError as error:
+            _log.info("an observer has gone already: %s", error)
+            return
+        self._handlers.emit(event.type, self._observer(view))
+
+    async def _pages(
+        self, operation: operations.Operation, kind: type[Page[T]], query: type[requests.Listing]
+    ) -> list[T]:
+        found: list[T] = []
+        cursor: str | None = None
+        while True:
+            page = await self._http.ask(operation, kind, query=query(limit=500, cursor=cursor))
+            found += page.items
+            if page.next is None:
+                return found
+            cursor = page.next
+
+
+def _remote(call: ActiveCall) -> RemoteCall:
+    if not isinstance(call, RemoteCall):
+        msg = f"{call!r} is no call at a daemon"
+        raise TypeError(msg)
+    return call
+
+
+def _parked(call: ActiveCall) -> ParkedCall | None:
+    view = _remote(call).view
+    if view.parked_in is None:
+        return None
+    party = next((one.name for one in view.parties if one.parked), "caller")
+    left = 0.0 if view.parked_until is None else max(0.0, view.parked_until - time.time())
+    return ParkedCall(
+        slot=view.parked_in,
+        call_id=CallId(view.call_id),
+        party=party,
+        caller_number=view.caller_number,
+        caller_name=view.caller_name,
+        seconds_left=left,
+    )
+
+
+def _differing(event: EventView) -> AudibilityReport:
+    def pairs(name: str) -> frozenset[tuple[Any, Any]]:
+        return frozenset((listener, speaker) for listener, speaker in event.data.get(name, ()))
+
+    unwanted, missing, doubled = pairs("unwanted"), pairs("missing"), pairs("doubled")
+    return AudibilityReport(
+        call_id=CallId(event.call_id or ""),
+        participants=tuple(sorted({who for cell in unwanted | missing | doubled for who in cell})),
+        wanted=missing,
+        standing=unwanted | doubled,
+        unwanted=unwanted,
+        missing=missing,
+        doubled=doubled,
+    )

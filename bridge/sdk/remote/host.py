@@ -1,0 +1,47 @@
+"""What calls, observers, transfers and recordings need of the client that handed them out."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Protocol
+
+from bridge.protocol.views import CallView
+from bridge.sdk.events import CallEvent
+from bridge.sdk.handlers import Handlers
+from bridge.sdk.remote.audio import Audio, Where
+from bridge.sdk.remote.http import Http
+
+if TYPE_CHECKING:
+    from bridge.sdk.call import ActiveCall, Route
+
+
+class Host(Protocol):
+    """The client."""
+
+    @property
+    def http(self) -> Http:
+        """The way to the daemon."""
+
+    @property
+    def handlers(self) -> Handlers:
+        """Those of the client, which own the tasks of all others."""
+
+    @property
+    def rate(self) -> int:
+        """Hz of all audio."""
+
+    @property
+    def route(self) -> Route | None:
+        """Says whom ``connect()`` rings."""
+
+    def audio(self, where: Where) -> Audio:
+        """Make the audio of a participant; the client closes it at its own end."""
+
+    def call_event(self, event: CallEvent, call: ActiveCall, *details: object) -> None:
+        """Tell an event of a call to those who listen at the client."""
+
+    def view_of(self, call_id: str) -> CallView | None:
+        """Return a live call as it was told last."""
+
+    def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Own a task until the client's end."""
