@@ -141,7 +141,9 @@ class Webhooks:
         """``ok``, or what is wrong."""
         if self._store_fault:
             return f"nothing is sent: {self._store_fault}"
-        full = sum(self._pending[one] >= self._settings.pending for one in self._known or ())
+        if self._known is None:
+            return "the webhooks are not read from the store yet"
+        full = sum(self._pending[one] >= self._settings.pending for one in self._known)
         return f"{full} webhooks get no more events: too many wait for them" if full else "ok"
 
     @property
