@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
@@ -13,22 +13,10 @@ from bridge.api.auth.dialling import DialRules
 from bridge.api.auth.limits import RateLimits
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.hub import EventHub
-from bridge.protocol.views import CallView
+from bridge.api.views import Views
 from bridge.sdk import Client
 from bridge.store.store import Store
 from bridge.webhooks.webhooks import Webhooks
-
-
-class Views(Protocol):
-    """Shows calls."""
-
-    def call(self, call_id: str) -> CallView | None:
-        """Return a live call as it is now, or None."""
-        ...
-
-    def calls(self) -> tuple[CallView, ...]:
-        """Return all live calls as they are now."""
-        ...
 
 
 @dataclass(kw_only=True)

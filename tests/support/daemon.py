@@ -21,13 +21,13 @@ from bridge.api.auth.limits import Rate, RateLimits
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.hub import EventHub
 from bridge.api.service import Service
+from bridge.api.views import Views
 from bridge.protocol.operations import BASE
 from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.sdk import Client
 from bridge.store.records import StoredKey
 from bridge.store.store import Store
 from bridge.webhooks import Addresses, Retries, Webhooks, WebhookSettings
-from tests.support.daemon_stubs import OwnCalls
 
 TENANT = "default"
 FOREIGN_TENANT = "acme"
@@ -158,6 +158,7 @@ async def running_api(
         service.hub.listeners += [store.write, service.webhooks.take]
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
+        stack.push_async_callback(service.views.close)
         stack.push_async_callback(service.authenticator.close)
         await stack.enter_async_context(of_client)
         runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
@@ -185,7 +186,8 @@ def _service(
 ) -> Service:
     """Put the parts together as the daemon does; what is not given is real where there is it."""
     store = parts["store"]
-    views = parts.get("views") or OwnCalls(client, TENANT)
+    tenancy = parts.get("tenancy") or Tenancy()
+    views = Views(client, tenancy, recordings=folder / "recordings")
     hub = EventHub(views)
     hub.watch(client)
     made: dict[str, Any] = {
@@ -196,7 +198,7 @@ def _service(
         "authenticator": Authenticator(store, fixed=keys),
         "rate_limits": RateLimits(commands=OFTEN, reads=OFTEN),
         "dial_rules": DialRules(),
-        "tenancy": Tenancy(),
+        "tenancy": tenancy,
         "programs": None,
         "webhooks": Webhooks(store, addresses=Addresses(["127.0.0.1"]), settings=WEBHOOKS),
         "audio_positions": AudioPositions(client, lambda: views),
