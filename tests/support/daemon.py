@@ -154,11 +154,15 @@ async def running_api(
         kept, shown = made_keys()
         store = parts.get("store") or await open_store(folder)
         stack.push_async_callback(store.close)
-        service = _service(of_client, folder, kept, {**parts, "store": store})
+        parts = {"store": store, "tenancy": Tenancy(), **parts}
+        if "views" not in parts:
+            tenancy, recordings = parts["tenancy"], folder / "recordings"
+            parts["views"] = views = Views(of_client, tenancy, recordings=recordings)
+            stack.push_async_callback(views.close)
+        service = _service(of_client, folder, kept, parts)
         service.hub.listeners += [store.write, service.webhooks.take]
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
-        stack.push_async_callback(service.views.close)
         stack.push_async_callback(service.authenticator.close)
         await stack.enter_async_context(of_client)
         runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
@@ -185,20 +189,15 @@ def _service(
     client: Client, folder: Path, keys: list[StoredKey], parts: Mapping[str, Any]
 ) -> Service:
     """Put the parts together as the daemon does; what is not given is real where there is it."""
-    store = parts["store"]
-    tenancy = parts.get("tenancy") or Tenancy()
-    views = Views(client, tenancy, recordings=folder / "recordings")
+    store, views = parts["store"], parts["views"]
     hub = EventHub(views)
     hub.watch(client)
     made: dict[str, Any] = {
         "client": client,
-        "store": store,
         "hub": hub,
-        "views": views,
         "authenticator": Authenticator(store, fixed=keys),
         "rate_limits": RateLimits(commands=OFTEN, reads=OFTEN),
         "dial_rules": DialRules(),
-        "tenancy": tenancy,
         "programs": None,
         "webhooks": Webhooks(store, addresses=Addresses(["127.0.0.1"]), settings=WEBHOOKS),
         "audio_positions": AudioPositions(client, lambda: views),

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
 from bridge.protocol.frames import (
     AUDIO_SOCKET,
@@ -26,7 +27,7 @@ from bridge.protocol.frames import (
     Subscribe,
 )
 from bridge.protocol.operations import BASE
-from bridge.protocol.views import CallView, EventView
+from bridge.protocol.views import CallView, EventView, ObserverView
 from bridge.sdk import Observer
 from tests.support.daemon import RunningApi
 
@@ -161,6 +162,12 @@ class Shown:
 
     def observer(self, call_id: str, name: str) -> Observer | None:
         return self.observers.get((call_id, name))
+
+    def place(self, call_id: str, name: str, by: str) -> None:
+        """Show an observer, whom somebody placed."""
+        call = self.by_id[call_id]
+        view = ObserverView(name=name, call_id=call_id, mode=AudioMode.SPY, by=by)
+        self.by_id[call_id] = msgspec.structs.replace(call, observers=(*call.observers, view))
 
 
 def call_of(call_id: str, tenant: str = "default", queue: str = "", **more: Any) -> CallView:
