@@ -71,7 +71,7 @@ class Authenticator:
         self._known: _Newest[StoredKey] = _Newest(monotonic)
         self._judged: _Newest[Principal] = _Newest(monotonic)
         self._looking: dict[str, asyncio.Task[StoredKey | None]] = {}
-        self.revoked: list[Callable[[str], None]] = []
+        self.revoked: set[Callable[[str], None]] = set()
         """Told the id of every key that is revoked here, at once: sockets it opened are closed."""
 
     async def authenticate(self, headers: Mapping[str, str], *, remote: str = "") -> Principal:

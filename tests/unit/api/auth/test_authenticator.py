@@ -140,7 +140,7 @@ async def test_a_key_that_is_revoked_here_is_refused_at_once(
     text = keys.add()
     principal = await who.authenticate_text(text)
     told: list[str] = []
-    who.revoked.append(told.append)
+    who.revoked.add(told.append)
     who.forget(keys.revoke(text))
     assert "revoked" in await refused(lambda: who.authenticate_text(text))
     assert "revoked" in await refused(lambda: who.confirm(principal))
@@ -282,7 +282,7 @@ async def test_a_listener_that_fails_keeps_nothing_from_the_others(who: Authenti
     def fail(key_id: str) -> None:
         raise RuntimeError(key_id)
 
-    who.revoked.extend([fail, told.append])
+    who.revoked |= {fail, told.append}
     who.forget("x")
     assert told == ["x"]
 
