@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
 from bridge.protocol.frames import (
     AUDIO_SOCKET,
@@ -27,7 +26,7 @@ from bridge.protocol.frames import (
     Subscribe,
 )
 from bridge.protocol.operations import BASE
-from bridge.protocol.views import CallView, EventView, ObserverView
+from bridge.protocol.views import CallView, EventView
 from bridge.sdk import Observer
 from tests.support.daemon import RunningApi
 
@@ -148,11 +147,10 @@ def audio_path(call_id: str) -> str:
 
 
 class Shown:
-    """Views that are whatever a test says. observers: those whom the API placed."""
+    """Views that are whatever a test says."""
 
     def __init__(self, *calls: CallView) -> None:
         self.by_id = {call.call_id: call for call in calls}
-        self.observers: dict[tuple[str, str], Observer] = {}
 
     def call(self, call_id: str) -> CallView | None:
         return self.by_id.get(call_id)
@@ -161,13 +159,11 @@ class Shown:
         return tuple(self.by_id.values())
 
     def observer(self, call_id: str, name: str) -> Observer | None:
-        return self.observers.get((call_id, name))
+        del call_id, name
+        return None
 
-    def place(self, call_id: str, name: str, by: str) -> None:
-        """Show an observer, whom somebody placed."""
-        call = self.by_id[call_id]
-        view = ObserverView(name=name, call_id=call_id, mode=AudioMode.SPY, by=by)
-        self.by_id[call_id] = msgspec.structs.replace(call, observers=(*call.observers, view))
+    async def close(self) -> None:
+        """Nothing is under way."""
 
 
 def call_of(call_id: str, tenant: str = "default", queue: str = "", **more: Any) -> CallView:

@@ -14,7 +14,15 @@ from aiohttp import web
 from bridge.api.audio import Place, Speaker
 from bridge.api.router import socket
 from bridge.api.service import Service
-from bridge.api.sockets.common import CLOSE_FAULT, CutOffError, LeftError, Link, Manners, serve
+from bridge.api.sockets.common import (
+    CLOSE_AGAIN_LATER,
+    CLOSE_FAULT,
+    CutOffError,
+    LeftError,
+    Link,
+    Manners,
+    serve,
+)
 from bridge.api.wire import binary_frame
 from bridge.media.ears import AudioStream
 from bridge.media.pcm import SAMPLE_BYTES, check_pcm
@@ -285,7 +293,7 @@ class AudioSession:
             raise CutOffError(
                 ErrorCode.INVALID_STATE,
                 f"another socket has spoken for {self._name} meanwhile: connect again",
-                CLOSE_TAKEN,
+                CLOSE_AGAIN_LATER,
             )
         self._place.holder = self
 

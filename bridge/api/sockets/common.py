@@ -27,7 +27,6 @@ from bridge.protocol.frames import (
     CLOSE_FORBIDDEN,
     CLOSE_GOING_AWAY,
     CLOSE_NOT_FOUND,
-    CLOSE_TAKEN,
     CLOSE_UNAUTHENTICATED,
     Authenticate,
     ClientFrame,
@@ -53,7 +52,7 @@ _HEARTBEAT_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 2.0
 _CLOSE_NORMAL: Final = 1000
 CLOSE_FAULT: Final = 1011
-_CLOSE_AGAIN_LATER: Final = 1013
+CLOSE_AGAIN_LATER: Final = 1013
 
 _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.UNAUTHENTICATED: CLOSE_UNAUTHENTICATED,
@@ -62,9 +61,8 @@ _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.CALL_NOT_FOUND: CLOSE_NOT_FOUND,
     ErrorCode.BAD_ARGUMENT: CLOSE_BAD_FRAME,
     ErrorCode.CALL_CLOSED: _CLOSE_NORMAL,
-    ErrorCode.INVALID_STATE: CLOSE_TAKEN,
     ErrorCode.DRAINING: CLOSE_GOING_AWAY,
-    ErrorCode.RATE_LIMITED: _CLOSE_AGAIN_LATER,
+    ErrorCode.RATE_LIMITED: CLOSE_AGAIN_LATER,
 }
 
 
@@ -219,6 +217,11 @@ class Link:
             ErrorCode.DRAINING, "the daemon is about to stop: connect again", CLOSE_GOING_AWAY
         )
 
+    def key_revoked(self, key_id: str) -> None:
+        """Close the socket if it was opened by this key."""
+        if self.principal.key_id == key_id:
+            self.cut_off(ErrorCode.UNAUTHENTICATED, "the key was revoked", CLOSE_UNAUTHENTICATED)
+
     def cut_off(self, code: ErrorCode, message: str, close: int) -> None:
         """Close the socket, and say why; who does not read that in time never will. Idempotent."""
         if self.closed:
@@ -258,6 +261,7 @@ async def serve(
     service.hub.enders.add(link.go_away)
     try:
         await link.admit()
+        service.authenticator.revoked.add(link.key_revoked)
         await work(link)
     except LeftError:
         pass
@@ -272,6 +276,7 @@ async def serve(
         )
     finally:
         service.hub.enders.discard(link.go_away)
+        service.authenticator.revoked.discard(link.key_revoked)
     return ws
 
 
