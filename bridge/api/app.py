@@ -35,6 +35,7 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
+    "Server": "callbridge",
     "X-Content-Type-Options": "nosniff",
 }
 """Of every answer. There are no CORS headers: no page of another origin reads anything here."""
@@ -48,6 +49,8 @@ def make_app(service: Service, *, middlewares: Iterable[Middleware] = ()) -> web
     """
     for package in (handlers, sockets):
         load(package)
+    # Made now: it takes a while, for which no call's audio shall wait.
+    encoded_document()
     app = web.Application(middlewares=[framed, *middlewares])
     app[SERVICE] = service
     kept = IdempotentAnswers()

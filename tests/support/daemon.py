@@ -114,7 +114,7 @@ class RunningApi:
         async with self.session.request(
             method, url, headers=sent, params=query, data=data, allow_redirects=False
         ) as reply:
-            return Reply(reply.status, dict(reply.headers), await reply.read())
+            return Reply(reply.status, reply.headers, await reply.read())
 
     async def done(self, method: str, path: str, body: object = None, **how: Any) -> Any:
         """Ask, and return what is answered. Raises AssertionError for a problem."""
