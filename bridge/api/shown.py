@@ -202,4 +202,5 @@ def capabilities_of(client: Client) -> CapabilitiesView:
         whisper_to_silent_leg=found.whisper_to_silent_leg,
         sources=dict(found.sources),
         sample_rate=client.sample_rate,
+        send_buffer_seconds=client.send_buffer_seconds,
     )

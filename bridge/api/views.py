@@ -122,6 +122,10 @@ class Views:
                 # There are so many labels already: after a restart it is not known.
                 labels[_PLACED_BY + observer.name] = by
 
+    def placed_by(self, observer: Observer) -> str:
+        """Return who placed an observer; empty when that is not known, or was nobody here."""
+        return self._by.get(observer, "")
+
     def observer(self, call_id: str, name: str) -> Observer | None:
         """Return one who takes part in a call, or None."""
         found = self._client.observers(call_id)
@@ -209,6 +213,7 @@ class Views:
             caller_number=call.caller_number,
             caller_name=call.caller_name,
             callee_number=call.callee_number,
+            originated=call.originated,
             parties=tuple(own_party_of(one, shown.get(one.name)) for one in call.parties),
             transfer=None if transfer is None else self.transfer_view(call.call_id, transfer),
             parked_in=call.parked_in,
@@ -229,6 +234,7 @@ class Views:
             state=state_of(live),
             caller_number=last.caller_number if last else caller.number if caller else "",
             caller_name=last.caller_name if last else caller.name if caller else "",
+            originated=last.originated if last else False,
             callee_number=last.callee_number if last else callee.number if callee else "",
             parties=tuple(map(party_of, live.parties)),
             transfer=self._last_transfer(live.call_id, known),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 import wave
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ MOST_SECONDS: Final = 300.0
 
 _SAMPLES: Final = {1: "u1", 2: "<i2", 4: "<i4"}
 _MIDDLE: Final = 128
+_RIFF_BYTES: Final = 12
+_CHUNK_BYTES: Final = 8
+"""Of a chunk's head: its name and its size."""
 
 
 def load_wav(path: Path, audio_format: AudioFormat) -> bytes:
@@ -25,17 +30,45 @@ def load_wav(path: Path, audio_format: AudioFormat) -> bytes:
     The file: PCM of 8, 16 or 32 bit, any rate, at most 300 s. Blocks while it reads. Raises
     BadArgumentError for a file that cannot be read, or is none.
     """
+    return _loaded(str(path), str(path), audio_format)
+
+
+def pcm_of_wav(wav: bytes, audio_format: AudioFormat) -> bytes:
+    """Return what ``load_wav`` does, of a WAV file in memory, or one as a pipe brought it.
+
+    Who writes to a pipe cannot go back and write how long it became: then all that came counts.
+    """
+    return _loaded(BytesIO(_sized(wav)), "what was written", audio_format)
+
+
+def _sized(wav: bytes) -> bytes:
+    """Return a WAV file whose sizes are no larger than what there is."""
+    begin = wav.find(b"data", _RIFF_BYTES)
+    if not wav.startswith(b"RIFF") or begin < 0 or len(wav) < begin + _CHUNK_BYTES:
+        return wav
+    there = len(wav) - begin - _CHUNK_BYTES
+    (said,) = struct.unpack_from("<I", wav, begin + 4)
+    if said <= there:
+        return wav
+    sized = bytearray(wav)
+    struct.pack_into("<I", sized, 4, len(wav) - _CHUNK_BYTES)
+    struct.pack_into("<I", sized, begin + 4, there)
+    return bytes(sized)
+
+
+def _loaded(file: str | BinaryIO, name: str, audio_format: AudioFormat) -> bytes:
     try:
-        with wave.open(str(path), "rb") as file:
-            rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
-            if file.getnframes() > MOST_SECONDS * rate:
-                raise BadArgumentError(f"{path} is longer than {MOST_SECONDS:g} s: cut it")
-            data = file.readframes(file.getnframes())
+        with wave.open(file, "rb") as found:
+            rate, width, channels = found.getframerate(), found.getsampwidth(), found.getnchannels()
+            if found.getnframes() > MOST_SECONDS * rate:
+                raise BadArgumentError(f"{name} is longer than {MOST_SECONDS:g} s: cut it")
+            data = found.readframes(found.getnframes())
     except (OSError, wave.Error, EOFError) as error:
-        message = f"{path} is no WAV file that can be played: {error}; save it as 16-bit PCM"
+        message = f"{name} is no WAV file that can be played: {error}; save it as 16-bit PCM"
         raise BadArgumentError(message) from error
     if width not in _SAMPLES:
-        raise BadArgumentError(f"{path} has {8 * width} bit a sample: save it as 16-bit PCM")
+        raise BadArgumentError(f"{name} has {8 * width} bit a sample: save it as 16-bit PCM")
+    data = data[: len(data) - len(data) % (width * channels)]
     samples = np.frombuffer(data, _SAMPLES[width]).astype(np.float64)
     if width == 1:
         samples -= _MIDDLE

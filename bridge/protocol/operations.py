@@ -117,7 +117,7 @@ HANG_UP = Operation(
     "calls",
     Permission.CONTROL,
     status=204,
-    errors=ANY_CALL,
+    errors=(*ANY_CALL, ErrorCode.CALL_AMBIGUOUS),
     query=asked.Leave,
 )
 ANSWER = Operation(
@@ -194,7 +194,7 @@ SAY = Operation(
     Permission.COACH,
     answer=shown.CallView,
     body=asked.Say,
-    errors=(*OWN_CALL, ErrorCode.CALL_AMBIGUOUS),
+    errors=(*OWN_CALL, ErrorCode.CALL_AMBIGUOUS, ErrorCode.BAD_CONFIGURATION),
 )
 SET_MUSIC = Operation(
     "set_music",
@@ -215,7 +215,7 @@ SHOW_AUDIBILITY = Operation(
     "calls",
     Permission.SEE_CALLS,
     answer=shown.AudibilityView,
-    errors=ANY_CALL,
+    errors=(*ANY_CALL, ErrorCode.CALL_AMBIGUOUS),
 )
 
 # --- parties ------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from bridge.model.participants import AGENT, Participant
 from bridge.runtime import Controller
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.supervision import coached
 from bridge.sdk.events import ObserverEvent, ObserverNews
 from bridge.sdk.handlers import Handler, Handlers
 from bridge.session.observer import Stage, inputs
@@ -123,6 +124,11 @@ class Observer:
             raise BadArgumentError("whisper to nobody: name a party, such as 'callee'")
         mode = whisper(*(self._party(name) for name in names))
         await self._controller.supervision.change_mode(self._engine, mode, cut=cut, by=_BY)
+
+    def coach(self, target: str) -> None:
+        """Let ``whisper()`` mean by default whom an extension means, or else the callee."""
+        if (call := self.call) is not None:
+            self._engine.coaches = coached(call, target)
 
     async def barge(self, *, cut: bool = False) -> None:
         """Be heard by everybody on the call."""

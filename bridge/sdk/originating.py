@@ -14,6 +14,7 @@ from bridge.runtime import CallEngine, Controller
 from bridge.runtime.audit import PROGRAM
 from bridge.runtime.names import new_call_id
 from bridge.runtime.seat import Rung
+from bridge.sdk.labels import Labels
 from bridge.sdk.routing import endpoint_for
 
 if TYPE_CHECKING:
@@ -54,17 +55,35 @@ class Originating:
         when he hung up at once, BadArgumentError, InvalidStateError when the client leaves, and
         ServerError. Nothing of the call is left then.
         """
+        return await self.originate_labelled(
+            to,
+            {},
+            caller_id=caller_id,
+            ring_time_seconds=ring_time_seconds,
+            headers=headers,
+        )
+
+    async def originate_labelled(
+        self,
+        to: str,
+        labels: Mapping[str, str],
+        *,
+        caller_id: str = "",
+        ring_time_seconds: int = 30,
+        headers: Mapping[str, str] | None = None,
+    ) -> ActiveCall:
+        """Do what ``originate`` does. labels: what the call has from its beginning."""
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
         endpoint = endpoint_for(to, self._endpoint, dialled="")
         number, name = shown_caller(caller_id)
         phone = Rung(endpoint, ring_time_seconds, number, name, checked_headers(headers or {}))
-        return await self._originate(phone)
+        return await self._originate(phone, labels)
 
-    async def _originate(self, phone: Rung) -> ActiveCall:
+    async def _originate(self, phone: Rung, labels: Mapping[str, str]) -> ActiveCall:
         controller, call_id = self._connected(), new_call_id()
         with controller.audit.command(call_id, AGENT, f"originate {phone.endpoint}", by=PROGRAM):
-            call = await self._rung(controller, call_id, phone)
+            call = await self._rung(controller, call_id, phone, labels)
             try:
                 await call.answer()
             except BaseException:
@@ -72,10 +91,13 @@ class Originating:
                 raise
         return call
 
-    async def _rung(self, controller: Controller, call_id: CallId, phone: Rung) -> ActiveCall:
+    async def _rung(
+        self, controller: Controller, call_id: CallId, phone: Rung, labels: Mapping[str, str]
+    ) -> ActiveCall:
         calls: list[ActiveCall] = []
 
         def answered(engine: CallEngine) -> None:
+            Labels(engine.notes).update(labels)
             if (call := self._begin(engine)) is not None:
                 calls.append(call)
 

@@ -1,0 +1,50 @@
+"""The PBX beside the calls: phones, trunks, channels, and what the server can do."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from bridge.api.paging import paged
+from bridge.api.router import Asked, NoBody, NoQuery, handles
+from bridge.api.shown import capabilities_of, channel_of, endpoint_of
+from bridge.model.errors import NotFoundError
+from bridge.protocol import operations
+from bridge.protocol.requests import Listing
+from bridge.protocol.views import CapabilitiesView, ChannelView, EndpointView, Page
+
+_TECHNOLOGY: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")
+_RESOURCE: Final = re.compile(r"(?!\.)[A-Za-z0-9_.+*#@:-]{1,200}")
+"""Not ``..``: it would be another path of Asterisk's."""
+
+
+@handles(operations.LIST_ENDPOINTS)
+async def list_endpoints(asked: Asked[NoBody, Listing]) -> Page[EndpointView]:
+    """List phones and trunks, by name."""
+    found = map(endpoint_of, await asked.service.client.endpoints())
+    return paged(found, asked.query, lambda one: (one.endpoint,))
+
+
+@handles(operations.SHOW_ENDPOINT)
+async def show_endpoint(asked: Asked[NoBody, NoQuery]) -> EndpointView:
+    """Show a phone or trunk."""
+    technology, resource = asked.path["technology"], asked.path["resource"]
+    name = f"{technology}/{resource}"
+    if _TECHNOLOGY.fullmatch(technology) and _RESOURCE.fullmatch(resource):
+        found = await asked.service.client.endpoint(name)
+        if found is not None:
+            return endpoint_of(found)
+    raise NotFoundError(f"Asterisk has no endpoint {name!r}")
+
+
+@handles(operations.LIST_CHANNELS)
+async def list_channels(asked: Asked[NoBody, Listing]) -> Page[ChannelView]:
+    """List Asterisk's channels, the eldest first."""
+    found = map(channel_of, await asked.service.client.channels())
+    return paged(found, asked.query, lambda one: (one.created, one.channel_id))
+
+
+@handles(operations.SHOW_CAPABILITIES)
+async def show_capabilities(asked: Asked[NoBody, NoQuery]) -> CapabilitiesView:
+    """Show what the server can do."""
+    return capabilities_of(asked.service.client)
