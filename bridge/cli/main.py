@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from bridge.cli import asterisk
+from bridge.cli import asterisk, calls, notes, observing, pbx, top, watching
 from bridge.cli.check import check
+from bridge.cli.command import exit_code, failure
 from bridge.cli.demo import demo
+from bridge.cli.run import run
 from bridge.model.errors import CallbridgeError
 
 app = typer.Typer(
     name="callbridge",
     help="Call control for Asterisk: listen, whisper, barge in and take over.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 not permitted, 5 unreachable, "
+    "130 Ctrl-C.",
     pretty_exceptions_enable=False,
 )
-app.add_typer(asterisk.app, name="asterisk")
-app.command()(demo)
-app.command()(check)
+_PANELS: Final = {
+    "Calls": (calls.app,),
+    "Listening and coaching": (observing.app,),
+    "Watching": (watching.app, top.app),
+    "What is kept": (notes.app,),
+    "The PBX and the daemon": (pbx.app,),
+}
+_LAB: Final = "Testing"
+
+for _panel, _groups in _PANELS.items():
+    for _command in (one for group in _groups for one in group.registered_commands):
+        _command.rich_help_panel = _panel
+        app.registered_commands.append(_command)
+app.command(rich_help_panel=_LAB)(run)
+app.command(rich_help_panel=_LAB)(demo)
+app.command(rich_help_panel=_LAB)(check)
+app.add_typer(asterisk.app, name="asterisk", rich_help_panel=_LAB)
+app.add_typer(pbx.webhooks, name="webhooks", rich_help_panel="The PBX and the daemon")
 
 
 def _print_version(*, value: bool) -> None:
@@ -49,8 +67,8 @@ def main() -> None:
     try:
         app()
     except CallbridgeError as error:
-        sys.stderr.write(f"callbridge: {error.error_message} [{error.error_code}]\n")
-        sys.exit(1)
+        sys.stderr.write(failure(error))
+        sys.exit(exit_code(error))
 
 
 if __name__ == "__main__":

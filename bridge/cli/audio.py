@@ -1,0 +1,208 @@
+"""Where what is heard goes, and where what is said comes from. PCM: s16le, mono."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import sys
+import wave
+from collections import deque
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, Final, Protocol, Self
+
+from bridge.media.clips import load_wav
+from bridge.media.pcm import AudioFormat
+from bridge.model.errors import BadArgumentError, ConfigurationError
+
+_SECOND_FRAMES: Final = 50
+_BUFFERED_FRAMES: Final = 50
+"""What speakers or a microphone are behind by at most: 1 s; then the oldest is dropped."""
+_FRAME_SECONDS: Final = 0.02
+
+
+class Sink(Protocol):
+    """Takes frames of 20 ms; a context manager that ends in order whatever happens."""
+
+    def take(self, frame: bytes) -> None:
+        """Take one frame; does not block for long."""
+
+    def __enter__(self) -> Self:
+        """Begin."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End."""
+
+
+class WavSink:
+    """A WAV file whose header is right at every moment, also when this process is killed.
+
+    Raises BadArgumentError for a file that cannot be written.
+    """
+
+    def __init__(self, path: Path, rate: int) -> None:
+        self._frames: list[bytes] = []
+        try:
+            # It outlives this scope, and is closed by __exit__.
+            self._file = wave.open(str(path), "wb")  # noqa: SIM115 - see above
+            self._file.setnchannels(1)
+            self._file.setsampwidth(2)
+            self._file.setframerate(rate)
+            self._file.writeframes(b"")
+        except OSError as error:
+            raise BadArgumentError(f"{path} cannot be written: {error.strerror}") from error
+
+    def take(self, frame: bytes) -> None:
+        """See Sink. It is on disk a second later."""
+        self._frames.append(frame)
+        if len(self._frames) >= _SECOND_FRAMES:
+            self._write()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._write()
+        self._file.close()
+
+    def _write(self) -> None:
+        # Also brings the lengths in the header up to date.
+        self._file.writeframes(b"".join(self._frames))
+        self._frames.clear()
+
+
+class PipeSink:
+    """Raw PCM on standard output."""
+
+    def take(self, frame: bytes) -> None:
+        """See Sink. Raises BrokenPipeError when nobody reads any more."""
+        sys.stdout.buffer.write(frame)
+        sys.stdout.buffer.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing to do."""
+
+
+class SpeakerSink:
+    """This machine's speakers. Raises ConfigurationError when there are none."""
+
+    def __init__(self, rate: int) -> None:
+        self._frames: deque[bytes] = deque(maxlen=_BUFFERED_FRAMES)
+        self._stream = _stream("RawOutputStream", rate, self._play)
+
+    def take(self, frame: bytes) -> None:
+        """See Sink."""
+        self._frames.append(frame)
+
+    def __enter__(self) -> Self:
+        self._stream.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stream.close()
+
+    def _play(self, block: Any, frames: int, *_: object) -> None:  # noqa: ANN401 - of PortAudio
+        with contextlib.suppress(IndexError):
+            block[:] = self._frames.popleft()
+            return
+        block[:] = bytes(2 * frames)
+
+
+class Microphone:
+    """This machine's microphone: ``frames`` of 20 ms. Raises ConfigurationError without one."""
+
+    def __init__(self, rate: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._frames: deque[bytes] = deque(maxlen=_BUFFERED_FRAMES)
+        self._came = asyncio.Event()
+        self._stream = _stream("RawInputStream", rate, self._hear)
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """Hear, without end."""
+        self._stream.start()
+        try:
+            while True:
+                while self._frames:
+                    yield self._frames.popleft()
+                self._came.clear()
+                await self._came.wait()
+        finally:
+            self._stream.close()
+
+    def _hear(self, block: Any, *_: object) -> None:  # noqa: ANN401 - of PortAudio
+        self._frames.append(bytes(block))
+        self._loop.call_soon_threadsafe(self._came.set)
+
+
+async def file_frames(path: Path, rate: int) -> AsyncIterator[bytes]:
+    """Return a WAV file in frames of 20 ms. Raises BadArgumentError."""
+    pcm = await asyncio.to_thread(load_wav, path, AudioFormat(rate))
+    size = 2 * round(rate * _FRAME_SECONDS)
+    for start in range(0, len(pcm), size):
+        yield pcm[start : start + size]
+
+
+def sink_for(path: Path | None, rate: int) -> Sink:
+    """Return a file, standard output (``-``), or speakers. Raises what these raise."""
+    if path is None:
+        return SpeakerSink(rate)
+    return PipeSink() if str(path) == "-" else WavSink(path, rate)
+
+
+def require_audio(*, sounds: str) -> ModuleType:
+    """Return the library of speakers and microphones. Raises ConfigurationError with a way out."""
+    way_out = f"give {sounds} instead"
+    try:
+        library = importlib.import_module("sounddevice")
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"speakers and microphone need sounddevice: pip install 'callbridge[speakers]'; or "
+            f"{way_out}"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"sounddevice does not find PortAudio: apt install libportaudio2; or {way_out}"
+        ) from error
+    kind = "output" if sounds.startswith("--output") else "input"
+    try:
+        library.check_output_settings() if kind == "output" else library.check_input_settings()
+    except (library.PortAudioError, ValueError) as error:
+        raise ConfigurationError(f"this machine has no {kind} for sound; {way_out}") from error
+    return library
+
+
+def _stream(name: str, rate: int, callback: Any) -> Any:  # noqa: ANN401 - sounddevice has no types
+    sounds = "--output FILE" if name == "RawOutputStream" else "--file FILE"
+    library = require_audio(sounds=sounds)
+    block = round(rate * _FRAME_SECONDS)
+    try:
+        return getattr(library, name)(
+            samplerate=rate, blocksize=block, channels=1, dtype="int16", callback=callback
+        )
+    except library.PortAudioError as error:
+        raise ConfigurationError(f"the sound device refuses {rate} Hz: {error}") from error

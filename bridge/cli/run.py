@@ -1,0 +1,130 @@
+"""``callbridge run``: acceptance runs of a PBX."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bridge.cli.command import Exit, carried_out
+from bridge.cli.optional import require_lab
+from bridge.model.errors import CallbridgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bridge.lab.acceptance import Run, RunReport, Site
+    from bridge.lab.asterisk import Instance
+
+
+def run(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="YAML files; see docs/run.md.")
+    ],
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Read them, tell what is wrong, and do nothing.")
+    ] = False,
+    instance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="An Asterisk of the lab that runs already; by default one of its own.",
+        ),
+    ] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Leave what the phones heard there.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the results as JUnit XML.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs: one object a run, on one line.")
+    ] = False,
+) -> None:
+    """Make acceptance runs: phones call, and what each hears is measured.
+
+    Exit code 0: all is as it must be; 1: something is not; 2: a file is wrong.
+    """
+    require_lab()
+    from bridge.lab.acceptance import as_junit  # noqa: PLC0415 - the lab is optional
+
+    runs = _loaded(files)
+    if check:
+        for one in runs:
+            typer.echo(f"{one.path}: {one.name}: {len(one.steps)} steps")
+        return
+    reports = carried_out(lambda: _made(runs, instance, keep, as_json=as_json))
+    if junit is not None:
+        junit.write_text(as_junit(reports), encoding="utf-8")
+    if any(report.verdict != "passed" for report in reports):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _loaded(files: Sequence[Path]) -> list[Run]:
+    """Read all files; end with every mistake of all of them."""
+    from bridge.lab.acceptance import load  # noqa: PLC0415 - the lab is optional
+
+    runs, wrong = [], []
+    for file in files:
+        try:
+            runs.append(load(file))
+        except CallbridgeError as error:
+            wrong.append(error.error_message)
+    if wrong:
+        sys.stderr.write("\n".join(wrong) + "\n")
+        raise typer.Exit(Exit.USAGE)
+    return runs
+
+
+async def _made(
+    runs: Sequence[Run], instance: str | None, keep: Path | None, *, as_json: bool
+) -> list[RunReport]:
+    """Make the runs, one after the other; those of the lab on one Asterisk."""
+    from bridge.lab import acceptance  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.phones import require_pjsua2  # noqa: PLC0415 - the lab is optional
+
+    require_pjsua2()
+    console = Console(soft_wrap=True, emoji=False)
+    lab: Instance | None = None
+    reports = []
+    try:
+        for one in runs:
+            site: Site
+            if one.server is not None:
+                site = acceptance.OwnSite(one.server)
+            else:
+                if lab is None:
+                    lab = await asyncio.to_thread(_lab, instance)
+                site = acceptance.LabSite(lab.info)
+            folder = None if keep is None else keep / (one.path.stem if one.path else one.name)
+            report = await acceptance.perform(one, site, keep=folder)
+            reports.append(report)
+            if as_json:
+                typer.echo(acceptance.as_json(report))
+            else:
+                acceptance.show(report, console)
+    finally:
+        if lab is not None and instance is None:
+            await asyncio.to_thread(lab.stop)
+    return reports
+
+
+def _lab(name: str | None) -> Instance:
+    """Return an instance that runs, or one of this process's own."""
+    from bridge.lab.asterisk import Instance  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.asterisk.progress import on_terminal  # noqa: PLC0415 - the lab is optional
+
+    if name is None:
+        with on_terminal() as progress:
+            return Instance.start(f"run-{os.getpid()}", progress=progress, tied=True)
+    found = Instance.find(name)
+    if found is None:
+        sys.stderr.write(f"no instance {name} runs: callbridge asterisk up --name {name}\n")
+        raise typer.Exit(Exit.NOT_FOUND)
+    return found

@@ -1,0 +1,154 @@
+"""``callbridge events``: what happens, as it happens or as it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.markup import escape
+
+from bridge.cli.calls import call_of
+from bridge.cli.choosing import shown_call
+from bridge.cli.command import command
+from bridge.cli.connection import Api
+from bridge.cli.output import Out, clock, moment
+from bridge.cli.parameters import AnyCall, Limit
+from bridge.model.errors import CallbridgeError, CallNotFoundError, ErrorCode
+from bridge.protocol import frames
+from bridge.protocol import operations as ops
+from bridge.protocol import requests as asked
+from bridge.protocol.views import EventView
+from bridge.sdk.remote.wire import Wire
+
+app = typer.Typer()
+
+_BACKLOG = 10_000
+"""Events that wait to be printed; more are not kept: a reader so slow is told so, and ends."""
+
+
+class Follower:
+    """Events from now on, over breaks of the connection: what was missed is told first."""
+
+    def __init__(self, api: Api, call_id: str | None, types: list[str] | None) -> None:
+        self._asked = frames.Subscribe(call_id=call_id, types=types)
+        self._after: frames.Position | None = None
+        self.queue: asyncio.Queue[frames.Snapshot | EventView | CallbridgeError] = asyncio.Queue(
+            _BACKLOG
+        )
+        self._wire = Wire(
+            api.http,
+            frames.EVENTS_SOCKET,
+            hello=self._hello,
+            on_frame=self._take,
+            on_end=self._put,
+        )
+
+    async def open(self) -> None:
+        """Begin; the snapshot is the first in the queue. Raises what the daemon refuses it with."""
+        await self._wire.open()
+
+    async def close(self) -> None:
+        """End."""
+        await self._wire.close()
+
+    async def next(self) -> frames.Snapshot | EventView:
+        """Return what comes next: after a break too long, a snapshot. Raises CallbridgeError."""
+        found = await self.queue.get()
+        if isinstance(found, CallbridgeError):
+            raise found
+        return found
+
+    def _hello(self) -> frames.Subscribe:
+        return msgspec.structs.replace(self._asked, after=self._after)
+
+    def _take(self, frame: frames.ServerMessage) -> None:
+        match frame:
+            case frames.Snapshot(at=at):
+                self._after = at
+                self._put(frame)
+            case frames.Event(event=event):
+                self._after = frames.Position(epoch=event.epoch, seq=event.seq)
+                self._put(event)
+
+    def _put(self, what: frames.Snapshot | EventView | CallbridgeError) -> None:
+        if self.queue.full():
+            # Nobody could make sense of events with a hole in them.
+            while not self.queue.empty():
+                self.queue.get_nowait()
+            what = CallbridgeError(
+                "events come faster than they are read", code=ErrorCode.SLOW_READER
+            )
+        self.queue.put_nowait(what)
+
+
+@command(app)
+async def events(
+    api: Api,
+    out: Out,
+    call: AnyCall = None,
+    *,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Those that come, until Ctrl-C.")
+    ] = False,
+    event_type: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="Of these types alone.")
+    ] = None,
+    limit: Limit = 100,
+) -> None:
+    """List events that are kept, the oldest first; or follow those that come."""
+    if follow:
+        call_id = None if call is None else (await call_of(api, call)).call_id
+        await _follow(api, out, call_id, event_type or None)
+        return
+    call_id = None if call is None else await _maybe_over(api, call)
+    kind = event_type[0] if event_type else None
+    query = asked.EventListing(call_id=call_id, type=kind)
+    shown = await api.listed(ops.LIST_EVENTS, query, most=limit)
+    out.rows(
+        shown,
+        ("at", "event", "call", "what"),
+        lambda one: (moment(one.at), one.type, one.call_id or "", said_of(one)),
+        "no events are kept",
+    )
+
+
+async def _maybe_over(api: Api, text: str) -> str:
+    try:
+        return (await call_of(api, text)).call_id
+    except CallNotFoundError:
+        return text
+
+
+async def _follow(api: Api, out: Out, call_id: str | None, types: list[str] | None) -> None:
+    follower = Follower(api, call_id, types)
+    await follower.open()
+    try:
+        while True:
+            told = await follower.next()
+            if isinstance(told, frames.Snapshot):
+                out.note(f"{len(told.calls)} calls; events follow")
+                continue
+            if out.as_json:
+                out.line(msgspec.json.encode(told).decode())
+            else:
+                out.console.print(line_of(told))
+            if call_id is not None and told.type == "CALL_TERMINATED":
+                return
+    finally:
+        await follower.close()
+
+
+def line_of(event: EventView) -> str:
+    """Return an event on one line, with markup."""
+    call = escape(event.call_id or "")
+    what = escape(said_of(event))
+    return f"[dim]{clock(event.at)}[/] {event.type:<22} [cyan]{call}[/] {what}".rstrip()
+
+
+def said_of(event: EventView) -> str:
+    """Return what an event says besides its type and call."""
+    data = " ".join(f"{name}={value}" for name, value in event.data.items())
+    who = "" if event.call is None else shown_call(event.call).partition(" ")[2]
+    return f"{who}  {data}".strip()
