@@ -64,7 +64,8 @@ async def _tell_when(doing: Doing, wanted: dict[str, frozenset[str]], begin: flo
         pcm = await stage.ear(who).hear(stage.began_at, begin + _HOP_SECONDS) if new else None
         for voice in sorted(new):
             first = None if pcm is None else stage.scale.first(pcm, voice)
-            if first is not None:
+            # Who was heard before the command already is not heard by it.
+            if first:
                 after.setdefault(who, {})[voice] = first
     if after:
         doing.measured["heard_after_ms"] = after

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from bridge.ari import AriConnection, AriSettings
 from bridge.lab.acceptance.ears import RATE
@@ -97,8 +97,7 @@ class OwnSite:
         """See Site."""
         server = self._server
         if server.callbridge:
-            remote: dict[str, Any] = {"url": server.callbridge, "key": server.key or None}
-            return Client(**remote)
+            return Client(url=server.callbridge, key=server.key or None)
         if not server.ari:
             raise ConfigurationError(
                 "the run has agents or observers: its server needs ari, with username and "
