@@ -62,6 +62,20 @@ class Tenancy:
                 return rule.tenant, rule.queue
         return self.default, ""
 
+    def waits(self, dialled: str, caller_endpoint: str, callee_endpoint: str) -> bool:
+        """Tell whether a call may turn out to be another's, once it is known who dialled what.
+
+        Until then it is nobody's: a tenant does not see the first moments of another's calls. For
+        who is called, and for headers, a call does not wait: perhaps there are none.
+        """
+        facts = (dialled, caller_endpoint, callee_endpoint)
+        for rule in self._rules:
+            if rule.matches(facts, {}):
+                return False
+            if rule.waits(facts):
+                return True
+        return False
+
 
 class _Rule:
     def __init__(self, rule: TenantRule) -> None:
@@ -77,6 +91,20 @@ class _Rule:
         if rule.header is not None:
             name, pattern = rule.header
             self.header = (name.lower(), compiled(pattern))
+
+    def waits(self, facts: tuple[str, str, str]) -> bool:
+        """Tell whether it could match once dialled number and caller are known that are not."""
+        if self.header is not None:
+            return False
+        open_ = False
+        for pattern, fact, comes in zip(self._patterns, facts, (True, True, False), strict=True):
+            if pattern is None:
+                continue
+            if not fact and comes:
+                open_ = True
+            elif not (fact and pattern.fullmatch(fact)):
+                return False
+        return open_
 
     def matches(self, facts: tuple[str, str, str], headers: Mapping[str, str]) -> bool:
         for pattern, fact in zip(self._patterns, facts, strict=True):

@@ -19,12 +19,12 @@ async def made(api: RunningApi, key: str = "admin", **fields: Any) -> dict[str, 
     return found
 
 
-async def test_a_key_is_shown_once_and_good_at_once(keeping: RunningApi) -> None:
+async def test_a_key_is_shown_once_and_good_at_once(api: RunningApi) -> None:
     before = time.time()
-    new = await made(keeping, queues=["vip", "sales"], expires_in_seconds=60)
+    new = await made(api, queues=["vip", "sales"], expires_in_seconds=60)
     assert new["secret"].startswith(f"cbk_{new['key_id']}_")
     assert before + 60 <= new["expires_at"] <= time.time() + 60
-    me = await keeping.done("GET", "/me", key=new["secret"])
+    me = await api.done("GET", "/me", key=new["secret"])
     assert me == {
         "name": "nightly test",
         "role": "program",
@@ -34,71 +34,71 @@ async def test_a_key_is_shown_once_and_good_at_once(keeping: RunningApi) -> None
     }
     assert "originate" in me["permissions"]
     assert "administer" not in me["permissions"]
-    listed = await keeping.ask("GET", "/keys")
+    listed = await api.ask("GET", "/keys")
     assert [key["key_id"] for key in listed.json["items"]] == [new["key_id"]]
     assert new["secret"].encode() not in listed.raw
     assert b"secret" not in listed.raw
     assert b"digest" not in listed.raw
 
 
-async def test_a_revoked_key_is_good_for_nothing_at_once(keeping: RunningApi) -> None:
-    new = await made(keeping)
-    await keeping.done("GET", "/me", key=new["secret"])
-    assert (await keeping.ask("DELETE", f"/keys/{new['key_id']}")).status == 204
-    reply = await keeping.ask("GET", "/me", key=new["secret"])
+async def test_a_revoked_key_is_good_for_nothing_at_once(api: RunningApi) -> None:
+    new = await made(api)
+    await api.done("GET", "/me", key=new["secret"])
+    assert (await api.ask("DELETE", f"/keys/{new['key_id']}")).status == 204
+    reply = await api.ask("GET", "/me", key=new["secret"])
     assert (reply.status, reply.code) == (401, "UNAUTHENTICATED")
     assert "revoked" in reply.json["detail"]
-    (listed,) = (await keeping.done("GET", "/keys"))["items"]
+    (listed,) = (await api.done("GET", "/keys"))["items"]
     assert listed["revoked"] is True
     # Twice does no harm; what never was is not found.
-    assert (await keeping.ask("DELETE", f"/keys/{new['key_id']}")).status == 204
+    assert (await api.ask("DELETE", f"/keys/{new['key_id']}")).status == 204
     for other in ("0123456789abcdef", "é", new["key_id"].upper() + "X"):
-        assert (await keeping.ask("DELETE", f"/keys/{other}")).code == "NOT_FOUND"
+        assert (await api.ask("DELETE", f"/keys/{other}")).code == "NOT_FOUND"
 
 
-async def test_an_admin_of_a_tenant_reaches_no_further(keeping: RunningApi) -> None:
-    others = await made(keeping, tenant="default")
-    own = await made(keeping, "foreign-admin")
+async def test_an_admin_of_a_tenant_reaches_no_further(api: RunningApi) -> None:
+    others = await made(api, tenant="default")
+    own = await made(api, "foreign-admin")
     assert own["tenant"] == "acme"
     for tenant in ("default", "*", "ACME"):
-        reply = await keeping.ask("POST", "/keys", {**BOT, "tenant": tenant}, key="foreign-admin")
+        reply = await api.ask("POST", "/keys", {**BOT, "tenant": tenant}, key="foreign-admin")
         assert (reply.status, reply.code) == (403, "FORBIDDEN"), tenant
-    listed = await keeping.done("GET", "/keys", key="foreign-admin")
+    listed = await api.done("GET", "/keys", key="foreign-admin")
     assert [key["key_id"] for key in listed["items"]] == [own["key_id"]]
     path = f"/keys/{others['key_id']}"
-    assert (await keeping.ask("DELETE", path, key="foreign-admin")).code == "NOT_FOUND"
-    await keeping.done("GET", "/me", key=others["secret"])
-    everywhere = await keeping.done("GET", "/keys")
+    assert (await api.ask("DELETE", path, key="foreign-admin")).code == "NOT_FOUND"
+    await api.done("GET", "/me", key=others["secret"])
+    everywhere = await api.done("GET", "/keys")
     assert {key["key_id"] for key in everywhere["items"]} == {own["key_id"], others["key_id"]}
 
 
-async def test_an_admin_of_a_queue_reaches_no_further(keeping: RunningApi) -> None:
-    admin = await made(keeping, name="lead", role="admin", queues=["sales", "vip"])
-    sales = await made(keeping, admin["secret"], queues=["sales"])
-    whole = await made(keeping)
+async def test_an_admin_of_a_queue_reaches_no_further(api: RunningApi) -> None:
+    admin = await made(api, name="lead", role="admin", queues=["sales", "vip"])
+    sales = await made(api, admin["secret"], queues=["sales"])
+    whole = await made(api)
     for queues in ([], ["support"], ["sales", "support"]):
-        reply = await keeping.ask("POST", "/keys", {**BOT, "queues": queues}, key=admin["secret"])
+        reply = await api.ask("POST", "/keys", {**BOT, "queues": queues}, key=admin["secret"])
         assert reply.code == "FORBIDDEN", queues
-    listed = await keeping.done("GET", "/keys", key=admin["secret"])
+    listed = await api.done("GET", "/keys", key=admin["secret"])
     assert {key["key_id"] for key in listed["items"]} == {admin["key_id"], sales["key_id"]}
-    reply = await keeping.ask("DELETE", f"/keys/{whole['key_id']}", key=admin["secret"])
+    reply = await api.ask("DELETE", f"/keys/{whole['key_id']}", key=admin["secret"])
     assert reply.code == "NOT_FOUND"
 
 
 @pytest.mark.parametrize("name", ["callbridge", "Program", "key 5", "a\nb", " x", "API"])
 async def test_a_name_that_would_be_taken_for_another_is_refused(
-    keeping: RunningApi, name: str
+    api: RunningApi, name: str
 ) -> None:
-    reply = await keeping.ask("POST", "/keys", {**BOT, "name": name})
+    reply = await api.ask("POST", "/keys", {**BOT, "name": name})
     assert (reply.status, reply.code) == (422, "BAD_ARGUMENT")
 
 
-async def test_who_makes_and_revokes_keys_is_audited(keeping: RunningApi) -> None:
-    new = await made(keeping)
-    await keeping.ask("DELETE", f"/keys/{new['key_id']}")
-    await keeping.ask("POST", "/keys", {**BOT, "tenant": "default"}, key="foreign-admin")
-    await keeping.ask("POST", "/keys", BOT, key="supervisor")
-    page = await keeping.service.store.audit(AuditListing())
+async def test_who_makes_and_revokes_keys_is_audited(api: RunningApi) -> None:
+    new = await made(api)
+    await api.ask("DELETE", f"/keys/{new['key_id']}")
+    await api.ask("POST", "/keys", {**BOT, "tenant": "default"}, key="foreign-admin")
+    await api.ask("POST", "/keys", BOT, key="supervisor")
+    page = await api.service.store.audit(AuditListing())
     told = [(record.what, record.by, record.result) for record in reversed(page.items)]
     assert told == [
         (f"key {new['key_id']}: program of acme, named nightly test", "the-admin", "done"),
@@ -111,10 +111,10 @@ async def test_who_makes_and_revokes_keys_is_audited(keeping: RunningApi) -> Non
     assert new["secret"] not in str(page)
 
 
-async def test_the_secret_is_nowhere_in_the_store(keeping: RunningApi, tmp_path: Any) -> None:
-    new = await made(keeping)
+async def test_the_secret_is_nowhere_in_the_store(api: RunningApi, tmp_path: Any) -> None:
+    new = await made(api)
     secret = new["secret"].split("_", 2)[2].encode()
-    await keeping.service.store.close()
+    await api.service.store.close()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(new["key_id"].encode() in path.read_bytes() for path in files)
     assert not any(secret in path.read_bytes() for path in files)

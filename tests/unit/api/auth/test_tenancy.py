@@ -41,6 +41,33 @@ def test_what_is_not_known_matches_nothing() -> None:
     assert tenancy.of("1", "", "", None) == ("acme", "")
 
 
+@pytest.mark.parametrize(
+    ("facts", "waits"),
+    [
+        (("", "", ""), True),
+        (("", "PJSIP/1", ""), True),  # what was dialled may be acme's
+        (("492031", "", ""), False),  # it is, whoever dialled it
+        (("1", "", ""), True),  # the caller may be globex's
+        (("1", "PJSIP/1", ""), False),  # whoever is called, if anybody is
+        (("", "PJSIP/globex-1", ""), True),  # acme's rules come first
+        (("", "PJSIP/globex-1", "PJSIP/2"), True),
+    ],
+)
+def test_a_call_is_nobodys_until_it_is_known_who_dialled_what(
+    facts: tuple[str, str, str], *, waits: bool
+) -> None:
+    assert Tenancy(RULES).waits(*facts) is waits
+    assert not Tenancy().waits(*facts)
+
+
+def test_it_waits_for_nobody_who_is_not_called() -> None:
+    tenancy = Tenancy([TenantRule(tenant="acme", callee="PJSIP/2*")])
+    assert not tenancy.waits("", "", "")
+    both = Tenancy([TenantRule(tenant="acme", callee="PJSIP/2*", dialled="2*")])
+    assert both.waits("", "", "PJSIP/21")
+    assert not both.waits("", "", "PJSIP/31")
+
+
 def test_it_says_which_headers_it_needs() -> None:
     assert Tenancy(RULES).headers == {"x-queue", "x-tenant"}
     assert Tenancy().headers == frozenset()
