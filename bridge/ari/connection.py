@@ -22,6 +22,7 @@ from bridge.ari.probe import ServerInfo, probe_capabilities, probe_info
 from bridge.ari.resource import Query, query_pairs, segment
 from bridge.ari.settings import AriSettings
 from bridge.ari.state import LinkState, LinkStatus
+from bridge.ari.tracing import seen
 from bridge.ari.wire import (
     MAX_WEBSOCKET_REQUEST,
     Answer,
@@ -163,9 +164,12 @@ class AriConnection(Resources):
         pairs = query_pairs(query)
         text = encode_body(body)
         deadline_s = self.settings.request_timeout_s if timeout is None else timeout
-        async with past(self._media_door(), method, resource, pairs):
-            answer = await self._exchange(method, resource, pairs, text, deadline_s, plain=plain)
-        return read_answer(answer, method, resource, self.settings.root)
+        with seen(method, resource):
+            async with past(self._media_door(), method, resource, pairs):
+                answer = await self._exchange(
+                    method, resource, pairs, text, deadline_s, plain=plain
+                )
+            return read_answer(answer, method, resource, self.settings.root)
 
     async def download(self, resource: str) -> bytes:
         """GET a resource that is no JSON, such as the file of a recording.

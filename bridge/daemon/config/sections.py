@@ -24,11 +24,14 @@ from bridge.daemon.config.base import (
     WebAddress,
     example,
 )
-from bridge.daemon.config.secret import Secret
+from bridge.daemon.config.secret import Secret, resolved
 from bridge.model.errors import CallbridgeError
 from bridge.model.keys import KeyMap
 from bridge.runtime.parking import SLOTS, checked_slots
 from bridge.sdk.routing import DEFAULT_ENDPOINT
+from bridge.store.engine import parse_url
+from bridge.store.retention import Retention
+from bridge.webhooks import Addresses, Retries, WebhookSettings
 
 _EXTENSION = re.compile(r"[^\s@/&,]+@[^\s@/&,]+")
 
@@ -147,6 +150,11 @@ class Server(Section):
         default=30.0,
         description="How long a stopping daemon waits for commands that are under way.",
     )
+    when_stopped: Literal["hand_over", "leave"] = Field(
+        default="hand_over",
+        description="What becomes of calls then: hand_over (everything stands as it is, for the\n"
+        "daemon that comes next), or leave (parties talk on, a lone caller is hung up).",
+    )
     state_folder: Annotated[
         Path | None,
         example(
@@ -182,13 +190,38 @@ class Store(Section):
     url: Annotated[
         Secret | None,
         example(
-            "postgresql+asyncpg://callbridge@db/callbridge",
+            "postgresql://callbridge@db/callbridge",
             "The database; may be file:/path or env:NAME. By default SQLite in the state folder.",
         ),
     ] = None
-    retention_days: Days = Field(
-        default=90, description="Events and audit older are removed; 0: never."
+    events_days: Days = Field(default=30, description="Events older are removed; 0: never.")
+    audit_days: Days = Field(default=365, description="The same of the audit.")
+    deliveries_days: Days = Field(default=30, description="The same of what webhooks were sent.")
+    calls_days: Days = Field(
+        default=0, description="The same of calls that are over, their notes and contexts."
     )
+
+    @classmethod
+    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Look whether the URL is that of a database."""
+        try:
+            url = resolved(values.get("url"))
+        except ValueError:
+            return
+        if isinstance(url, str):
+            try:
+                parse_url(url)
+            except CallbridgeError as error:
+                yield "url", error.error_message
+
+    def retention(self) -> Retention:
+        """Return how long what is kept."""
+        return Retention(
+            events=self.events_days or None,
+            audit=self.audit_days or None,
+            deliveries=self.deliveries_days or None,
+            calls=self.calls_days or None,
+        )
 
 
 class Programs(Section):
@@ -233,15 +266,44 @@ class Speech(Section):
 class Webhooks(Section):
     """How events are sent to others."""
 
-    allow_private: bool = Field(
-        default=False, description="Whether receivers may have addresses of private networks."
+    allowed_networks: list[str] = Field(
+        default_factory=list,
+        description="Private networks that receivers may be in; by default none.",
+        examples=[["10.1.0.0/16"]],
     )
-    max_attempts: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=12, description="After so many the delivery is a dead letter."
+    attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=20, description="After so many the delivery is a dead letter."
     )
+    hours: Annotated[float, Field(gt=0, le=24 * 365)] = Field(
+        default=24.0, description="Or after so long."
+    )
+    first_seconds: Annotated[float, Field(gt=0, le=3600)] = Field(
+        default=2.0, description="Wait before the second attempt; it doubles with each."
+    )
+    longest_seconds: Seconds = Field(default=3600.0, description="To at most that.")
     timeout_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         default=10.0, description="How long a receiver may take."
     )
+
+    @classmethod
+    def faults(cls, values: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+        """Look whether the networks are some."""
+        networks = values.get("allowed_networks")
+        if isinstance(networks, list):
+            try:
+                Addresses(map(str, networks))
+            except CallbridgeError as error:
+                yield "allowed_networks", error.error_message
+
+    def settings(self) -> WebhookSettings:
+        """Return it as the webhooks have it."""
+        retries = Retries(
+            first_seconds=self.first_seconds,
+            longest_seconds=self.longest_seconds,
+            attempts=self.attempts,
+            seconds=self.hours * 3600,
+        )
+        return WebhookSettings(retries=retries, attempt_seconds=self.timeout_seconds)
 
 
 class Supervisors(Section):

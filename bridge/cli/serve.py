@@ -1,0 +1,57 @@
+"""``callbridge serve``: the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bridge.cli.check import ConfigFile
+from bridge.cli.optional import require_server
+
+if TYPE_CHECKING:
+    from bridge.daemon.config import Configuration
+    from bridge.daemon.logs import Log
+
+
+def serve(
+    *,
+    config: ConfigFile = None,
+    example_config: Annotated[
+        bool,
+        typer.Option("--example-config", help="Print a configuration to begin with, and exit."),
+    ] = False,
+    print_unit: Annotated[
+        bool,
+        typer.Option("--print-unit", help="Print a systemd unit for this installation, and exit."),
+    ] = False,
+) -> None:
+    """Run the daemon beside an Asterisk: HTTP API, events, audio, webhooks, metrics.
+
+    Without a configuration it serves the running `callbridge asterisk up`. SIGTERM or Ctrl-C ends
+    it in order, a second one at once. Exit code: 0 it was asked to end, 1 it could not start, 3
+    another program took its application over.
+    """
+    require_server()
+    from bridge.daemon.config import example_config as example  # noqa: PLC0415 - as below
+    from bridge.daemon.config import load  # noqa: PLC0415 - as below
+    from bridge.daemon.logs import logging_to  # noqa: PLC0415 - the daemon is optional
+    from bridge.daemon.unit import unit  # noqa: PLC0415 - as above
+
+    if example_config or print_unit:
+        typer.echo(example() if example_config else unit(), nl=False)
+        return
+    configuration = load(config).configuration
+    told = configuration.log
+    with logging_to(format=told.format, level=told.level, redact=told.redact) as log:
+        code = asyncio.run(_serve(configuration, log))
+    raise typer.Exit(code)
+
+
+async def _serve(configuration: Configuration, log: Log) -> int:
+    from bridge.daemon.serve import Daemon  # noqa: PLC0415 - the daemon is optional
+
+    daemon = Daemon(configuration, log_dropped=lambda: log.dropped)
+    with daemon.stop.by_signals(on_hangup=daemon.reload):
+        return await daemon.run()

@@ -1,0 +1,88 @@
+"""The client that the daemon is made of: it may be there before Asterisk is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from bridge.ari import Backoff, LinkStatus
+from bridge.daemon.asterisk import ari_settings
+from bridge.daemon.config import Configuration
+from bridge.model.errors import ServerError, ServerUnreachableError
+from bridge.runtime import Controller
+from bridge.sdk import Client
+
+_log = logging.getLogger(__name__)
+
+_BACKOFF = Backoff(longest_s=5.0)
+OK = "ok"
+
+
+class DaemonClient(Client):
+    """A client that says that Asterisk is not reached, where another says: not connected."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        asterisk = configuration.asterisk
+        settings = ari_settings(configuration)
+        super().__init__(
+            settings.url,
+            settings.username,
+            settings.password,
+            application=asterisk.application,
+            sample_rate=configuration.audio.sample_rate,
+            endpoint=asterisk.endpoint,
+            tls=settings.tls,
+            send_buffer_seconds=configuration.audio.send_buffer_seconds,
+            supervisors=configuration.supervisors.endpoints,
+            keys=configuration.supervisors.keys or None,
+            music=asterisk.music,
+            parking_slots=asterisk.parking_slots,
+        )
+        self._root = settings.root
+        self._fault = "it is being connected to"
+
+    @property
+    def link(self) -> str:
+        """``ok``, or why Asterisk cannot be reached."""
+        if self._controller is None:
+            return self._fault
+        state = self._controller.ari.state
+        return OK if state.status is LinkStatus.UP else state.reason
+
+    @property
+    def replaced(self) -> str | None:
+        """Why no event will come any more: another program has the application; else None."""
+        if self._controller is None:
+            return None
+        state = self._controller.ari.state
+        return state.reason if state.status is LinkStatus.REPLACED else None
+
+    async def keep_connected(self, on_connected: Callable[[], None]) -> str:
+        """Connect, however often it fails, and return why there is no more to come.
+
+        on_connected: called once. Raises nothing that time may heal.
+        """
+        failures = 0
+        while True:
+            try:
+                await self.connect()
+                await self.live_calls()
+            except ServerError as error:
+                if failures == 0 or self._fault != str(error):
+                    _log.warning("Asterisk is not reached yet: %s", error)
+                self._fault = str(error)
+                failures += 1
+                await self.disconnect()
+                await asyncio.sleep(_BACKOFF.delay_s(failures))
+            else:
+                break
+        _log.info("connected to Asterisk %s at %s", self.capabilities.version, self._root)
+        on_connected()
+        await self._connected().ended.wait()
+        return self.replaced or "the connection to Asterisk was closed"
+
+    def _connected(self) -> Controller:
+        if self._controller is None:
+            raise ServerUnreachableError(f"Asterisk at {self._root} is not reached: {self._fault}")
+        return self._controller

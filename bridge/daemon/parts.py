@@ -1,0 +1,134 @@
+"""What the daemon is made of: every part, made from the configuration."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bridge.api.audio import AudioPositions
+from bridge.api.auth.authenticator import Authenticator
+from bridge.api.auth.bootstrap import bootstrap_key, configured_key
+from bridge.api.auth.jwks import FetchedKeys, GivenKeys, KeySource
+from bridge.api.auth.limits import Rate, RateLimits
+from bridge.api.auth.tokens import Tokens, TokenSettings
+from bridge.api.hub import EventHub
+from bridge.api.service import Service
+from bridge.api.views import Views
+from bridge.daemon.client import DaemonClient
+from bridge.daemon.config import Configuration
+from bridge.daemon.config.access import Oidc
+from bridge.daemon.paths import Paths
+from bridge.protocol.views import AuditView
+from bridge.runtime.audit import AuditRecord
+from bridge.sdk import events
+from bridge.store.records import StoredKey
+from bridge.store.store import Store
+from bridge.webhooks import Addresses, Webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that the daemon itself has to do with, typed as what they are."""
+
+    client: DaemonClient
+    views: Views
+    service: Service
+
+
+def version() -> str:
+    """Return callbridge's own."""
+    return importlib.metadata.version("callbridge")
+
+
+def first_key(configuration: Configuration, paths: Paths) -> StoredKey:
+    """Return the admin's first key, which is made unless it is configured.
+
+    Raises ConfigurationError.
+    """
+    given = configuration.auth.bootstrap_key
+    now = time.time()
+    if given is not None:
+        return configured_key(given.get_secret_value(), now=now)
+    return bootstrap_key(paths.state, now=now)
+
+
+def make_parts(
+    configuration: Configuration, paths: Paths, store: Store, keys: Iterable[StoredKey]
+) -> Parts:
+    """Make every part; none of them does anything yet. Raises ConfigurationError."""
+    client = DaemonClient(configuration)
+    tenancy = configuration.auth.tenancy()
+    recordings = paths.recordings(configuration)
+    views = Views(client, tenancy, recordings=recordings)
+    hub = EventHub(views)
+    hub.watch(client)
+    auth = configuration.auth
+    webhooks = Webhooks(
+        store,
+        addresses=Addresses(configuration.webhooks.allowed_networks),
+        settings=configuration.webhooks.settings(),
+        version=version(),
+    )
+    service = Service(
+        client=client,
+        store=store,
+        hub=hub,
+        views=views,
+        authenticator=Authenticator(
+            store, fixed=keys, tokens=None if auth.oidc is None else _tokens(auth.oidc)
+        ),
+        rate_limits=RateLimits(
+            commands=Rate(auth.commands_per_second, auth.commands_burst),
+            reads=Rate(auth.reads_per_second, auth.reads_burst),
+        ),
+        dial_rules=configuration.dialling.rules(configuration.asterisk.endpoint),
+        tenancy=tenancy,
+        programs=None,
+        webhooks=webhooks,
+        audio_positions=AudioPositions(client, lambda: views),
+        speech=None,
+        recordings_folder=recordings,
+        version=version(),
+    )
+    hub.listeners += [store.write, webhooks.take]
+
+    def keep(record: AuditRecord) -> None:
+        """Store what the client itself notes, such as a key that a supervisor pressed."""
+        call = None if record.call_id is None else views.call(record.call_id)
+        store.write(
+            AuditView(
+                at=record.at,
+                call_id=record.call_id,
+                who=record.who,
+                what=record.what,
+                by=record.by,
+                result=record.result,
+                tenant="" if call is None else call.tenant,
+            )
+        )
+
+    client.on(events.AUDIT, keep)
+    return Parts(client, views, service)
+
+
+def _tokens(oidc: Oidc) -> Tokens:
+    settings = TokenSettings(
+        issuer=oidc.issuer,
+        audience=oidc.audience,
+        name_claim=oidc.name_claim,
+        role_claim=oidc.role_claim,
+        roles=oidc.roles,
+        tenant_claim=oidc.tenant_claim,
+        tenant=oidc.tenant,
+        every_tenant=oidc.every_tenant,
+        queues_claim=oidc.queues_claim,
+        leeway=oidc.leeway_seconds,
+    )
+    keys: KeySource
+    if oidc.public_keys:
+        keys = GivenKeys(path.read_text(encoding="utf-8") for path in oidc.public_keys)
+    else:
+        keys = FetchedKeys(oidc.issuer, oidc.jwks_url)
+    return Tokens(settings, keys)
