@@ -21,7 +21,7 @@ from bridge.api.scope import (
 )
 from bridge.api.shown import audibility_of
 from bridge.api.views import QUEUE, TENANT
-from bridge.model.errors import BadArgumentError, CapabilityError
+from bridge.model.errors import BadArgumentError, CapabilityError, NotFoundError
 from bridge.model.participants import CALLEE, CALLER
 from bridge.protocol import operations
 from bridge.protocol.requests import (
@@ -76,7 +76,7 @@ async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
     """Ring somebody, and perhaps somebody else for him; hang him up when that one is not had."""
     body, service = asked.body, asked.service
     tenant, queue = home_of(service, asked.principal)
-    program = _program_for(asked, body.program)
+    _check_program(asked, body.program)
     targets = [body.to] if body.connect is None else [body.to, body.connect]
     with all_dialled(asked, targets, tenant) as legs:
         call = await service.client.originate_labelled(
@@ -87,8 +87,8 @@ async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
             headers=body.headers,
         )
         try:
-            if program:
-                service.programs.give(call, program)
+            if body.program:
+                service.programs.assign(call, asked.principal, body.program)
             if body.connect is not None:
                 await call.connect(legs.endpoints[1], ring_time_seconds=body.ring_time_seconds)
         except BaseException:
@@ -100,13 +100,13 @@ async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
     return as_it_is(asked, call, before)
 
 
-def _program_for(asked: Asked[Any, Any], name: str) -> str:
-    """Return which program gets a call that is originated; empty for none."""
+def _check_program(asked: Asked[Any, Any], name: str) -> None:
+    """Raise NotFoundError for a program, named at all, that is not connected."""
+    if not name:
+        return
     if asked.service.programs is None:
-        if name:
-            raise BadArgumentError(f"there is no program {name!r}: no programs are served")
-        return ""
-    return str(asked.service.programs.for_originated(asked.principal, name))
+        raise NotFoundError(f"there is no program {name!r}: this daemon serves none")
+    asked.service.programs.require(asked.principal, name)
 
 
 @handles(operations.HANG_UP)

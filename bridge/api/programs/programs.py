@@ -1,0 +1,518 @@
+"""Who has incoming calls: the machine of ``leases`` on the clock, with sockets and calls."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+from bridge.api.auth.principal import Principal
+from bridge.api.hub import EventHub, sees
+from bridge.api.programs.leases import (
+    Abandon,
+    Activate,
+    Effect,
+    FallBack,
+    Grant,
+    Leases,
+    Offer,
+    ProgramId,
+    Shown,
+    Silence,
+    StandBy,
+    Terms,
+    Withdraw,
+)
+from bridge.api.programs.routes import Facts, text_of
+from bridge.model.errors import BadArgumentError, CallbridgeError, ServerError
+from bridge.model.states import CallState
+from bridge.protocol import frames
+from bridge.protocol.permissions import EVERY_TENANT, Role
+from bridge.protocol.views import CallView, EventView, ProgramView
+from bridge.runtime.tasks import Tasks
+from bridge.sdk import ActiveCall, Client, events
+
+_log = logging.getLogger(__name__)
+
+LABEL: Final = "program"
+"""Of a call: whose it is, for the next life of this daemon."""
+PAST: Final = 2_000
+"""Calls that are over whose transfers and recordings are still told of."""
+_LATER: Final = frozenset({events.RECORDING_ENDED, events.RECORDING_FAILED, events.TRANSFER_ENDED})
+_TAKEN: Final = frozenset({events.CALL_ANSWERED, events.CALL_CONNECTED})
+_TENANT_SECONDS: Final = 2.0
+"""How long it is waited until it is known whose a call is."""
+_LOOK_SECONDS: Final = 0.02
+_NUMBERS: Final = itertools.count(1)
+
+
+class _Noted(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is noted at a call."""
+
+    name: str
+    tenant: str
+    queues: tuple[str, ...] = ()
+    lease_seconds: float = 10.0
+    when_gone: Literal["leave", "hang_up"] = "leave"
+    by: str = ""
+    key_id: str = ""
+
+
+class Calls(Protocol):
+    """Shows calls."""
+
+    program_of: Callable[[str], str]
+
+    def call(self, call_id: str) -> CallView | None:
+        """Return a live call as it is now, or None."""
+        ...
+
+
+class Line(Protocol):
+    """One program's socket. Writing never waits."""
+
+    def send(self, frame: frames.ServerFrame) -> None:
+        """Send a frame."""
+
+    def put(self, frame: bytes) -> None:
+        """Send a whole WebSocket frame."""
+
+
+class Programs:
+    """Gives incoming calls to programs; to be made before the client connects.
+
+    wait_seconds: how long a call rings while no program takes it. fallback: what then: ``hang_up``,
+    or ``connect``, which rings whom the caller dialled and leaves the two alone. An agent whose
+    program is lost is silent at once, and leaves when nobody has taken over within the lease.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        views: Calls,
+        hub: EventHub,
+        *,
+        wait_seconds: float = 20.0,
+        fallback: Literal["hang_up", "connect"] = "hang_up",
+    ) -> None:
+        self._client = client
+        self._views = views
+        self._hub = hub
+        self._fallback = fallback
+        self._leases = Leases(wait_seconds=wait_seconds)
+        self._lines: dict[int, Line] = {}
+        self._after: dict[int, frames.Position | None] = {}
+        """What each has seen before it attached."""
+        self._past: OrderedDict[str, ProgramId] = OrderedDict()
+        self._headers: dict[str, dict[str, str]] = {}
+        self._tasks = Tasks()
+        self._timer: asyncio.TimerHandle | None = None
+        views.program_of = self.program_of
+        hub.listeners.append(self._happened)
+        client.on(events.INCOMING_CALL, self._incoming)
+        client.on(events.CALL_RESUMED, self._resumed)
+
+    async def close(self) -> None:
+        """Give nothing to anybody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.end()
+
+    # --- what others ask ------------------------------------------------------------------------
+
+    def program_of(self, call_id: str) -> str:
+        """Return the name of the program that has a call; empty for none."""
+        owner = self._leases.owner(call_id)
+        return "" if owner is None else owner.name
+
+    def may_control(self, principal: Principal, call_id: str) -> bool:
+        """Tell whether somebody may command a call: a program, only its own, and nobody's."""
+        if principal.role is not Role.PROGRAM:
+            return True
+        owner = self._leases.owning_principal(call_id)
+        return owner is None or _is_same(owner, principal)
+
+    def for_originated(self, principal: Principal, name: str) -> ProgramId | None:
+        """Return which program gets a call that somebody originates; None for none.
+
+        name: empty for the program that asks, if it is one alone. Raises BadArgumentError when
+        there is none of this name, or none that he may see, connected.
+        """
+        if not name:
+            his = [one.program for one in self._leases.programs if self._is_his(one, principal)]
+            return his[0] if len(his) == 1 else None
+        program = self._find(principal, name)
+        if self._leases.holder(program) is None:
+            there = [one.name for one in self.shown(principal) if one.connected]
+            known = ", ".join(there) or "none"
+            raise BadArgumentError(f"no program {name!r} is connected; there are: {known}")
+        return program
+
+    def give(self, call: ActiveCall, program: ProgramId) -> None:
+        """Give a call that was originated to a program; it is nobody's when that is gone."""
+        if self._leases.assign(call.call_id, program):
+            self._note(call, program)
+        self._do()
+
+    def shown(self, principal: Principal) -> tuple[ProgramView, ...]:
+        """Return the programs that somebody may see."""
+        return tuple(
+            _view(one) for one in self._leases.programs if _may_see(principal, one.program)
+        )
+
+    # --- sockets --------------------------------------------------------------------------------
+
+    def connected(self, line: Line) -> int:
+        """Take a program's socket; return its number."""
+        number = next(_NUMBERS)
+        self._lines[number] = line
+        return number
+
+    def attach(self, number: int, name: str, principal: Principal, asked: frames.Attach) -> None:
+        """Let a socket be a program, or stand by."""
+        terms = Terms(asked.routes, asked.lease_seconds, asked.when_gone, asked.instance)
+        self._after[number] = asked.after
+        self._leases.attach(number, name, principal, terms, self._now())
+        self._do()
+        if missing := self._leases.headers:
+            for call_id in self._leases.waiting:
+                if not missing <= self._headers.get(call_id, {}).keys():
+                    self._tasks.spawn(self._learn(call_id), f"headers of {call_id}")
+
+    def accept(self, number: int, call_id: str) -> None:
+        """A socket takes a call that it was offered."""
+        self._leases.accept(number, call_id, self._now())
+        self._do()
+
+    def hand_over(self, number: int) -> None:
+        """A socket leaves its lease to the next one."""
+        self._leases.hand_over(number, self._now())
+        self._do()
+
+    def lost(self, number: int) -> None:
+        """A socket is gone."""
+        self._lines.pop(number, None)
+        self._after.pop(number, None)
+        self._leases.lost(number, self._now())
+        self._do()
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    async def _incoming(self, call: ActiveCall) -> None:
+        facts = await self._facts(call)
+        if call.state is CallState.PENDING:
+            self._leases.incoming(call.call_id, facts, self._now())
+            self._do()
+
+    async def _learn(self, call_id: str) -> None:
+        if (call := self._client.get_call(call_id)) is not None:
+            self._leases.learn(call_id, await self._facts(call), self._now())
+            self._do()
+
+    async def _facts(self, call: ActiveCall) -> Facts:
+        """Return what routes ask for. A header that cannot be read is as if it were not there."""
+        known = self._headers.setdefault(call.call_id, {})
+        for name in sorted(self._leases.headers - known.keys()):
+            try:
+                known[name] = await call.header(name)
+            except ServerError as error:
+                _log.warning("call %s: header %s is not known: %s", call.call_id, name, error)
+        view = await self._settled(call.call_id)
+        return Facts(
+            tenant="" if view is None else view.tenant,
+            queue="" if view is None else view.queue,
+            dialled=call.callee_number,
+            endpoint=call.caller_endpoint,
+            headers={name.lower(): value for name, value in known.items()},
+        )
+
+    async def _settled(self, call_id: str) -> CallView | None:
+        """Return a call when it is known whose it is, which may depend on its headers."""
+        end = self._now() + _TENANT_SECONDS
+        while True:
+            view = self._views.call(call_id)
+            if view is None or view.tenant or self._now() > end:
+                return view
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _resumed(self, call: ActiveCall) -> None:
+        """A call of an earlier life of this daemon goes on."""
+        noted = _read(call.labels.get(LABEL, ""))
+        if noted is not None:
+            program = ProgramId(noted.name, noted.tenant, frozenset(noted.queues))
+            principal = Principal(
+                name=noted.by,
+                role=Role.PROGRAM,
+                tenant=noted.tenant,
+                queues=program.queues,
+                key_id=noted.key_id,
+            )
+            terms = Terms((), noted.lease_seconds, noted.when_gone)
+            self._leases.restore(call.call_id, program, principal, terms, self._now())
+            self._do()
+        elif not call.originated and call.parked_in is None:
+            _log.info("call %s: no program had it, the agent leaves", call.call_id)
+            await call.close(cut=True)
+
+    def _happened(self, event: EventView) -> None:
+        """Tell the program of a call what befalls it."""
+        call_id = event.call_id
+        if call_id is None:
+            if event.type in {events.SERVER_LOST, events.SERVER_BACK}:
+                for number in list(self._lines):
+                    self._tell(number, event)
+            return
+        owner = self._leases.owner(call_id)
+        if owner is None and event.type in _LATER:
+            owner = self._past.get(call_id)
+        holder = None if owner is None else self._leases.holder(owner)
+        if holder is not None:
+            self._tell(holder, event)
+        if event.type == events.CALL_TERMINATED:
+            self._over(call_id)
+        elif event.type in _TAKEN and self._leases.is_waiting(call_id):
+            # Somebody else has him: who waits for a program is nobody's call yet.
+            self._over(call_id)
+
+    def _over(self, call_id: str) -> None:
+        self._headers.pop(call_id, None)
+        program = self._leases.over(call_id)
+        if program is not None:
+            self._past[call_id] = program
+            while len(self._past) > PAST:
+                self._past.popitem(last=False)
+        self._do()
+
+    def _tell(self, number: int, event: EventView) -> None:
+        line = self._lines.get(number)
+        if line is None or not self._leases.is_connected(number):
+            return
+        if sees(self._leases.principal_of(number), event):
+            kept = self._hub.kept(event.seq)
+            if kept is not None:
+                line.put(kept.frame)
+
+    # --- what is to be done ---------------------------------------------------------------------
+
+    def _do(self) -> None:
+        """Carry out what the machine wants, and come back when time changes something."""
+        while effects := self._leases.take():
+            for effect in effects:
+                self._carry_out(effect)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (at := self._leases.next_at()) is not None:
+            self._timer = asyncio.get_running_loop().call_at(at, self._passed)
+
+    def _passed(self) -> None:
+        self._timer = None
+        self._leases.passed(self._now())
+        self._do()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case Activate(number, calls):
+                self._activate(number, calls)
+            case StandBy(number):
+                self._say(number, self._attached(active=False))
+            case Offer(number, call_id):
+                if (view := self._views.call(call_id)) is not None:
+                    self._say(number, frames.Offer(call=view))
+            case Grant(number, call_id, program):
+                self._granted(number, call_id, program)
+            case Withdraw(number, call_id):
+                self._say(number, frames.Withdrawn(call_id=call_id))
+            case Silence(call_id):
+                self._spawn(call_id, _silence, "is silent")
+            case FallBack(call_id):
+                self._headers.pop(call_id, None)
+                _log.warning("call %s: no program takes it: %s", call_id, self._fallback)
+                work = _connect if self._fallback == "connect" else _turn_away
+                self._spawn(call_id, work, "falls back")
+            case Abandon(call_id, when_gone):
+                self._abandon(call_id, when_gone)
+
+    def _activate(self, number: int, calls: tuple[str, ...]) -> None:
+        after = self._after.pop(number, None)
+        resumes = after is not None and self._hub.can_resume(after)
+        views = [view for one in calls if (view := self._views.call(one)) is not None]
+        self._say(number, self._attached(active=True, calls=tuple(views), resumed=resumes))
+        if after is not None and resumes:
+            for event in self._missed(number, after):
+                self._tell(number, event)
+        for call_id in calls:
+            if (call := self._client.get_call(call_id)) is not None:
+                owner = self._leases.owner(call_id)
+                if owner is not None:
+                    self._note(call, owner)
+
+    def _missed(self, number: int, after: frames.Position) -> Iterator[EventView]:
+        """Return what befell the calls of a program since an event that it has seen."""
+        for event in list(self._hub.since(after.seq)):
+            owner = self._leases.owner(event.call_id or "") or self._past.get(event.call_id or "")
+            if owner is not None and self._leases.holder(owner) == number:
+                yield event
+
+    def _attached(
+        self, *, active: bool, calls: tuple[CallView, ...] = (), resumed: bool = False
+    ) -> frames.Attached:
+        return frames.Attached(
+            active=active,
+            sample_rate=self._client.sample_rate,
+            calls=calls,
+            resumed=resumed,
+            at=self._hub.position,
+        )
+
+    def _granted(self, number: int, call_id: str, program: ProgramId) -> None:
+        if (call := self._client.get_call(call_id)) is None:
+            self._over(call_id)
+            return
+        self._note(call, program)
+        if (view := self._views.call(call_id)) is not None:
+            self._say(number, frames.Granted(call=view))
+
+    def _abandon(self, call_id: str, when_gone: Literal["leave", "hang_up"]) -> None:
+        call = self._client.get_call(call_id)
+        if call is None:
+            return
+        call.labels.pop(LABEL, None)
+        if call.state is CallState.PENDING:
+            # Nobody has spoken to him yet: somebody else may.
+            self._tasks.spawn(self._incoming(call), f"call {call_id} is offered again")
+            return
+        _log.warning("call %s: its program is gone: %s", call_id, when_gone)
+        self._spawn(call_id, _hang_up if when_gone == "hang_up" else _leave, when_gone)
+
+    def _spawn(
+        self, call_id: str, work: Callable[[ActiveCall], Coroutine[None, None, None]], what: str
+    ) -> None:
+        if (call := self._client.get_call(call_id)) is not None:
+            self._tasks.spawn(_tried(call, work), f"call {call_id} {what}")
+
+    def _note(self, call: ActiveCall, program: ProgramId) -> None:
+        """Note at a call whose it is: it outlives this daemon."""
+        principal = self._leases.owning_principal(call.call_id)
+        shown = next((one for one in self._leases.programs if one.program == program), None)
+        if principal is None or shown is None:
+            return
+        noted = _Noted(
+            name=program.name,
+            tenant=program.tenant,
+            queues=tuple(sorted(program.queues)),
+            lease_seconds=shown.terms.lease_seconds,
+            when_gone=shown.terms.when_gone,
+            by=principal.name,
+            key_id=principal.key_id,
+        )
+        try:
+            call.labels[LABEL] = msgspec.json.encode(noted).decode()
+        except CallbridgeError as error:
+            _log.warning("call %s is not noted as %s's: %s", call.call_id, program.name, error)
+
+    def _say(self, number: int, frame: frames.ServerFrame) -> None:
+        if (line := self._lines.get(number)) is not None:
+            line.send(frame)
+
+    def _find(self, principal: Principal, name: str) -> ProgramId:
+        own = ProgramId.of(name, principal)
+        if self._leases.holder(own) is not None:
+            return own
+        for one in self._leases.programs:
+            if one.program.name == name and _may_see(principal, one.program):
+                return one.program
+        return own
+
+    def _is_his(self, one: Shown, principal: Principal) -> bool:
+        holder = self._leases.holder(one.program)
+        return holder is not None and _is_same(self._leases.principal_of(holder), principal)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+async def _tried(
+    call: ActiveCall, work: Callable[[ActiveCall], Coroutine[None, None, None]]
+) -> None:
+    try:
+        await work(call)
+    except CallbridgeError as error:
+        _log.warning("call %s: %s", call.call_id, error)
+
+
+async def _silence(call: ActiveCall) -> None:
+    call.clear_send_audio_buffer()
+    if call.state is CallState.CONNECTED:
+        await call.spy(cut=True)
+
+
+async def _leave(call: ActiveCall) -> None:
+    await call.close(cut=True)
+
+
+async def _turn_away(call: ActiveCall) -> None:
+    """Hang up on who has waited, unless somebody else has taken him meanwhile."""
+    if call.state is CallState.PENDING:
+        await call.disconnect(cut=True)
+
+
+async def _hang_up(call: ActiveCall) -> None:
+    await call.disconnect(cut=True)
+
+
+async def _connect(call: ActiveCall) -> None:
+    """Ring whom the caller dialled, and leave the two alone; hang up when he is not had."""
+    if call.state is not CallState.PENDING:
+        return
+    try:
+        await call.connect()
+        await call.close(cut=True)
+    except CallbridgeError:
+        await call.disconnect(cut=True)
+        raise
+
+
+def _is_same(owner: Principal, principal: Principal) -> bool:
+    return (owner.name, owner.key_id, owner.tenant) == (
+        principal.name,
+        principal.key_id,
+        principal.tenant,
+    )
+
+
+def _may_see(principal: Principal, program: ProgramId) -> bool:
+    if principal.tenant not in {EVERY_TENANT, program.tenant}:
+        return False
+    return not principal.queues or bool(program.queues and program.queues <= principal.queues)
+
+
+def _read(label: str) -> _Noted | None:
+    if not label:
+        return None
+    try:
+        return msgspec.json.decode(label, type=_Noted)
+    except msgspec.MsgspecError as error:
+        _log.warning("whose a call was is not understood: %s", error)
+        return None
+
+
+def _view(one: Shown) -> ProgramView:
+    until = None
+    if one.lease_until is not None:
+        until = time.time() + one.lease_until - asyncio.get_running_loop().time()
+    return ProgramView(
+        name=one.program.name,
+        connected=one.connected,
+        standby=one.standby,
+        lease_until=until,
+        routes=tuple(map(text_of, one.terms.routes)),
+        calls=len(one.calls),
+        tenant=one.program.tenant,
+    )
