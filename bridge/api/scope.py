@@ -20,7 +20,7 @@ from bridge.model.errors import (
 )
 from bridge.model.participants import AGENT
 from bridge.model.states import CallState
-from bridge.protocol.permissions import EVERY_TENANT, Role
+from bridge.protocol.permissions import EVERY_TENANT
 from bridge.protocol.views import CallView, PartyView
 from bridge.sdk import ActiveCall
 
@@ -106,9 +106,7 @@ def controlled(asked: Asked[Any, Any]) -> CallView:
 
 def check_his(service: Service, principal: Principal, view: CallView) -> None:
     """Let programs at calls that are theirs, or nobody's. Raises ForbiddenError."""
-    if principal.role is not Role.PROGRAM or not view.program or service.programs is None:
-        return
-    if not service.programs.may_control(principal, view.program):
+    if service.programs is not None and not service.programs.may_control(principal, view.call_id):
         raise ForbiddenError(f"the program {view.program} has this call: only it may do that")
 
 

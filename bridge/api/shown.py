@@ -7,7 +7,6 @@ from bridge.model.participants import CALLER
 from bridge.model.states import CallState
 from bridge.protocol.views import (
     AudibilityView,
-    CapabilitiesView,
     ChannelView,
     EndpointView,
     HearingView,
@@ -20,7 +19,7 @@ from bridge.protocol.views import (
 )
 from bridge.runtime.audibility import AudibilityReport
 from bridge.runtime.parking import ParkedCall
-from bridge.sdk import Client, Observer
+from bridge.sdk import Observer
 from bridge.sdk.exchange import Channel, Endpoint
 from bridge.sdk.parties import Party
 from bridge.sdk.recording import Recording
@@ -183,24 +182,4 @@ def channel_of(channel: Channel) -> ChannelView:
         display_name=channel.display_name,
         created=channel.created,
         call_id=channel.call_id,
-    )
-
-
-def capabilities_of(client: Client) -> CapabilitiesView:
-    """Return what the server can do."""
-    found = client.capabilities
-    return CapabilitiesView(
-        version=found.version,
-        rest_over_websocket=found.rest_over_websocket,
-        websocket_media=found.websocket_media,
-        snoop=found.snoop,
-        softmix=found.softmix,
-        rtp_media=found.rtp_media,
-        dialling=found.dialling,
-        sample_rates=found.sample_rates,
-        refer_sub=found.refer_sub,
-        whisper_to_silent_leg=found.whisper_to_silent_leg,
-        sources=dict(found.sources),
-        sample_rate=client.sample_rate,
-        send_buffer_seconds=client.send_buffer_seconds,
     )

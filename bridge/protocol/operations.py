@@ -97,7 +97,7 @@ ORIGINATE = Operation(
     answer=shown.CallView,
     body=asked.Originate,
     status=201,
-    errors=RINGING,
+    errors=(*RINGING, ErrorCode.NOT_FOUND),
 )
 SHOW_CALL = Operation(
     "show_call",

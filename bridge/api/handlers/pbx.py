@@ -1,4 +1,4 @@
-"""The PBX beside the calls: phones, trunks, channels, and what the server can do."""
+"""The PBX beside the calls: phones, trunks and channels."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
-from bridge.api.shown import capabilities_of, channel_of, endpoint_of
+from bridge.api.shown import channel_of, endpoint_of
 from bridge.model.errors import NotFoundError
 from bridge.protocol import operations
 from bridge.protocol.requests import Listing
-from bridge.protocol.views import CapabilitiesView, ChannelView, EndpointView, Page
+from bridge.protocol.views import ChannelView, EndpointView, Page
 
 _TECHNOLOGY: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,31}")
 _RESOURCE: Final = re.compile(r"(?!\.)[A-Za-z0-9_.+*#@:-]{1,200}")
@@ -42,9 +42,3 @@ async def list_channels(asked: Asked[NoBody, Listing]) -> Page[ChannelView]:
     """List Asterisk's channels, the eldest first."""
     found = map(channel_of, await asked.service.client.channels())
     return paged(found, asked.query, lambda one: (one.created, one.channel_id))
-
-
-@handles(operations.SHOW_CAPABILITIES)
-async def show_capabilities(asked: Asked[NoBody, NoQuery]) -> CapabilitiesView:
-    """Show what the server can do."""
-    return capabilities_of(asked.service.client)
