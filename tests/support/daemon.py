@@ -20,6 +20,7 @@ from bridge.api.auth.keys import new_key
 from bridge.api.auth.limits import Rate, RateLimits
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.hub import EventHub
+from bridge.api.programs import Programs
 from bridge.api.service import Service
 from bridge.api.views import Views
 from bridge.protocol.operations import BASE
@@ -164,6 +165,8 @@ async def running_api(
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
         stack.push_async_callback(service.authenticator.close)
+        if service.programs is not None:
+            stack.push_async_callback(service.programs.close)
         await stack.enter_async_context(of_client)
         runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
@@ -198,7 +201,7 @@ def _service(
         "authenticator": Authenticator(store, fixed=keys),
         "rate_limits": RateLimits(commands=OFTEN, reads=OFTEN),
         "dial_rules": DialRules(),
-        "programs": None,
+        "programs": Programs(client, views, hub),
         "webhooks": Webhooks(store, addresses=Addresses(["127.0.0.1"]), settings=WEBHOOKS),
         "audio_positions": AudioPositions(client, lambda: views),
         "speech": None,

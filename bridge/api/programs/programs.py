@@ -30,7 +30,7 @@ from bridge.api.programs.leases import (
     Withdraw,
 )
 from bridge.api.programs.routes import Facts, text_of
-from bridge.model.errors import BadArgumentError, CallbridgeError, ServerError
+from bridge.model.errors import CallbridgeError, NotFoundError, ServerError
 from bridge.model.states import CallState
 from bridge.protocol import frames
 from bridge.protocol.permissions import EVERY_TENANT, Role
@@ -138,26 +138,20 @@ class Programs:
         owner = self._leases.owning_principal(call_id)
         return owner is None or _is_same(owner, principal)
 
-    def for_originated(self, principal: Principal, name: str) -> ProgramId | None:
-        """Return which program gets a call that somebody originates; None for none.
+    def require(self, principal: Principal, name: str) -> None:
+        """Raise NotFoundError unless a program of this name is connected."""
+        if self._leases.holder(self._find(principal, name)) is None:
+            raise self._unknown(principal, name)
 
-        name: empty for the program that asks, if it is one alone. Raises BadArgumentError when
-        there is none of this name, or none that he may see, connected.
+    def assign(self, call: ActiveCall, principal: Principal, name: str) -> None:
+        """Give a call that was originated to a program. Raises NotFoundError when it is not there.
+
+        It is that of the same tenant, or, of who sees all tenants, whatever is called so.
         """
-        if not name:
-            his = [one.program for one in self._leases.programs if self._is_his(one, principal)]
-            return his[0] if len(his) == 1 else None
         program = self._find(principal, name)
-        if self._leases.holder(program) is None:
-            there = [one.name for one in self.shown(principal) if one.connected]
-            known = ", ".join(there) or "none"
-            raise BadArgumentError(f"no program {name!r} is connected; there are: {known}")
-        return program
-
-    def give(self, call: ActiveCall, program: ProgramId) -> None:
-        """Give a call that was originated to a program; it is nobody's when that is gone."""
-        if self._leases.assign(call.call_id, program):
-            self._note(call, program)
+        if not self._leases.assign(call.call_id, program):
+            raise self._unknown(principal, name)
+        self._note(call, program)
         self._do()
 
     def shown(self, principal: Principal) -> tuple[ProgramView, ...]:
@@ -430,9 +424,10 @@ class Programs:
                 return one.program
         return own
 
-    def _is_his(self, one: Shown, principal: Principal) -> bool:
-        holder = self._leases.holder(one.program)
-        return holder is not None and _is_same(self._leases.principal_of(holder), principal)
+    def _unknown(self, principal: Principal, name: str) -> NotFoundError:
+        there = [one.name for one in self.shown(principal) if one.connected]
+        known = ", ".join(there) or "none"
+        return NotFoundError(f"no program {name!r} is connected; there are: {known}")
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
