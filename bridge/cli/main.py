@@ -8,11 +8,12 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli import asterisk, calls, notes, observing, pbx, top, watching
+from bridge.cli import asterisk, calls, keys, notes, observing, pbx, top, watching
 from bridge.cli.check import check
 from bridge.cli.command import exit_code, failure
 from bridge.cli.demo import demo
 from bridge.cli.run import run
+from bridge.cli.serve import serve
 from bridge.model.errors import CallbridgeError
 
 app = typer.Typer(
@@ -23,12 +24,13 @@ app = typer.Typer(
     "130 Ctrl-C.",
     pretty_exceptions_enable=False,
 )
+_DAEMON: Final = "The PBX and the daemon"
 _PANELS: Final = {
     "Calls": (calls.app,),
     "Listening and coaching": (observing.app,),
     "Watching": (watching.app, top.app),
     "What is kept": (notes.app,),
-    "The PBX and the daemon": (pbx.app,),
+    _DAEMON: (pbx.app,),
 }
 _LAB: Final = "Testing"
 
@@ -38,9 +40,11 @@ for _panel, _groups in _PANELS.items():
         app.registered_commands.append(_command)
 app.command(rich_help_panel=_LAB)(run)
 app.command(rich_help_panel=_LAB)(demo)
-app.command(rich_help_panel=_LAB)(check)
+app.command(rich_help_panel=_DAEMON)(serve)
+app.command(rich_help_panel=_DAEMON)(check)
 app.add_typer(asterisk.app, name="asterisk", rich_help_panel=_LAB)
 app.add_typer(pbx.webhooks, name="webhooks", rich_help_panel="The PBX and the daemon")
+app.add_typer(keys.app, name="keys", rich_help_panel="The PBX and the daemon")
 
 
 def _print_version(*, value: bool) -> None:
