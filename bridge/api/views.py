@@ -261,6 +261,8 @@ class Views:
             return known.scope
         if isinstance(call, LiveCall):
             facts = _facts_of(call)
+            if self._tenancy.waits(*facts):
+                return "", ""
         else:
             if self._tenancy.headers and known.headers is None:
                 self._read_headers(call, known)
