@@ -82,8 +82,10 @@ def handles(operation: Operation) -> Callable[[H], H]:
     """Make a function the one that carries an operation out."""
 
     def register(handler: H) -> H:
-        if operation.operation_id in HANDLERS:
-            msg = f"{operation.operation_id} has a handler"
+        before = HANDLERS.get(operation.operation_id)
+        # The same one comes again when its module is loaded again.
+        if before is not None and before.__module__ != handler.__module__:
+            msg = f"{operation.operation_id} has a handler in {before.__module__}"
             raise ValueError(msg)
         HANDLERS[operation.operation_id] = handler
         return handler
