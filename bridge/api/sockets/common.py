@@ -54,6 +54,8 @@ _CLOSE_NORMAL: Final = 1000
 CLOSE_FAULT: Final = 1011
 CLOSE_AGAIN_LATER: Final = 1013
 
+_ENDS: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
+
 _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.UNAUTHENTICATED: CLOSE_UNAUTHENTICATED,
     ErrorCode.FORBIDDEN: CLOSE_FORBIDDEN,
@@ -108,6 +110,7 @@ class Link:
         self._given = request.headers.get(hdrs.AUTHORIZATION, "")
         self._again_at = 0.0
         self._is_cut = False
+        self._end: asyncio.TimerHandle | None = None
         self.principal: Principal
         _limit_send_buffer(self.transport, manners.send_bytes)
 
@@ -229,9 +232,19 @@ class Link:
         self.send(CutOff(code=code, message=message))
         self.transport.write(close_frame(close, code))
         self._is_cut = True
-        # Sends what is left, and is closed then.
-        self.transport.close()
-        asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
+        self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
+
+    async def farewell(self) -> None:
+        """Wait until who was cut off has read why, and has closed, too; not for ever.
+
+        Who closes first resets the connection at times, and takes his last words with it.
+        """
+        if self._is_cut:
+            while (await self._ws.receive()).type not in _ENDS:
+                pass
+            self.transport.close()
+        if self._end is not None and not self.transport.get_write_buffer_size():
+            self._end.cancel()
 
 
 async def serve(
@@ -251,6 +264,7 @@ async def serve(
         heartbeat=_HEARTBEAT_SECONDS,
         # What is sent is the same for many, and made once.
         compress=False,
+        autoclose=False,
         max_msg_size=manners.frame_bytes,
     )
     await ws.prepare(request)

@@ -254,7 +254,7 @@ class Nobody:
         "[" * 50_000,
         b"\0\1",
     ],
-    ids=str,
+    ids=lambda frame: repr(frame[:40]),
 )
 async def test_a_bad_frame_is_told_and_ends_that_socket_alone(
     told: RunningApi, frame: str | bytes
