@@ -14,7 +14,9 @@ from bridge.api.auth.jwks import FetchedKeys, GivenKeys, KeySource
 from bridge.api.auth.limits import Rate, RateLimits
 from bridge.api.auth.tokens import Tokens, TokenSettings
 from bridge.api.hub import EventHub
+from bridge.api.programs import Programs
 from bridge.api.service import Service
+from bridge.api.speech import Speech
 from bridge.api.views import Views
 from bridge.daemon.client import DaemonClient
 from bridge.daemon.config import Configuration
@@ -34,6 +36,7 @@ class Parts:
 
     client: DaemonClient
     views: Views
+    programs: Programs
     service: Service
 
 
@@ -71,6 +74,13 @@ def make_parts(
         settings=configuration.webhooks.settings(),
         version=version(),
     )
+    programs = Programs(
+        client,
+        views,
+        hub,
+        wait_seconds=configuration.programs.wait_seconds,
+        fallback=configuration.programs.fallback,
+    )
     service = Service(
         client=client,
         store=store,
@@ -85,10 +95,10 @@ def make_parts(
         ),
         dial_rules=configuration.dialling.rules(configuration.asterisk.endpoint),
         tenancy=tenancy,
-        programs=None,
+        programs=programs,
         webhooks=webhooks,
         audio_positions=AudioPositions(client, lambda: views),
-        speech=None,
+        speech=_speech(configuration),
         recordings_folder=recordings,
         version=version(),
     )
@@ -110,7 +120,14 @@ def make_parts(
         )
 
     client.on(events.AUDIT, keep)
-    return Parts(client, views, service)
+    return Parts(client, views, programs, service)
+
+
+def _speech(configuration: Configuration) -> Speech | None:
+    speech, rate = configuration.speech, configuration.audio.sample_rate
+    if not speech.command:
+        return Speech.installed(rate)
+    return Speech(speech.command, rate, voice=speech.voice, timeout_seconds=speech.timeout_seconds)
 
 
 def _tokens(oidc: Oidc) -> Tokens:

@@ -131,6 +131,7 @@ class Daemon:
         self.metrics.look_at(service, log_dropped=self._log_dropped)
         stack.push_async_callback(service.authenticator.close)
         stack.push_async_callback(parts.views.close)
+        stack.push_async_callback(parts.programs.close)
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
         if configuration.auth.bootstrap_key is None:
@@ -185,6 +186,7 @@ class Daemon:
         _log.error("the daemon ends: %s", reason)
         notify("STOPPING=1", f"STATUS={reason}")
         parts.service.draining = True
+        await parts.programs.close()
         parts.service.hub.close()
         await parts.client.disconnect()
         return ExitCode.REPLACED
@@ -194,6 +196,8 @@ class Daemon:
         service, server = parts.service, self.configuration.server
         service.draining = True
         notify("STOPPING=1", "STATUS=waiting for commands")
+        # Who calls now rings on, until the next daemon has a program for him.
+        await parts.programs.close()
         if self.requests.commands:
             _log.info("waiting for %d commands", self.requests.commands)
             waiting = asyncio.create_task(self._idle(), name="commands")

@@ -113,13 +113,15 @@ class Programs:
         self._headers: dict[str, dict[str, str]] = {}
         self._tasks = Tasks()
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
         views.program_of = self.program_of
         hub.listeners.append(self._happened)
         client.on(events.INCOMING_CALL, self._incoming)
         client.on(events.CALL_RESUMED, self._resumed)
 
     async def close(self) -> None:
-        """Give nothing to anybody any more."""
+        """Give nothing to anybody any more, and do nothing about programs that are lost."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         await self._tasks.end()
@@ -296,6 +298,8 @@ class Programs:
 
     def _do(self) -> None:
         """Carry out what the machine wants, and come back when time changes something."""
+        if self._closed:
+            return
         while effects := self._leases.take():
             for effect in effects:
                 self._carry_out(effect)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from bridge.api.speech import DEFAULT_VOICE, TIMEOUT_SECONDS
 from bridge.ari import AriSettings
 from bridge.daemon.config.access import Auth, Dialling
 from bridge.daemon.config.base import (
@@ -234,9 +235,6 @@ class Programs(Section):
         default="hang_up",
         description="What then: hang_up, or connect (ring whom the caller dialled, without agent).",
     )
-    hangup_cause: Annotated[int, Field(ge=1, le=127)] = Field(
-        default=38, description="Q.850 cause that the caller is told: 38 is network out of order."
-    )
 
 
 class Recordings(Section):
@@ -255,11 +253,12 @@ class Speech(Section):
     command: list[str] = Field(
         default_factory=list,
         description="A program that reads text from its input and writes a WAV file to its\n"
-        "output; by default espeak-ng, if it is installed.",
-        examples=[["espeak-ng", "--stdout", "--stdin"]],
+        "output; {voice} stands for the voice. By default espeak-ng, if it is installed.",
+        examples=[["espeak-ng", "--stdin", "--stdout", "-v", "{voice}"]],
     )
+    voice: str = Field(default=DEFAULT_VOICE, description="The voice, when none is asked for.")
     timeout_seconds: Annotated[float, Field(gt=0, le=300)] = Field(
-        default=20.0, description="How long it may take."
+        default=TIMEOUT_SECONDS, description="How long it may take."
     )
 
 
