@@ -6,12 +6,23 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from bridge.lab.asterisk import Instance
 from tests.support.pbx import Pbx, assert_no_task_left, open_observer
 from tests.support.shared import SharedAsterisk
+
+_AUDIO = Path(__file__).parent / "audio"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what listens to every frame: before ``-m`` chooses."""
+    for item in items:
+        if item.path.is_relative_to(_AUDIO):
+            item.add_marker("alone")
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ from tests.support.child import Child, child
 from tests.support.conference import HZ
 from tests.support.pbx import Pbx, state_of
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asterisk, pytest.mark.alone, pytest.mark.timeout(240)]
 
 COUNTS: Mapping[str, int] = {
     "answered": 1,
