@@ -193,8 +193,8 @@ class AudioSession:
         """Say how far it is, and when it is over."""
         while not self._link.closed:
             gone = self._is_gone()
-            # Whoever does not read what he hears is not told more of it either.
-            if self._link.transport.get_write_buffer_size() <= HELD_BYTES:
+            # Who reads slowly is to know of it, and who reads nothing is not told for ever.
+            if self._link.transport.get_write_buffer_size() <= 2 * HELD_BYTES:
                 self._progress()
             if gone and (self._stream is None or not self._stream.buffered_frames):
                 self._link.cut_off(

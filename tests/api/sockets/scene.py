@@ -84,8 +84,10 @@ async def arrived(
         caller = await pbx.keep(DirectParty.call(pbx.instance.info.ari, "1002", tone=voice))
         async with asyncio.timeout(5):
             call = await calls.get()
-        yield api, call, caller
-        await call.disconnect(cut=True)
+        try:
+            yield api, call, caller
+        finally:
+            await call.disconnect(cut=True)
 
 
 @asynccontextmanager
