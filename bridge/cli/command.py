@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import os
@@ -149,7 +150,9 @@ async def _until_terminated(work: Callable[[], Awaitable[R]]) -> R:
         if task is not None:
             task.cancel()
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+    # Only the main thread can have signal handlers; elsewhere whoever runs it sees to it.
+    with contextlib.suppress(RuntimeError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
         return await work()
     except asyncio.CancelledError:

@@ -13,7 +13,7 @@ from bridge.lab.acceptance.model import MUSIC, Hearing
 from bridge.lab.demo.music import other_sound
 from bridge.lab.demo.result import ABSENT_BELOW_BESIDE_MUSIC_DB
 from bridge.lab.demo.steady import steady_levels
-from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm, ToneMeter, levels
+from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm, ToneMeter, level_dbfs, levels
 
 FULL_DB: Final = 60.0
 NARROW_DB: Final = 40.0
@@ -22,6 +22,7 @@ _FLASH_DB: Final = 20.0
 _FLASH_SECONDS: Final = 0.06
 _FLASH_HOPS: Final = 3
 _FRAME_SECONDS: Final = 0.02
+_LONG_SECONDS: Final = 0.2
 _FULL_SCALE: Final = 32768.0
 _FADED_DB: Final = 12.0
 
@@ -132,3 +133,12 @@ def tone_seconds(pcm: Pcm, hz: float, above_dbfs: float, rate: int = RATE) -> fl
         lasting = lasting + 1 if level > above_dbfs else 0
         longest = max(longest, lasting)
     return longest * _FRAME_SECONDS
+
+
+def loudest_tone(pcm: Pcm, hz: float) -> float:
+    """Return the level of a tone, in dBFS, in the 200 ms in which it is loudest."""
+    window, hop = round(_LONG_SECONDS * RATE), round(_LONG_SECONDS * RATE / 2)
+    starts = range(0, max(1, len(pcm) - window + 1), hop)
+    parts = [pcm[at : at + window] for at in starts]
+    heard = [level_dbfs(part, RATE, hz) for part in parts if len(part) >= MIN_LEVEL_SECONDS * RATE]
+    return max(heard, default=FLOOR_DBFS)

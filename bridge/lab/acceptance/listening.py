@@ -9,7 +9,13 @@ from typing import Final
 
 from bridge.lab.acceptance import steps as do
 from bridge.lab.acceptance.doing import Doing, expects
-from bridge.lab.acceptance.judging import Heard, peak_dbfs, sounding_seconds, tone_seconds
+from bridge.lab.acceptance.judging import (
+    Heard,
+    loudest_tone,
+    peak_dbfs,
+    sounding_seconds,
+    tone_seconds,
+)
 from bridge.lab.acceptance.model import MUSIC
 from bridge.lab.acceptance.stage import Listened, Stage, StepFailedError
 from bridge.lab.hearing import Pcm
@@ -130,10 +136,12 @@ async def _sometime(
 
 @expects(do.NoTone)
 async def _no_tone(doing: Doing, action: do.NoTone) -> None:
-    pcm = await _now(doing, action.at)
-    seconds = tone_seconds(pcm, action.hz, action.above)
-    if seconds > 0:
-        raise StepFailedError(f"{action.at} heard a tone of {action.hz:g} Hz for {seconds:.2f} s")
+    begin = time.monotonic()
+    lasts = float(doing.step.lasts or LASTS_SECONDS)
+    level = loudest_tone(await doing.stage.ear(action.at).hear(begin, begin + lasts), action.hz)
+    doing.measured["dbfs"] = round(level, 1)
+    if level > action.above:
+        raise StepFailedError(f"{action.at} heard a tone of {action.hz:g} Hz: {level:.1f} dBFS")
 
 
 @expects(do.Silence)
@@ -150,9 +158,3 @@ async def _silence(doing: Doing, action: do.Silence) -> None:
     doing.measured["peak_dbfs"] = round(peak, 1)
     if peak > action.below:
         raise StepFailedError(f"{action.at} hears something: {peak:.1f} dBFS, not {action.below:g}")
-
-
-async def _now(doing: Doing, who: str) -> Pcm:
-    """Return what is heard from now on, for as long as the step lasts."""
-    begin = time.monotonic()
-    return await doing.stage.ear(who).hear(begin, begin + float(doing.step.lasts or LASTS_SECONDS))

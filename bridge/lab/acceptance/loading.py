@@ -60,11 +60,17 @@ def parse(text: str, path: str = "run", environment: Mapping[str, str] | None = 
     run = _without_steps(reader, root)
     if isinstance(run, Run):
         run = msgspec.structs.replace(run, steps=steps)
-        for mistake in _References(run).mistakes():
-            reader.mistakes.append(mistake)
+        reader.mistakes += _References(run, _lines(entries.get("phones"))).mistakes()
     if reader.mistakes or not isinstance(run, Run):
         raise MistakesError(path, reader.mistakes)
     return run
+
+
+def _lines(node: yaml.Node | None) -> dict[str, int]:
+    """Return where each entry of a mapping is."""
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    return {name: line_of(key) for name, key, _ in pairs(node)}
 
 
 def _without_steps(reader: Reader, root: yaml.MappingNode) -> Run | Missing:
@@ -134,8 +140,9 @@ def _action(reader: Reader, verb: str, key: yaml.Node, node: yaml.Node) -> objec
 class _References:
     """Whether everybody who is named is there: phones, and actors who have come before."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, lines: Mapping[str, int]) -> None:
         self._run = run
+        self._lines = lines
         self._phones = set(run.phones)
         self._actors: set[str] = set()
         self._voices = {MUSIC}
@@ -151,21 +158,22 @@ class _References:
     def _of_phones(self) -> Iterator[Mistake]:
         extensions: dict[str, str] = {}
         for name, spec in self._run.phones.items():
-            yield from self._of_phone(name, spec)
+            line = self._lines.get(name, 1)
+            yield from (Mistake(line, f"phones: {why}") for why in self._of_phone(name, spec))
             if spec.extension in extensions:
                 other = extensions[spec.extension]
-                yield Mistake(1, f"{name} and {other} have one extension, {spec.extension}")
+                yield Mistake(line, f"{name} and {other} have one extension, {spec.extension}")
             extensions[spec.extension] = name
 
-    def _of_phone(self, name: str, spec: PhoneSpec) -> Iterator[Mistake]:
+    def _of_phone(self, name: str, spec: PhoneSpec) -> Iterator[str]:
         try:
             participant(name)
         except ValueError as error:
-            yield Mistake(1, f"phones: {error}")
+            yield str(error)
         if name in {MUSIC, BRIEF}:
-            yield Mistake(1, f"phones: {name} means something else: name it otherwise")
+            yield f"{name} means something else: name it otherwise"
         if self._run.server is not None and spec.register and not spec.password:
-            yield Mistake(1, f"phones: {name} needs the password of {spec.extension}")
+            yield f"{name} needs the password of {spec.extension}"
 
     def _of(self, steps: tuple[Step, ...]) -> Iterator[Mistake]:
         for step in steps:

@@ -389,7 +389,7 @@ class Hears(Action, frozen=True, kw_only=True):
 
 
 class Tone(Action, frozen=True, kw_only=True):
-    """A tone is heard, by its frequency."""
+    """A tone is heard, by its frequency: 150 Hz or more from others that are heard with it."""
 
     LASTS: ClassVar = True
     EITHER: ClassVar = ("at",)
@@ -400,9 +400,9 @@ class Tone(Action, frozen=True, kw_only=True):
 
 
 class NoTone(Tone, frozen=True, kw_only=True):
-    """A tone is not heard, all the time."""
+    """A tone is not heard, all the time. Voices that begin meanwhile are heard at -55 dBFS there."""
 
-    above: float = -75.0
+    above: float = -50.0
 
 
 class Sound(Action, frozen=True, kw_only=True):

@@ -1,0 +1,88 @@
+"""``callbridge`` as somebody types it, against a running API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from bridge.cli.main import app
+from tests.support.daemon import RunningApi
+
+
+@dataclass
+class Said:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[Any]:
+        """Its JSON, an object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Shell:
+    """Runs commands against an API. In this process, unless they are to be interrupted."""
+
+    def __init__(self, api: RunningApi, key: str = "admin") -> None:
+        self._environment = {
+            "CALLBRIDGE_URL": api.url,
+            "CALLBRIDGE_KEY": api.keys[key],
+            "NO_COLOR": "1",
+        }
+
+    async def __call__(self, *words: str) -> Said:
+        """Run a command to its end."""
+        runner = CliRunner(env=self._environment)
+        result = await asyncio.to_thread(runner.invoke, app, list(words))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Said(result.exit_code, result.stdout, result.stderr)
+
+    async def done(self, *words: str) -> str:
+        """Run a command that has to succeed; return what it printed."""
+        said = await self(*words)
+        assert said.code == 0, (words, said)
+        return said.out
+
+    async def json(self, *words: str) -> list[Any]:
+        """Run a command with --json that has to succeed; return its objects."""
+        said = await self(*words, "--json")
+        assert said.code == 0, (words, said)
+        return said.lines
+
+    @asynccontextmanager
+    async def running(
+        self, *words: str, cwd: Path | None = None
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run a command in a process of its own, which is ended if it has not."""
+        # A run in the background ignores Ctrl-C, and would have the command ignore it, too.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bridge.cli.main", *words),
+                env={**os.environ, **self._environment},
+                cwd=cwd,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.communicate()

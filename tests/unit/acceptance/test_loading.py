@@ -1,0 +1,182 @@
+"""Reading runs: everything that is wrong at once, each with its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.lab.acceptance import MistakesError, Run, load, parse
+from bridge.lab.acceptance.doing import known
+from bridge.lab.acceptance.runner import MODULES
+from bridge.lab.acceptance.stage import needs_callbridge, voices_of
+from bridge.lab.acceptance.steps import VERBS, Hears, Place, Together
+from bridge.lab.hearing import TONES
+from bridge.lab.phones import Behaviour, Codec
+from bridge.model.errors import ConfigurationError
+
+SCENARIOS = sorted((Path(__file__).parents[3] / "bridge/lab/scenarios").glob("*.yaml"))
+
+GOOD = """\
+name: two talk
+codec: G722
+phones:
+  anna: 1001
+  ben: {extension: 0123, answer: ring, answer_after: 300ms}
+steps:
+  - place: {from: anna, to: ben}
+  - name: both hear each other
+    hears: {anna: ben, ben: [anna]}
+    within: 500ms
+    lasts: 1s
+  - together:
+      - hang_up: anna
+      - - expect: {phone: ben, state: ended}
+        - pause: 10ms
+"""
+
+
+def mistakes(text: str, **environment: str) -> list[str]:
+    with pytest.raises(MistakesError) as caught:
+        parse(text, environment=environment)
+    return [f"{one.line}: {one.message}" for one in caught.value.mistakes]
+
+
+def test_a_run_is_what_is_written() -> None:
+    run = parse(GOOD)
+    assert (run.name, run.codec) == ("two talk", Codec.G722)
+    ben = run.phones["ben"]
+    assert (ben.extension, ben.answer, ben.answer_after) == ("0123", Behaviour.RING, 0.3)
+    place, hears, together = run.steps
+    assert place.do == Place(caller="anna", to="ben")
+    assert hears.do == Hears(who={"anna": ("ben",), "ben": ("anna",)})
+    assert (hears.within, hears.lasts, hears.line) == (0.5, 1.0, 8)
+    assert isinstance(together.do, Together)
+    assert [[step.verb for step in branch] for branch in together.do.branches] == [
+        ["hang_up"],
+        ["expect", "pause"],
+    ]
+    assert not needs_callbridge(run)
+
+
+def test_every_mistake_is_told_at_once_with_its_line() -> None:
+    text = """\
+name: wrong
+phones:
+  anna: 1001
+  Ben: 1002
+  carl: {extension: 1003, answr: ring, codec: G729}
+steps:
+  - place: {from: ana, to: 1002}
+  - plaze: anna
+  - pick_up: anna
+    lasts: 1s
+  - hears: {anna: [ben, nobody]}
+    within: soon
+  - press: {phone: anna}
+  - pick_up: carl
+    hang_up: carl
+  - whisper: {by: coach}
+"""
+    found = mistakes(text)
+    for line, said in (
+        (5, "no answr: did you mean answer?"),
+        (5, "G729"),
+        (8, "no step plaze: did you mean place?"),
+        (9, "takes no lasts"),
+        (12, "'soon' is no length of time"),
+        (13, "press needs keys"),
+        (14, "one verb, this one has pick_up, hang_up"),
+    ):
+        assert any(one.startswith(f"{line}: ") and said in one for one in found), (line, said)
+    assert len(found) == 7
+
+
+def test_who_is_named_has_to_be_there() -> None:
+    text = """\
+name: wrong
+phones: {anna: 1001, ben: 1001, music: 1003}
+steps:
+  - place: {from: ana, to: 1002}
+  - whisper: {by: coach}
+  - observe: {call: anna, as: coach}
+  - whisper: {by: coach, to: ben}
+  - hears: {anna: [coach, dan], dan: []}
+  - hang_up: coach
+"""
+    there = "there are anna, ben, coach, music"
+    assert mistakes(text) == [
+        "2: ben and anna have one extension, 1001",
+        "2: phones: music means something else: name it otherwise",
+        "4: place: there is no phone ana: did you mean anna?",
+        "5: whisper: there is no agent or observer, so far, coach",
+        f"8: hears: there is no phone, agent or observer, so far, dan; {there}",
+        f"8: hears: there is no voice dan; {there}",
+    ]
+
+
+def test_the_environment_is_put_in() -> None:
+    text = """\
+name: mine
+server: {sip: "pbx.example:5070", ari: "http://pbx:8088/ari", username: u, password: "${PASS}"}
+phones: {anna: {extension: "${EXT:-2001}", password: "${PASS}"}}
+steps: [{place: {from: anna, to: "100"}}]
+"""
+    run = parse(text, environment={"PASS": "s3cret"})
+    assert run.server is not None
+    assert (run.server.host, run.server.port) == ("pbx.example", "5070")
+    assert (run.server.password, run.phones["anna"].extension) == ("s3cret", "2001")
+    assert [one.split(": ")[0] for one in mistakes(text)] == ["2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "1: nothing is written here"),
+        ("- place", "1: a run is a mapping"),
+        ("name: [", "1: no YAML"),
+        ("name: x\nphones: {}\n", "1: the run needs steps"),
+        ("name: x\nphones: {}\nsteps: []\n", "3: steps: a sequence"),
+        ("name: x\nsteps: [{pause: 1s}]\n", "1: the run needs phones"),
+        ("name: x\nphones: {a: 1}\nserver: {sip: p}\nsteps: [{pause: 1s}]\n", "2: phones: a needs"),
+        (
+            "name: x\nphones: {}\nserver: {sip: p, ari: h}\nsteps: [{pause: 1s}]\n",
+            "3: the run: server: ari needs username and password",
+        ),
+    ],
+)
+def test_what_is_no_run_is_told(text: str, said: str) -> None:
+    found = mistakes(text)
+    assert any(one.startswith(said) for one in found), found
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        load(tmp_path / "none.yaml")
+
+
+def test_more_voices_than_can_be_told_apart_are_too_many() -> None:
+    phones = "\n".join(f"  p{n}: {1000 + n}" for n in range(11))
+    text = f"name: many\nphones:\n{phones}\nsteps: [{{pause: 1s}}]\n"
+    assert mistakes(text) == ["1: 11 voices, of which 10 can be told apart"]
+
+
+def test_everybody_has_a_voice_of_his_own() -> None:
+    run = parse(
+        "name: x\nphones: {a: {extension: 1, tone: 973}, b: 2}\n"
+        "steps: [{answer: a}, {observe: {call: a, as: boss, phone: b}}]\n"
+    )
+    tones = voices_of(run)
+    assert tones == {"a": 973.0, "b": TONES["caller"], "ai": TONES["agent"]}
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: str(path.stem))
+def test_the_scenarios_are_right(path: Path) -> None:
+    run = load(path)
+    assert isinstance(run, Run)
+    assert run.description
+
+
+def test_every_verb_is_done_by_something() -> None:
+    assert MODULES
+    assert set(VERBS.values()) == known()
