@@ -7,9 +7,11 @@ from typing import Final
 
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
+from bridge.api.scope import all_visible
 from bridge.api.shown import channel_of, endpoint_of
 from bridge.model.errors import NotFoundError
 from bridge.protocol import operations
+from bridge.protocol.permissions import EVERY_TENANT
 from bridge.protocol.requests import Listing
 from bridge.protocol.views import ChannelView, EndpointView, Page
 
@@ -39,6 +41,10 @@ async def show_endpoint(asked: Asked[NoBody, NoQuery]) -> EndpointView:
 
 @handles(operations.LIST_CHANNELS)
 async def list_channels(asked: Asked[NoBody, Listing]) -> Page[ChannelView]:
-    """List Asterisk's channels, the eldest first."""
-    found = map(channel_of, await asked.service.client.channels())
+    """List Asterisk's channels, the eldest first: who has one tenant sees those of its calls."""
+    found = [channel_of(one) for one in await asked.service.client.channels()]
+    principal = asked.principal
+    if principal.tenant != EVERY_TENANT or principal.queues:
+        seen = {view.call_id for view in all_visible(asked.service, principal)}
+        found = [one for one in found if one.call_id in seen]
     return paged(found, asked.query, lambda one: (one.created, one.channel_id))
