@@ -135,13 +135,21 @@ def _sources(world: World, request: Request) -> tuple[Application, list[tuple[st
 # Endpoints and playbacks ------------------------------------------------------------------
 
 
+@route("GET", "endpoints")
+def _endpoints(world: World, _server: Server, _request: Request) -> list[Json]:
+    return [_endpoint_of(world, "PJSIP", number) for number in world.phones]
+
+
 @route("GET", "endpoints/{}/{}")
 def _endpoint(world: World, _server: Server, request: Request) -> Json:
     technology, number = request.path
-    phone = world.phones.get(number)
-    if phone is None:
+    if number not in world.phones:
         raise Refusal(404, "Endpoint not found")
-    offline = phone.answer is Answer.UNREGISTERED
+    return _endpoint_of(world, technology, number)
+
+
+def _endpoint_of(world: World, technology: str, number: str) -> Json:
+    offline = world.phones[number].answer is Answer.UNREGISTERED
     on = [c.id for c in world.channels.values() if number in {c.endpoint, c.caller}]
     return {
         "technology": technology,
