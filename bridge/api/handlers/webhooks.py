@@ -25,7 +25,9 @@ EVENTS: Final = frozenset(
 @handles(operations.LIST_WEBHOOKS)
 async def list_webhooks(asked: Asked[NoBody, Listing]) -> Page[WebhookView]:
     """List the webhooks of one's tenant, the eldest first."""
-    return await asked.service.store.webhooks(asked.query, scope_of(asked.principal))
+    page = await asked.service.store.webhooks(asked.query, scope_of(asked.principal))
+    seen = tuple(one for one in page.items if asked.principal.sees(one.tenant))
+    return Page(items=seen, next=page.next)
 
 
 @handles(operations.CREATE_WEBHOOK)
@@ -48,9 +50,9 @@ async def create_webhook(asked: Asked[CreateWebhook, NoQuery]) -> WebhookView:
 @handles(operations.DELETE_WEBHOOK)
 async def delete_webhook(asked: Asked[NoBody, NoQuery]) -> None:
     """Send nothing there any more, not even what is on its way."""
-    webhook_id = asked.path["webhook_id"]
-    if not await asked.service.webhooks.remove(webhook_id, scope_of(asked.principal)):
-        raise _none(webhook_id)
+    webhook = await _webhook(asked.service, asked.principal, asked.path["webhook_id"])
+    if not await asked.service.webhooks.remove(webhook.webhook_id, scope_of(asked.principal)):
+        raise _none(webhook.webhook_id)
 
 
 @handles(operations.LIST_DELIVERIES)
