@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.lab.fake_ari import FakeAri
+from tests.api.desk import Desk, opened
 from tests.support.daemon import RunningApi, running_api
 from tests.support.pbx import Pbx
 
@@ -31,3 +32,10 @@ async def real_api(pbx: Pbx, tmp_path: Path) -> AsyncIterator[RunningApi]:
     """The API on the shared real Asterisk of ``pbx``."""
     async with running_api(pbx.instance, tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+async def desk(pbx: Pbx, tmp_path: Path) -> AsyncIterator[Desk]:
+    """The API on the shared real Asterisk, and people whose ears are exact."""
+    async with opened(pbx, tmp_path) as desk:
+        yield desk

@@ -131,14 +131,17 @@ async def answer(asked: Asked[NoBody, NoQuery]) -> CallView:
 async def connect(asked: Asked[Connect, NoQuery]) -> CallView:
     """Ring the callee, or several, and put him to the caller."""
     call, view = own_call(asked)
-    to = asked.body.to
-    targets = [await call.target()] if to is None else [to] if isinstance(to, str) else to
+    to, seconds = asked.body.to, asked.body.ring_time_seconds
+    default = await call.target() if to is None else ""
+    if to is None and default != call.callee_number:
+        # Whoever configured the route has chosen him, nobody who asks.
+        await in_stream(asked)
+        await call.connect(default, ring_time_seconds=seconds)
+        return as_it_is(asked, call, view)
+    targets = [default] if to is None else [to] if isinstance(to, str) else to
     with all_dialled(asked, targets, view.tenant) as legs:
         await in_stream(asked)
-        await call.connect(
-            None if to is None else list(legs.endpoints),
-            ring_time_seconds=asked.body.ring_time_seconds,
-        )
+        await call.connect(None if to is None else list(legs.endpoints), ring_time_seconds=seconds)
         # Of those who rang together one has picked up.
         legs.legs[0].keep_while(there(asked.service, view.call_id, CALLEE))
     return as_it_is(asked, call, view)
