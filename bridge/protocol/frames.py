@@ -9,12 +9,12 @@ header or, for browsers, which cannot set one, by a first frame ``Authenticate``
     again. A watcher that does not read is sent ``CutOff`` and closed (code 4008).
 ``/calls/{call_id}/audio?as=NAME``
     NAME: an observer made by ``observe``, or ``ai``, the agent of a call of the program that asks.
-    To the server: binary frames of PCM (s16le, mono, the server's sample rate, whole samples, 64 KiB
-    at most), and ``ClearAudio``. From the server: ``AudioReady``, binary frames of 20 ms of the mix
-    (or of ``speaker=``; none with ``hear=0``), and ``AudioProgress``. Before the call is answered
-    nothing comes and nothing is read. Many may hear for a participant, one speaks: who came last,
-    from his first audio on; the one before is closed (code 4009). While the send buffer is full
-    nothing more is read.
+    To the server: binary frames of PCM (s16le, mono, the server's sample rate, whole samples, at
+    most 64 KiB), and ``ClearAudio``. From the server: ``AudioReady``, binary frames of 20 ms of
+    the mix (or of ``speaker=``; none with ``hear=0``), and ``AudioProgress``. Before the call is
+    answered nothing comes and nothing is read. Many may hear for a participant, one speaks: who
+    came last, from his first audio on; the one before is closed (code 4009). While the send buffer
+    is full nothing more is read.
 ``/programs/{name}/socket``
     The program's first frame is ``Attach``; then come ``Attached`` and, while it holds the lease,
     ``Offer`` for every incoming call that its routes choose, ``Granted`` for each that it then
