@@ -140,7 +140,9 @@ class Directory:
         before = self._entries.get(entry.call_id)
         touched = set(entry.channels) | set(before.channels if before else ())
         self._forget(entry.call_id)
-        self._note(entry)
+        if entry.own or entry.channels:
+            # Without either nobody would ever look at it again: it would be there for ever.
+            self._note(entry)
         return self._settle(touched)
 
     def _settle(self, touched: Iterable[str]) -> tuple[Change, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.directory import CallBegan, CallEnded, ChannelSeen, PartiesChanged
+from bridge.directory import CallBegan, CallEnded, ChannelGone, ChannelSeen, PartiesChanged
 from bridge.model.ids import CallId
 from bridge.model.participants import CALLEE, CALLER, Participant
 
@@ -113,3 +113,12 @@ def test_its_channels_are_never_in_two_calls(world: World) -> None:
 @pytest.mark.parametrize("call_id", ["0123456789ab", "nobody"])
 def test_releasing_what_is_not_ours(world: World, call_id: str) -> None:
     assert world.directory.release(CallId(call_id)) == ()
+
+
+def test_released_after_everybody_has_gone_it_is_forgotten(world: World) -> None:
+    world.step(ChannelSeen(world.channel("1001")))
+    world.directory.adopt(OWN, {CALLER: "c-1001"}, at=5.0)
+    world.step(ChannelGone("c-1001"))
+    world.directory.release(OWN)
+    assert not world.directory._entries
+    assert not world.directory._call_ids
