@@ -1,0 +1,243 @@
+"""The daemon from its start to its end, on the fake server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from bridge.daemon import runfile
+from bridge.daemon.serve import ExitCode
+from bridge.lab.fake_ari import Answer, FakeAri
+from bridge.lab.waiting import until
+from bridge.model.errors import ConfigurationError
+from bridge.sdk import Client
+from tests.integration.daemon.running import Running, Server, configured, running
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeAri]:
+    async with FakeAri() as server:
+        yield server
+
+
+async def test_it_tells_that_it_lives_and_is_ready(fake: FakeAri, tmp_path: Path) -> None:
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        assert (await one.ask("GET", "/-/live"))[0] == 200
+        _, _, health = await one.ask("GET", "/health")
+        assert (health["live"], health["ready"], health["draining"]) == (True, True, False)
+        assert {part: health["parts"][part] for part in ("ari", "store", "webhooks", "loop")} == {
+            "ari": "ok",
+            "store": "ok",
+            "webhooks": "ok",
+            "loop": "ok",
+        }
+        status, _, me = await one.ask("GET", "/me")
+        assert (status, me["role"], me["tenant"]) == (200, "admin", "*")
+        assert await one.end() is ExitCode.DONE
+    assert runfile.find() is None
+    assert fake.applications == set()
+
+
+async def test_the_first_key_is_good_and_stays_the_same(fake: FakeAri, tmp_path: Path) -> None:
+    keys = []
+    for _ in range(2):
+        async with running(configured(fake, tmp_path)) as one:
+            key = (tmp_path / "admin.key").read_text().strip()
+            keys.append(key)
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+                answer = await session.get(f"{one.daemon.url}/api/v1/me")
+                assert answer.status == 200
+    assert keys[0] == keys[1]
+    assert (tmp_path / "admin.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        port = deaf.getsockname()[1]
+    server = Server(f"http://127.0.0.1:{port}/ari", "callbridge", "not a secret")
+    async with running(configured(server, tmp_path)) as one:
+        status, _, text = await one.ask("GET", "/-/ready")
+        assert (status, text.startswith("ari: ")) == (503, True)
+        assert (await one.ask("GET", "/-/live"))[0] == 200
+        assert await one.metric("callbridge_ari_up") == 0
+        for path in ("/calls", "/endpoints"):
+            status, _, problem = await one.ask("GET", path)
+            assert (status, problem["code"]) == (503, "SERVER_UNREACHABLE"), path
+        status, _, problem = await one.ask("POST", "/calls", {"to": "1002"})
+        assert (status, problem["code"]) == (503, "SERVER_UNREACHABLE")
+        # What does not need Asterisk is there.
+        assert (await one.ask("GET", "/history"))[0] == 200
+        late = FakeAri()
+        late._port = port
+        async with late:
+            await one.ready()
+            assert await one.metric("callbridge_ari_up") == 1
+            assert (await one.ask("GET", "/calls"))[0] == 200
+            late.drop_sockets()
+            await one.end()
+
+
+async def test_it_starts_without_its_database(fake: FakeAri, tmp_path: Path) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        url = f"postgresql://nobody:hush@127.0.0.1:{deaf.getsockname()[1]}/callbridge"
+        async with running(configured(fake, tmp_path, f'[store]\nurl = "{url}"\n')) as one:
+            await one.ready()
+            _, _, health = await one.ask("GET", "/health")
+            assert health["parts"]["store"] != "ok"
+            assert "hush" not in str(health)
+            status, _, problem = await one.ask("GET", "/history")
+            assert (status, problem["code"]) == (503, "STORE_UNAVAILABLE")
+
+
+async def test_draining_waits_for_commands_and_takes_no_new_ones(
+    fake: FakeAri, tmp_path: Path
+) -> None:
+    fake.world.phones["1002"].answer = Answer.RING
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        ringing = asyncio.create_task(one.ask("POST", "/calls", {"to": "1002"}))
+        await until(lambda: _rung(fake), "the phone rings")
+        one.daemon.stop.ask()
+        await until(lambda: one.daemon.parts and one.daemon.parts.service.draining, "it drains")
+        status, headers, problem = await one.ask("POST", "/calls", {"to": "1001"})
+        assert (status, problem["code"]) == (503, "DRAINING")
+        assert int(headers["Retry-After"]) > 0
+        status, _, text = await one.ask("GET", "/-/ready")
+        assert (status, text.startswith("the daemon is about to stop")) == (503, True)
+        assert (await one.ask("GET", "/health"))[2]["draining"] is True
+        assert not one.task.done()
+        fake.channel_answers(_rung(fake)[0])
+        status, _, call = await ringing
+        assert (status, call["state"]) == (201, "ANSWERED")
+        async with asyncio.timeout(5):
+            assert await one.task is ExitCode.DONE
+    # His call stands as it is, for the daemon that comes next.
+    assert fake.world.channels
+
+
+def _rung(fake: FakeAri) -> list[str]:
+    return [one.id for one in fake.world.channels.values() if one.state in {"Ring", "Ringing"}]
+
+
+async def test_asked_twice_it_waits_for_nobody(fake: FakeAri, tmp_path: Path) -> None:
+    fake.world.phones["1002"].answer = Answer.RING
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        ringing = asyncio.create_task(one.ask("POST", "/calls", {"to": "1002"}))
+        await until(lambda: _rung(fake), "the phone rings")
+        one.daemon.stop.ask()
+        await until(lambda: one.daemon.parts and one.daemon.parts.service.draining, "it drains")
+        one.daemon.stop.ask()
+        async with asyncio.timeout(4):
+            assert await one.task is ExitCode.DONE
+        await asyncio.gather(ringing, return_exceptions=True)
+
+
+async def test_a_call_is_left_to_the_next_daemon(fake: FakeAri, tmp_path: Path) -> None:
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        waiting = fake.incoming_call(caller="1003")
+        await _calls(one, 1)
+        talking = fake.incoming_call(caller="1001", number="1002")
+        [call_id] = set(await _calls(one, 2)) - set(await _calls(one, 2, of="1003"))
+        for command in ("answer", "connect"):
+            status, _, _ = await one.ask("POST", f"/calls/{call_id}/{command}", {})
+            assert status == 200
+        assert await one.end() is ExitCode.DONE
+    assert {waiting.id, talking.id} <= fake.world.channels.keys()
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        # Who waited is offered to programs again; those who talk are the call that they were.
+        assert call_id in await _calls(one, 2)
+        fake.channel_hangs_up(waiting.id)
+        fake.channel_hangs_up(talking.id)
+        await _calls(one, 0)
+
+
+async def test_or_it_is_left_for_good(fake: FakeAri, tmp_path: Path) -> None:
+    async with running(configured(fake, tmp_path, of_server='when_stopped = "leave"')) as one:
+        await one.ready()
+        channel = fake.incoming_call()
+        await _calls(one, 1)
+    await until(lambda: channel.id not in fake.world.channels, "the lone caller is hung up")
+
+
+async def _calls(one: Running, count: int, *, of: str = "") -> list[str]:
+    """Wait until there are so many calls; return their ids, or those of a caller."""
+    async with asyncio.timeout(5):
+        while True:
+            items = (await one.ask("GET", "/calls"))[2]["items"]
+            if len(items) == count:
+                return [c["call_id"] for c in items if of in {"", c["caller_number"]}]
+            await asyncio.sleep(0.01)
+
+
+async def test_another_program_takes_the_application(fake: FakeAri, tmp_path: Path) -> None:
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        async with Client(fake.url, fake.username, fake.password, probe=False):
+            async with asyncio.timeout(5):
+                assert await one.task is ExitCode.REPLACED
+    assert runfile.find() is None
+
+
+async def test_a_port_that_is_taken_is_told(fake: FakeAri, tmp_path: Path) -> None:
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        taken = f"CALLBRIDGE__SERVER__PORT={there.getsockname()[1]}"
+        configuration = configured(fake, tmp_path)
+        port = int(taken.partition("=")[2])
+        server = configuration.server.model_copy(update={"port": port})
+        configuration = configuration.model_copy(update={"server": server})
+        with pytest.raises(ConfigurationError, match=rf"127.0.0.1:{port} cannot.*server.port"):
+            async with running(configuration):
+                pass
+    assert runfile.find() is None
+    assert fake.applications == set()
+
+
+async def test_figures(fake: FakeAri, tmp_path: Path) -> None:
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        fake.incoming_call()
+        [call_id] = await _calls(one, 1)
+        assert await one.metric('callbridge_calls{state="PENDING"}') == 1
+        status, _, _ = await one.ask("POST", f"/calls/{call_id}/answer")
+        assert status == 200
+        assert await one.metric('callbridge_calls{state="ANSWERED"}') == 1
+        assert await one.metric('callbridge_calls{state="PENDING"}') == 0
+        answers = 'callbridge_requests_total{operation="answer",status="200"}'
+        assert await one.metric(answers) == 1
+        assert await one.metric('callbridge_request_seconds_count{operation="answer"}') == 1
+        assert await one.metric('callbridge_events_total{type="CALL_ANSWERED"}') == 1
+        await one.ask("POST", "/calls/nobody/answer")
+        assert await one.metric('callbridge_requests_total{operation="answer",status="404"}') == 1
+        assert await one.metric("process_open_fds") > 3
+        async with asyncio.timeout(5):
+            while not await one.metric("callbridge_loop_lag_seconds_count"):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+async def test_figures_at_a_port_of_their_own(fake: FakeAri, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    async with running(configured(fake, tmp_path, f"[metrics]\nport = {port}\n")) as one:
+        assert (await one.ask("GET", "/-/metrics"))[0] == 404
+        async with one.session.get(f"http://127.0.0.1:{port}/metrics") as answer:
+            assert answer.status == 200
+            assert "callbridge_ari_up" in await answer.text()
+
+
+async def test_figures_are_told_to_nobody_when_they_are_off(fake: FakeAri, tmp_path: Path) -> None:
+    async with running(configured(fake, tmp_path, "[metrics]\nenabled = false\n")) as one:
+        assert (await one.ask("GET", "/-/metrics"))[0] == 404
