@@ -1,0 +1,252 @@
+"""The three sockets by every role and reach, and what befalls them when a key is revoked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from bridge.lab.fake_ari import FakeAri
+from bridge.lab.waiting import until
+from bridge.model.errors import ErrorCode
+from bridge.protocol.frames import (
+    CLOSE_FORBIDDEN,
+    CLOSE_NOT_FOUND,
+    CLOSE_UNAUTHENTICATED,
+    EVENTS_SOCKET,
+    PROGRAM_SOCKET,
+    Accept,
+    Attach,
+    Attached,
+    AudioReady,
+    Authenticate,
+    Offer,
+    Snapshot,
+    Subscribe,
+)
+from bridge.protocol.permissions import Role
+from tests.api.auth.scene import REACHES, Scene, arranged, key_of
+from tests.support.daemon import RunningApi
+from tests.support.sockets import Ended, FarEnd, audio_path, far_end
+
+SEES: Final = {"all": "scf", "own": "sc", "own queue": "c", "other queue": "s"}
+"""Whose calls are in a snapshot: of support, of the one in question, foreign; else foreign ones."""
+REFUSED: Final = (ErrorCode.FORBIDDEN, CLOSE_FORBIDDEN)
+NOT_THERE: Final = (ErrorCode.CALL_NOT_FOUND, CLOSE_NOT_FOUND)
+NOBODY: Final = (ErrorCode.UNAUTHENTICATED, CLOSE_UNAUTHENTICATED)
+
+
+@pytest.fixture
+async def scene(fake: FakeAri, tmp_path: Path) -> AsyncIterator[Scene]:
+    async with arranged(fake, tmp_path) as scene:
+        yield scene
+
+
+def reason(ended: object) -> tuple[ErrorCode, int]:
+    """Return why a socket was closed, as its last words and its code say."""
+    assert isinstance(ended, Ended), ended
+    assert ended.cut_off is not None, ended
+    assert ended.code is not None
+    return ended.cut_off.code, ended.code
+
+
+@pytest.mark.parametrize("reach", REACHES)
+async def test_events_are_of_what_one_sees(scene: Scene, reach: str) -> None:
+    sees = SEES.get(reach, "f")
+    calls = {"s": scene.support_call, "c": scene.call, "f": scene.foreign_call}
+    for role in Role:
+        key = key_of(role, reach)
+        async with far_end(scene.api, EVENTS_SOCKET, key=key) as far:
+            first = await far.subscribe()
+            assert isinstance(first, Snapshot)
+            assert {call.call_id for call in first.calls} == {calls[one] for one in sees}
+        for one, call_id in calls.items():
+            async with far_end(scene.api, EVENTS_SOCKET, key=key) as far:
+                await far.say(Subscribe(call_id=call_id))
+                got = await far.next()
+                if one in sees:
+                    assert isinstance(got, Snapshot), (key, one, got)
+                else:
+                    assert reason(got) == NOT_THERE, (key, one)
+
+
+@pytest.mark.parametrize("reach", REACHES)
+async def test_audio_is_his_who_placed_the_observer(scene: Scene, reach: str) -> None:
+    for role in Role:
+        key = key_of(role, reach)
+        for name in ("listener", "ai"):
+            # The listener was placed by another admin.
+            lets_in = role is Role.ADMIN or (name == "ai" and role is not Role.OBSERVER)
+            async with far_end(
+                scene.api, audio_path(scene.call), key=key, query={"as": name}
+            ) as far:
+                got = await far.next()
+                if reach not in {"all", "own", "own queue"}:
+                    assert reason(got) == NOT_THERE, (key, name)
+                elif lets_in:
+                    assert isinstance(got, AudioReady), (key, name, got)
+                else:
+                    assert reason(got) == REFUSED, (key, name)
+
+
+async def test_programs_are_programs_and_admins(scene: Scene) -> None:
+    for role in Role:
+        for reach in REACHES:
+            path = PROGRAM_SOCKET.format(name=f"{role} {reach}".replace(" ", "-"))
+            async with far_end(scene.api, path, key=key_of(role, reach)) as far:
+                await far.say(Attach())
+                got = await far.next()
+                if role in {Role.PROGRAM, Role.ADMIN}:
+                    assert isinstance(got, Attached), (role, reach, got)
+                    assert got.active
+                    assert got.calls == ()
+                else:
+                    assert reason(got) == REFUSED, (role, reach)
+
+
+@pytest.mark.parametrize("path", ["events", "audio", "program"])
+@pytest.mark.parametrize("kind", ["wrong", "revoked"])
+async def test_no_socket_without_a_good_key(scene: Scene, path: str, kind: str) -> None:
+    key = await key_that_is(scene.api, kind)
+    for shown in ("header", "frame"):
+        async with opened(scene, path, key if shown == "header" else None) as far:
+            if shown == "frame":
+                await far.say(Authenticate(key=key))
+            assert reason(await far.next()) == NOBODY, shown
+
+
+async def key_that_is(api: RunningApi, kind: str) -> str:
+    """Return a key that is good for nothing."""
+    made = await api.done("POST", "/keys", {"name": "x", "role": "admin", "tenant": "*"})
+    if kind == "wrong":
+        return str(made["secret"][:-1] + ("A" if made["secret"][-1] != "A" else "B"))
+    await api.done("DELETE", f"/keys/{made['key_id']}")
+    return str(made["secret"])
+
+
+def opened(scene: Scene, path: str, key: str | None) -> AbstractAsyncContextManager[FarEnd]:
+    """Open one of the sockets."""
+    query = {"as": "ai"} if path == "audio" else None
+    paths = {
+        "events": EVENTS_SOCKET,
+        "audio": audio_path(scene.call),
+        "program": PROGRAM_SOCKET.format(name="bot"),
+    }
+    return far_end(scene.api, paths[path], key=key, query=query)
+
+
+async def test_a_revoked_key_closes_what_it_has_open(scene: Scene) -> None:
+    api = scene.api
+    gone, stays = [
+        await api.done("POST", "/keys", {"name": name, "role": "program", "tenant": "default"})
+        for name in ("gone", "stays")
+    ]
+    paths = ("events", "audio", "program")
+    async with AsyncExitStack() as stack:
+        ends = [
+            await stack.enter_async_context(opened(scene, path, key["secret"]))
+            for path, key in (*((path, gone) for path in paths), ("events", stays))
+        ]
+        *closed, other = ends
+        for far in (closed[0], other):
+            await far.subscribe()
+        await closed[1].ready()
+        await closed[2].say(Attach())
+        assert isinstance(await closed[2].next(), Attached)
+        async with asyncio.timeout(2.0):
+            await api.done("DELETE", f"/keys/{gone['key_id']}")
+            for far in closed:
+                assert reason(await far.ended()) == NOBODY
+        api.service.hub.publish("NEWS", call_id=scene.call)
+        while (await other.event()).type != "NEWS":
+            pass
+    # Nobody is told of keys any more who is gone.
+    await until(lambda: not api.service.authenticator.revoked, "all sockets are closed")
+
+
+async def test_a_program_commands_its_own_calls_and_nobodys(scene: Scene) -> None:
+    api = scene.api
+    api.keys |= {
+        name: (
+            await api.done("POST", "/keys", {"name": name, "role": "program", "tenant": "default"})
+        )["secret"]
+        for name in ("one", "two")
+    }
+    async with far_end(api, PROGRAM_SOCKET.format(name="bot"), key="one") as far:
+        await far.say(Attach())
+        assert isinstance(await far.next(), Attached)
+        call_id = await take(scene, far)
+        path = f"/calls/{call_id}"
+        for method, what, body in (
+            ("POST", "/answer", None),
+            ("PUT", "/mode", {"mode": "barge"}),
+            ("POST", "/leave", {}),
+            ("POST", "/connect", {"to": "1003"}),
+            ("POST", "/parties", {"to": "1003"}),
+            ("PATCH", "/parties/caller", {"muted": True}),
+            ("DELETE", "/parties/caller", None),
+            ("POST", "/transfers", {"to": [["1003"]]}),
+            ("POST", "/recordings", {}),
+            ("POST", "/say", {"text": "x"}),
+            ("POST", "/parking", {}),
+            ("DELETE", "", None),
+        ):
+            reply = await api.ask(method, path + what, body, key="two")
+            assert (reply.status, reply.code) == (403, "FORBIDDEN"), (method, what, reply.raw)
+            assert "the program bot has this call" in reply.json["detail"]
+        for key in ("two", "supervisor"):
+            async with far_end(api, audio_path(call_id), key=key, query={"as": "ai"}) as other:
+                assert reason(await other.next()) == REFUSED, key
+        # It sees it and may listen; the program itself, and a supervisor, may command it.
+        assert (await api.done("GET", path, key="two"))["program"] == "bot"
+        observer = await api.done("POST", f"{path}/observers", {}, key="two")
+        await api.done("DELETE", f"{path}/observers/{observer['name']}", key="two")
+        await api.done("POST", f"{path}/answer", key="one")
+        async with far_end(api, audio_path(call_id), key="one", query={"as": "ai"}) as own:
+            await own.ready()
+        await api.done("DELETE", path, key="supervisor")
+        nobodys = {"music": "default"}
+        await api.done("PUT", f"/calls/{scene.call}/music", nobodys, key="two")
+
+
+async def take(scene: Scene, far: FarEnd) -> str:
+    """Let a call come in for a program, which takes it."""
+    call_id = await scene.ring("1002")
+    while not isinstance(got := await far.next(), Offer):
+        assert not isinstance(got, Ended), got
+    assert got.call.call_id == call_id
+    await far.say(Accept(call_id=call_id))
+    await until(
+        lambda: scene.api.service.programs.program_of(call_id) == "bot", "the program has the call"
+    )
+    return call_id
+
+
+async def test_a_program_gets_no_call_of_another_tenant(scene: Scene) -> None:
+    api = scene.api
+    keys = [key_of(Role.PROGRAM, reach) for reach in ("foreign", "own")]
+    async with AsyncExitStack() as stack:
+        foreign, own = [
+            await stack.enter_async_context(
+                far_end(api, PROGRAM_SOCKET.format(name="bot"), key=key)
+            )
+            for key in keys
+        ]
+        for far in (foreign, own):
+            await far.say(Attach())
+            # Of the same name, but another tenant's: both are active.
+            attached = await far.next()
+            assert isinstance(attached, Attached)
+            assert attached.active
+        call_id = await take(scene, own)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                raise AssertionError(await foreign.next())
+        await foreign.say(Accept(call_id=call_id))
+        reply = await api.ask("POST", f"/calls/{call_id}/answer", key=keys[0])
+        assert reply.code == "CALL_NOT_FOUND"
+        assert (await api.done("GET", f"/calls/{call_id}", key=keys[1]))["program"] == "bot"
