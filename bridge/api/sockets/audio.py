@@ -13,6 +13,7 @@ from aiohttp import web
 
 from bridge.api.audio import Place, Speaker
 from bridge.api.router import socket
+from bridge.api.scope import check_his
 from bridge.api.service import Service
 from bridge.api.sockets.common import (
     CLOSE_AGAIN_LATER,
@@ -108,6 +109,9 @@ def _require_his(link: Link, view: CallView, name: str) -> None:
         return
     if name == AGENT:
         who.require(Permission.CONTROL)
+        check_his(link.service, who, view)
+        if view.program and who.role is not Role.PROGRAM:
+            raise ForbiddenError(f"the program {view.program} speaks on this call: observe it")
         return
     placed = next((one.by for one in view.observers if one.name == name), who.name)
     if placed != who.name:
