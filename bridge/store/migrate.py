@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ VERSION_TABLE: Final = "callbridge_schema"
 REVISIONS: Final = ("0001",)
 """All migrations, oldest first: the last is what this version of callbridge knows."""
 _FOLDER: Final = Path(__file__).parent / "migrations"
+_alone = threading.Lock()
+"""What alembic works on is kept in variables of its modules: one thread at a time."""
 
 
 async def current(connection: AsyncConnection) -> str | None:
@@ -55,7 +58,12 @@ async def upgrade(url: URL) -> None:
     In a thread with a loop of its own: reading the migrations would hold up calls. Raises one of
     ``engine.FAILURES``.
     """
-    await asyncio.to_thread(lambda: asyncio.run(_upgrade(url)))
+
+    def work() -> None:
+        with _alone:
+            asyncio.run(_upgrade(url))
+
+    await asyncio.to_thread(work)
 
 
 async def _upgrade(url: URL) -> None:

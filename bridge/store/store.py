@@ -101,7 +101,11 @@ class Store(Reading, Keyring, Outbox):
 
     @property
     def backlog(self) -> int:
-        """Number of records that the database has not got yet."""
+        """Number of records that the database has not got yet.
+
+        Before it was reached for the first time: all that the spool holds, of which it may have
+        the beginning.
+        """
         return self._writer.backlog
 
     @property

@@ -65,7 +65,7 @@ class Writer:
         # Serials of one life are beyond those of every other, even where the spool was put back
         # from a copy: what has been stored is known by its serial alone.
         self._serial = max(spool.last_serial, int(clock() * _MICROSECONDS))
-        self._intake = intake or Intake()
+        self._intake = Intake() if intake is None else intake
         self._unspooled: list[Frame] = []
         self._spooled = 0
         self._stored: int | None = None
