@@ -400,7 +400,7 @@ class Tone(Action, frozen=True, kw_only=True):
 
 
 class NoTone(Tone, frozen=True, kw_only=True):
-    """A tone is not heard, all the time. Voices that begin meanwhile are heard at -55 dBFS there."""
+    """A tone is not heard, all the time. Voices that begin are heard at -55 dBFS there."""
 
     above: float = -50.0
 

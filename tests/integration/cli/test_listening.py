@@ -1,0 +1,238 @@
+"""Commands that listen, whisper, barge in, record and watch, on a call of two phones."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bridge.lab.hearing import TONES, Pcm, ToneMeter, level_dbfs, pcm_from_bytes, tone
+from bridge.lab.phones import CallState, Phone, Tone
+from bridge.lab.waiting import until
+from tests.support.commands import Shell
+from tests.support.pbx import Pbx, until_true
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+
+RATE = 16000
+WHISPER_HZ = 1559.0
+
+
+def sound(path: Path) -> Path:
+    """A WAV file of 0.6 s of a tone."""
+    pcm = tone(WHISPER_HZ, -15.0, 0.6, RATE)
+    soundfile.write(path, pcm, RATE, subtype="PCM_16")
+    return path
+
+
+def read(path: Path) -> Pcm:
+    samples: Pcm = soundfile.read(path, dtype="int16")[0]
+    return samples
+
+
+def is_heard(pcm: Pcm, who: str) -> bool:
+    return abs(level_dbfs(pcm, RATE, TONES[who]) + 15) <= 3
+
+
+def seconds_of(pcm: Pcm, hz: float) -> float:
+    levels = ToneMeter(RATE, hz, 320).track(pcm, 320)
+    return sum(level > -30 for level in levels) * 0.02
+
+
+async def nobody_observes(shell: Shell) -> None:
+    async with asyncio.timeout(5):
+        while True:
+            [call] = await shell.json("calls")
+            if not call["observers"]:
+                return
+
+
+async def test_a_call_is_heard_into_a_file(
+    shell: Shell, talking: tuple[Phone, Phone], tmp_path: Path
+) -> None:
+    del talking
+    await shell.done("listen", "1002", "-o", str(tmp_path / "mix.wav"), "--seconds", "1.2")
+    mix = read(tmp_path / "mix.wav")[RATE // 2 :]
+    assert len(mix) > 0.4 * RATE
+    assert all(is_heard(mix, who) for who in ("caller", "callee"))
+    alone = tmp_path / "alone.wav"
+    await shell.done("listen", "latest", "-o", str(alone), "--speaker", "1002", "--seconds", "1.2")
+    heard = read(alone)[RATE // 2 :]
+    assert is_heard(heard, "callee")
+    assert level_dbfs(heard, RATE, TONES["caller"]) < -75
+    await nobody_observes(shell)
+
+
+async def test_the_callee_alone_hears_a_whisper_and_both_a_barge(
+    shell: Shell, talking: tuple[Phone, Phone], tmp_path: Path
+) -> None:
+    file = sound(tmp_path / "advice.wav")
+    heard = tmp_path / "heard.wav"
+    await shell.done("whisper", "1001", "--to", "1002", "--file", str(file), "-o", str(heard))
+    await nobody_observes(shell)
+    assert seconds_of(read(heard), TONES["caller"]) > 0.4, "who whispers hears the call"
+    caller, callee = talking
+    for phone in talking:
+        await phone.record_position()
+    assert 0.5 <= seconds_of(read(tmp_path / "callee.wav"), WHISPER_HZ) <= 0.7
+    assert seconds_of(read(tmp_path / "caller.wav"), WHISPER_HZ) == 0
+    await shell.done("barge", "1001", "--file", str(file))
+    for phone in talking:
+        await phone.record_position()
+    assert 1.0 <= seconds_of(read(tmp_path / "callee.wav"), WHISPER_HZ) <= 1.35
+    assert 0.5 <= seconds_of(read(tmp_path / "caller.wav"), WHISPER_HZ) <= 0.7
+    assert caller.state is callee.state is CallState.CONFIRMED
+
+
+async def test_a_person_on_a_phone_observes_and_changes_his_mode(
+    pbx: Pbx, shell: Shell, talking: tuple[Phone, Phone]
+) -> None:
+    del talking
+    boss = await pbx.phone("1003")
+    said = await shell.done("spy", "1001", "--phone", "1003")
+    assert "on 1003 (spy)" in said
+    assert boss.state is CallState.CONFIRMED
+    [changed] = await shell.json("whisper", "1001", "--to", "1002", "--phone", "1003")
+    assert (changed["mode"], changed["whispers_to"]) == ("whisper", ["callee"])
+    assert "(whisper callee)" in await shell.done("calls")
+    [loud] = await shell.json("barge", "latest", "--phone", "1003")
+    assert loud["name"] == changed["name"], "the same person"
+    await shell.done("dismiss", "1001", "1003")
+    await boss.wait_state(CallState.DISCONNECTED)
+    await nobody_observes(shell)
+    assert (await shell("dismiss", "1001", "1003")).code == 3
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_an_interrupted_listener_leaves_the_call_and_a_whole_file(
+    shell: Shell, talking: tuple[Phone, Phone], tmp_path: Path, stop: signal.Signals, code: int
+) -> None:
+    file = tmp_path / "heard.wav"
+    async with shell.running("listen", "1001", "-o", str(file)) as process:
+        # A second of it is on disk: its header is right while it grows.
+        await until(lambda: _frames(file) > 0, "a second is on disk", within_s=10)
+        process.send_signal(stop)
+        out, err = await process.communicate()
+    assert (process.returncode, out) == (code, b"")
+    assert "s heard" in err.decode()
+    assert _frames(file) >= RATE
+    await nobody_observes(shell)
+    assert all(phone.state is CallState.CONFIRMED for phone in talking)
+
+
+def _frames(path: Path) -> int:
+    try:
+        with wave.open(str(path), "rb") as file:
+            return file.getnframes()
+    except (FileNotFoundError, EOFError, wave.Error):
+        return 0
+
+
+async def test_raw_audio_goes_through_a_pipe_whose_reader_may_leave(
+    shell: Shell, talking: tuple[Phone, Phone]
+) -> None:
+    del talking
+    async with shell.running("listen", "1001", "-o", "-") as process:
+        assert process.stdout is not None
+        data = await process.stdout.readexactly(2 * RATE)
+        assert is_heard(pcm_from_bytes(data)[-RATE // 4 :], "callee")
+        process.stdout._transport.close()  # type: ignore[attr-defined]  # a reader that leaves
+        assert process.stderr is not None
+        err = (await process.stderr.read()).decode()
+        await process.wait()
+    assert process.returncode == 141
+    assert "Traceback" not in err
+    assert "Error" not in err
+    await nobody_observes(shell)
+
+
+async def test_without_speakers_it_is_said_what_to_do(
+    shell: Shell, talking: tuple[Phone, Phone]
+) -> None:
+    del talking
+    said = await shell("listen", "1001")
+    assert said.code == 2
+    assert "--output FILE" in said.err
+    silent = await shell("whisper", "1001")
+    assert silent.code == 2
+    assert "--file FILE" in silent.err
+    await nobody_observes(shell)
+
+
+async def test_a_call_is_recorded_and_its_files_are_fetched(
+    pbx: Pbx, shell: Shell, tmp_path: Path
+) -> None:
+    for number, who in (("1001", "caller"), ("1002", "callee")):
+        await pbx.phone(number, source=Tone(TONES[who]))
+    await shell.done("originate", "1001", "--connect", "1002")
+    [begun] = await shell.json("record", "1001")
+    assert begun["state"] == "recording"
+    [paused] = await shell.json("record", "1001", "--pause")
+    assert paused["state"] == "paused"
+    await shell.done("record", "1001", "--resume")
+    await asyncio.sleep(1.0)
+    [ended] = await shell.json("record", "1001", "--stop")
+    assert ended["state"] == "ended"
+    assert (await shell("record", "1001", "--stop")).code == 3
+    [listed] = await shell.json("recordings", "1001")
+    assert listed["recording_id"] == begun["recording_id"]
+    await shell.done("recordings", "1001", "--fetch", str(tmp_path / "fetched"))
+    [file] = (tmp_path / "fetched").iterdir()
+    left, right = np.split(soundfile.read(file, dtype="int16")[0], 2, axis=1)
+    assert seconds_of(left[:, 0], TONES["caller"]) > 0.3
+    assert seconds_of(right[:, 0], TONES["callee"]) > 0.3
+    assert seconds_of(left[:, 0], TONES["callee"]) == 0
+    await shell.done("hangup", "1001")
+
+
+async def test_events_are_followed_and_kept(shell: Shell, talking: tuple[Phone, Phone]) -> None:
+    caller, _ = talking
+    async with shell.running("events", "--follow", "--json") as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        async with asyncio.timeout(10):
+            assert b"events follow" in await process.stderr.readline()
+            await shell.done("note", "1001", "called for a refund")
+            assert "called for a refund" in await shell.done("notes", "1002")
+            await caller.hangup()
+            ended = None
+            while ended is None:
+                event = json.loads(await process.stdout.readline())
+                if event["type"] == "LIVE_CALL_ENDED":
+                    ended = event
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 130
+    call_id = ended["call_id"]
+
+    async def kept() -> bool:
+        """The store is written to behind the call's back."""
+        found = await shell.json("events", call_id)
+        return "LIVE_CALL_ENDED" in [one["type"] for one in found]
+
+    await until_true(kept, "what happened is kept")
+    assert "LIVE_CALL_ENDED" in await shell.done("events", call_id, "--type", "LIVE_CALL_ENDED")
+    assert (await shell("history")).code == 0
+    assert await shell.json("audit", "--by", "nobody") == []
+
+
+async def test_a_reader_who_leaves_ends_the_events_quietly(
+    shell: Shell, talking: tuple[Phone, Phone]
+) -> None:
+    caller, callee = talking
+    async with shell.running("events", "-f", "--json") as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        await process.stderr.readline()
+        process.stdout._transport.close()  # type: ignore[attr-defined]  # as `| head -0` does
+        await caller.hangup()
+        await until(lambda: callee.state is CallState.DISCONNECTED, "the call is over")
+        err = await process.stderr.read()
+        await process.wait()
+    assert (process.returncode, err) == (141, b"")
