@@ -14,6 +14,7 @@ import msgspec
 
 from bridge.api.auth.principal import Principal
 from bridge.api.service import Service
+from bridge.model.errors import CallbridgeError
 from bridge.protocol.operations import Operation
 from bridge.protocol.permissions import EVERY_TENANT
 from bridge.protocol.views import AuditView
@@ -50,7 +51,11 @@ def note(
 
 
 def _tenant(service: Service, principal: Principal, call_id: str | None) -> str:
-    view = service.views.call(call_id) if call_id else None
+    try:
+        view = service.views.call(call_id) if call_id else None
+    except CallbridgeError:
+        # Asterisk is not there: what was tried is recorded all the same.
+        view = None
     # A call of somebody else is none of his tenant's business: what he tried is his own.
     if view is not None and principal.sees(view.tenant, view.queue):
         return view.tenant

@@ -11,6 +11,7 @@ from bridge.daemon.asterisk import ari_settings
 from bridge.daemon.config import Configuration
 from bridge.model.errors import ServerError, ServerUnreachableError
 from bridge.runtime import Controller
+from bridge.runtime.transfer_policy import Policy
 from bridge.sdk import Client
 
 _log = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ OK = "ok"
 class DaemonClient(Client):
     """A client that says that Asterisk is not reached, where another says: not connected."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, transfer_policy: Policy) -> None:
         asterisk = configuration.asterisk
         settings = ari_settings(configuration)
         super().__init__(
@@ -38,6 +39,7 @@ class DaemonClient(Client):
             keys=configuration.supervisors.keys or None,
             music=asterisk.music,
             parking_slots=asterisk.parking_slots,
+            transfer_policy=transfer_policy,
         )
         self._root = settings.root
         self._fault = "it is being connected to"

@@ -22,8 +22,10 @@ from bridge.daemon.client import DaemonClient
 from bridge.daemon.config import Configuration
 from bridge.daemon.config.access import Oidc
 from bridge.daemon.paths import Paths
+from bridge.model.errors import ServerError
 from bridge.protocol.views import AuditView
 from bridge.runtime.audit import AuditRecord
+from bridge.runtime.transfer_policy import TransferKind, TransferRequest, TransferSource
 from bridge.sdk import events
 from bridge.store.records import StoredKey
 from bridge.store.store import Store
@@ -61,7 +63,19 @@ def make_parts(
     configuration: Configuration, paths: Paths, store: Store, keys: Iterable[StoredKey]
 ) -> Parts:
     """Make every part; none of them does anything yet. Raises ConfigurationError."""
-    client = DaemonClient(configuration)
+    rules = configuration.dialling.rules(configuration.asterisk.endpoint)
+
+    def may_transfer(asked: TransferRequest) -> bool:
+        """Judge what phones want; who asks over the API has been judged already.
+
+        Whom an attended transfer is to is on the line, and was dialled by the PBX.
+        """
+        if asked.source is TransferSource.PROGRAM or asked.kind is TransferKind.ATTENDED:
+            return True
+        call = views.call(asked.call_id)
+        return call is not None and rules.allows(asked.target, tenant=call.tenant)
+
+    client = DaemonClient(configuration, may_transfer)
     tenancy = configuration.auth.tenancy()
     recordings = paths.recordings(configuration)
     views = Views(client, tenancy, recordings=recordings)
@@ -93,7 +107,7 @@ def make_parts(
             commands=Rate(auth.commands_per_second, auth.commands_burst),
             reads=Rate(auth.reads_per_second, auth.reads_burst),
         ),
-        dial_rules=configuration.dialling.rules(configuration.asterisk.endpoint),
+        dial_rules=rules,
         tenancy=tenancy,
         programs=programs,
         webhooks=webhooks,
@@ -106,7 +120,10 @@ def make_parts(
 
     def keep(record: AuditRecord) -> None:
         """Store what the client itself notes, such as a key that a supervisor pressed."""
-        call = None if record.call_id is None else views.call(record.call_id)
+        try:
+            call = None if record.call_id is None else views.call(record.call_id)
+        except ServerError:
+            call = None  # Asterisk has gone: what happened is kept all the same.
         store.write(
             AuditView(
                 at=record.at,

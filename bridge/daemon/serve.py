@@ -22,6 +22,7 @@ from bridge.api.auth.tls import reload_certificate, server_tls
 from bridge.daemon import metrics as figures
 from bridge.daemon import probes, runfile
 from bridge.daemon.config import Configuration
+from bridge.daemon.housekeeping import keep_removing
 from bridge.daemon.metrics import Metrics
 from bridge.daemon.notify import notify
 from bridge.daemon.parts import Parts, first_key, make_parts, version
@@ -90,12 +91,19 @@ class Daemon:
                 parts.client.keep_connected(self._connected), name="connect"
             )
             beating = asyncio.create_task(self._pulse.run(), name="pulse")
+            removing = asyncio.create_task(
+                keep_removing(
+                    parts.service.recordings_folder, self.configuration.recordings.keep_days
+                ),
+                name="old recordings",
+            )
+            tasks = (connecting, beating, removing)
             try:
                 return await self._serve(parts, connecting)
             finally:
-                for task in (connecting, beating):
+                for task in tasks:
                     task.cancel()
-                await asyncio.gather(connecting, beating, return_exceptions=True)
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     def reload(self) -> None:
         """Read the certificate again; calls and connections go on."""

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from bridge.ari import AriConnection
 from bridge.directory import CallEnded, Change, Directory, LiveCall
+from bridge.model.context import CALL_ID
 from bridge.model.errors import (
     BadArgumentError,
     CallNotFoundError,
@@ -377,6 +378,7 @@ class Supervision:
             raise BadArgumentError(f"{name!r} is what a party is called: choose another name")
 
     async def _live(self, engine: ObserverEngine, end_desk: Callable[[], None] | None) -> None:
+        CALL_ID.set(self._places[engine.observer_id].call_id)
         try:
             await engine.run()
         finally:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from bridge.ari import AriConnection
+from bridge.model.context import CALL_ID
 from bridge.model.errors import CommandInProgressError
 from bridge.model.ids import CallId
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
@@ -178,6 +179,7 @@ class Transfers:
         return engine
 
     async def _live(self, engine: TransferEngine) -> None:
+        CALL_ID.set(engine.call.incoming.call_id)
         try:
             await engine.run()
         finally:
