@@ -46,7 +46,7 @@ FRAME_BYTES: Final = 1 << 16
 """Most that a client's message may have."""
 LINGER_SECONDS: Final = 10.0
 """How long who is cut off has to read why."""
-SEND_BYTES: Final = 1 << 18
+SEND_BYTES: Final = 1 << 16
 """Of the kernel's buffer: what it holds for who does not read is late, and takes memory."""
 _HEARTBEAT_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 2.0

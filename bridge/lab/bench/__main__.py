@@ -26,6 +26,7 @@ from bridge.lab.bench import (
     restart,
     switching,
     transport,
+    watchers,
     watching,
 )
 from bridge.lab.bench.figures import Chapter
@@ -38,6 +39,7 @@ CHAPTERS: Mapping[str, Callable[[Instance], Awaitable[Chapter]]] = {
     "transport": lambda instance: transport.measure(instance.info),
     "load": load.measure,
     "watching": watching.measure,
+    "watchers": lambda _instance: watchers.measure(),
     "company": company.measure,
     "handover": lambda instance: handover.measure(instance.info),
     "restart": restart.measure,

@@ -1,0 +1,270 @@
+"""A thousand watchers of the socket of events, one of whom does not read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from bridge.api.app import make_app
+from bridge.api.auth.keys import new_key
+from bridge.api.broadcast import Limits
+from bridge.api.hub import EventHub
+from bridge.daemon.config import Configuration
+from bridge.daemon.parts import make_parts
+from bridge.daemon.paths import Paths
+from bridge.lab.bench.figures import Chapter, Figure
+from bridge.lab.bench.flock import KEY_VARIABLE, Fate, Report, allow_sockets
+from bridge.lab.bench.usage import Usage
+from bridge.lab.waiting import until
+from bridge.model.errors import LabError
+from bridge.model.modes import AudioMode
+from bridge.model.states import CallState
+from bridge.protocol.permissions import EVERY_TENANT, Role
+from bridge.protocol.views import CallView, ObserverView, PartyView
+from bridge.store.store import Store
+
+WATCHERS: Final = 1000
+SECONDS: Final = 10.0
+PER_SECOND: Final = 10
+"""Events: thirty calls of a minute and a half, with some thirty events each, make as many."""
+AT_ONCE: Final = 5
+"""Of them come together, as at the beginning and the end of a call."""
+_BEAT_S: Final = 0.005
+_LINE_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured. blocked_ms: how late the event loop was at worst, for anything else."""
+
+    report: Report
+    events: int
+    blocked_ms: float
+    blocked_median_ms: float
+    cpu_percent: float
+    """Of one core, of the process with the API."""
+    grown_mib: float
+    """Its memory, from the first event to the last."""
+
+
+class Flock:
+    """The watchers, as who measures them has them in hand."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def report(self) -> Report:
+        """Return what those who read were told since the last time."""
+        return msgspec.json.decode(await self._ask(b"report\n"), type=Report)
+
+    async def wake(self) -> Fate:
+        """Let who did not read do so, and return what became of him."""
+        return msgspec.json.decode(await self._ask(b"wake\n"), type=Fate)
+
+    async def line(self) -> bytes:
+        """Read the next line. Raises LabError when there is none."""
+        assert self._process.stdout is not None  # noqa: S101 - it was made with a pipe
+        try:
+            async with asyncio.timeout(_LINE_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            line = b""
+        if not line:
+            raise LabError("the watchers do not answer: their errors are above")
+        return line
+
+    async def _ask(self, order: bytes) -> bytes:
+        assert self._process.stdin is not None  # noqa: S101 - it was made with a pipe
+        self._process.stdin.write(order)
+        return await self.line()
+
+
+@asynccontextmanager
+async def open_flock(url: str, key: str, count: int = WATCHERS) -> AsyncIterator[Flock]:
+    """Let so many watch, in a process of its own, and one more who does not read."""
+    allow_sockets()
+    address = urlsplit(url)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bridge.lab.bench.flock",
+        str(address.hostname),
+        str(address.port),
+        str(count + 1),
+        env={**os.environ, KEY_VARIABLE: key},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        flock = Flock(process)
+        await flock.line()
+        yield flock
+    finally:
+        await process.communicate(b"")
+
+
+async def tell(
+    hub: EventHub,
+    flock: Flock,
+    call_id: str,
+    *,
+    seconds: float = SECONDS,
+    per_second: float = PER_SECOND,
+) -> Measured:
+    """Tell events of a call for a while, AT_ONCE together, and measure."""
+    await flock.report()
+    late: list[float] = []
+    beating = asyncio.create_task(_beat(late), name="beat")
+    before, began = Usage.of(os.getpid()), time.monotonic()
+    events = 0
+    while time.monotonic() - began < seconds:
+        for _ in range(AT_ONCE):
+            hub.publish("PARTY_CHANGED", call_id=call_id, data={"party": "caller"})
+            events += 1
+        await asyncio.sleep(events / per_second - (time.monotonic() - began))
+    after = Usage.of(os.getpid())
+    taken = time.monotonic() - began
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+    return Measured(
+        report=await flock.report(),
+        events=events,
+        blocked_ms=max(late) * 1000,
+        blocked_median_ms=sorted(late)[len(late) // 2] * 1000,
+        cpu_percent=(after.cpu_s - before.cpu_s) / taken * 100,
+        grown_mib=after.memory_mib - before.memory_mib,
+    )
+
+
+async def _beat(late: list[float]) -> None:
+    """Note how late the event loop is: what audio would have to wait."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + _BEAT_S
+        await asyncio.sleep(_BEAT_S)
+        late.append(loop.time() - due)
+
+
+class OneCall:
+    """Shows one call, as it is in a call centre."""
+
+    def __init__(self) -> None:
+        parties = tuple(
+            PartyView(
+                name=name,
+                endpoint=f"PJSIP/{number}",
+                number=number,
+                display_name=f"Somebody {number}",
+                channel_id=f"callbridge-0123456789ab-leg.{name}-0123456789ab",
+                channel_name=f"PJSIP/{number}-0000002a",
+            )
+            for name, number in (("caller", "1001"), ("callee", "1002"))
+        )
+        observer = ObserverView(name="observer1", call_id="c-1", mode=AudioMode.SPY, by="dashboard")
+        self._view = CallView(
+            call_id="c-1",
+            tenant="default",
+            own=True,
+            since=time.time(),
+            state=CallState.CONNECTED,
+            mode=AudioMode.WHISPER,
+            whispers_to=("callee",),
+            caller_number="1001",
+            callee_number="1002",
+            parties=parties,
+            observers=(observer,),
+        )
+
+    def call(self, call_id: str) -> CallView | None:
+        """Return it."""
+        return self._view if call_id == self._view.call_id else None
+
+    def calls(self) -> tuple[CallView, ...]:
+        """Return it."""
+        return (self._view,)
+
+
+@asynccontextmanager
+async def open_api(limits: Limits | None = None) -> AsyncIterator[tuple[str, str, EventHub]]:
+    """Run the API without an Asterisk, with one call that is only shown; give url, key and hub.
+
+    limits: when a watcher is too slow.
+    """
+    with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as name:
+        folder = Path(name)
+        configuration = Configuration.model_validate(
+            {
+                # There is none: the client of this API is never connected.
+                "asterisk": {"url": "http://127.0.0.1:9/ari", "username": "a", "password": "a"},
+                "server": {"state_folder": str(folder)},
+                # All come with one key.
+                "auth": {"reads_per_second": 10_000, "reads_burst": 10_000},
+            }
+        )
+        store = await Store.open(f"sqlite:///{folder}/store.db", spool=folder / "spool")
+        kept, key = new_key("bench", Role.ADMIN, EVERY_TENANT, now=time.time())
+        parts = make_parts(configuration, Paths.of(configuration), store, (kept,))
+        hub = parts.service.hub = EventHub(OneCall(), limits=limits)
+        runner = web.AppRunner(make_app(parts.service), access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}", key, hub
+        finally:
+            hub.close()
+            await runner.cleanup()
+            await parts.service.authenticator.close()
+            await parts.views.close()
+            await store.close()
+
+
+async def measure() -> Chapter:
+    """Tell events, and let the last one wake up."""
+    async with open_api() as (url, key, hub):
+        began = time.monotonic()
+        async with open_flock(url, key) as flock:
+            connected = time.monotonic() - began
+            fast = await tell(hub, flock, "c-1", per_second=4 * PER_SECOND)
+            first = await tell(hub, flock, "c-1")
+            await until(lambda: hub.broadcast.cut_off, "who does not read is cut off", within_s=15)
+            fate = await flock.wake()
+    return Chapter(
+        "A thousand watchers of the events, one of whom does not read",
+        f"{PER_SECOND} events a second, {AT_ONCE} together, or four times as many; the watchers "
+        "are on the same machine.",
+        (
+            Figure.of("until all have subscribed", "s", [connected]),
+            *_figures(f"{PER_SECOND} a second", first),
+            *_figures(f"{4 * PER_SECOND} a second", fast),
+            Figure.of("events that who does not read found", "", [float(fate.told)]),
+        ),
+    )
+
+
+def _figures(name: str, measured: Measured) -> list[Figure]:
+    report = measured.report
+    return [
+        Figure.of(f"{name}: {what}", unit, [value])
+        for what, unit, value in (
+            ("from the event to a watcher, median", "ms", report.median_ms),
+            ("99th percentile", "ms", report.p99_ms),
+            ("greatest", "ms", report.max_ms),
+            ("events that a watcher missed", "", float(report.missed)),
+            ("the loop was late by, median", "ms", measured.blocked_median_ms),
+            ("at most", "ms", measured.blocked_ms),
+            ("CPU of the API", "%", measured.cpu_percent),
+            ("memory that it took more", "MiB", measured.grown_mib),
+        )
+    ]
