@@ -118,6 +118,10 @@ class Archive:
             ) from error
         return folder
 
+    async def discard(self, call_id: str) -> None:
+        """Remove the folder of a call if there is no recording in it."""
+        await asyncio.to_thread(_remove, self.folder / call_id)
+
     # --- all of them ----------------------------------------------------------------------------
 
     async def find(self, recording_id: str) -> Entry | None:
@@ -196,6 +200,15 @@ def _make(folder: Path, scope: _Scope) -> None:
     draft = folder / f".{secrets.token_hex(6)}"
     draft.write_bytes(msgspec.json.encode(scope))
     draft.replace(folder / _SCOPE)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        if [path.name for path in folder.iterdir()] == [_SCOPE]:
+            (folder / _SCOPE).unlink()
+            folder.rmdir()
+    except OSError as error:
+        _log.debug("%s stays: %s", folder, error)
 
 
 def _scope(folder: Path) -> _Scope:

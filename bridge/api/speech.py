@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
+import signal
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -32,6 +34,7 @@ _MOST_WORDS: Final = 500
 """Letters of what a command says of its failure."""
 _PIECE_SECONDS: Final = 0.5
 _ROOM_SECONDS: Final = 0.1
+_END_SECONDS: Final = 2.0
 
 
 class Speech:
@@ -96,6 +99,7 @@ class Speech:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(self._timeout):
@@ -141,8 +145,17 @@ async def _read(stream: asyncio.StreamReader, most: int) -> bytes:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
-    """See to it that a process is no more."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    """See to it that a process is no more, and whatever it has started."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    try:
+        async with asyncio.timeout(_END_SECONDS):
+            # What it wrote last has to be read: before that its end is not noticed.
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    await _read(stream, 0)
+            await process.wait()
+    except TimeoutError:
+        _log.warning("the command for speech (process %d) does not end", process.pid)

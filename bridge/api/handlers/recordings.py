@@ -37,13 +37,17 @@ async def start_recording(asked: Asked[StartRecording, NoQuery]) -> RecordingVie
     body, archive = asked.body, asked.service.views.archive
     announcement = one_of(announce=body.announce, announce_audio=body.announce_audio)
     folder = await archive.open(view.call_id, view.tenant, view.queue)
-    recording = await call.record(
-        folder,
-        coaching=body.coaching,
-        announce=announcement,
-        pauses=body.pauses,
-        max_minutes=body.max_minutes,
-    )
+    try:
+        recording = await call.record(
+            folder,
+            coaching=body.coaching,
+            announce=announcement,
+            pauses=body.pauses,
+            max_minutes=body.max_minutes,
+        )
+    except BaseException:
+        await archive.discard(view.call_id)
+        raise
     archive.follow(recording, view.tenant, view.queue)
     return recording_of(recording, view.call_id)
 
