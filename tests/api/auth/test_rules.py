@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -81,34 +83,31 @@ async def test_what_is_originated_belongs_to_who_originates_it(scene: Scene) -> 
         await api.done("DELETE", f"/calls/{call_id}", key="admin foreign")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/calls", {"to": "{}"}),
-        ("POST", "/calls", {"to": "1005", "connect": "{}"}),
-        ("POST", "/calls/{call}/connect", {"to": "{}"}),
-        ("POST", "/calls/{call}/connect", {"to": ["1005", "{}"]}),
-        ("POST", "/calls/{call}/parties", {"to": "{}"}),
-        ("POST", "/calls/{call}/observers", {"phone": "{}"}),
-        ("POST", "/calls/{call}/transfers", {"to": [["1005"], ["1006", "{}"]]}),
-    ],
+DIALLING: Final = (
+    ("POST", "/calls", {"to": "{}"}),
+    ("POST", "/calls", {"to": "1005", "connect": "{}"}),
+    ("POST", "/calls/{call}/connect", {"to": "{}"}),
+    ("POST", "/calls/{call}/connect", {"to": ["1005", "{}"]}),
+    ("POST", "/calls/{call}/parties", {"to": "{}"}),
+    ("POST", "/calls/{call}/observers", {"phone": "{}"}),
+    ("POST", "/calls/{call}/transfers", {"to": [["1005"], ["1006", "{}"]]}),
 )
-async def test_nothing_is_dialled_that_is_not_allowed(
-    scene: Scene, method: str, path: str, body: dict[str, object]
-) -> None:
+FRAUD: Final = (
+    "PJSIP/0900@trunk",
+    "PJSIP/1005/sip:0900@evil.example",
+    "Local/0900@outside",
+    "*21*0900",
+    "PJSIP/1005&PJSIP/0900@trunk",
+    "PJSIP/1005,60,tT",
+)
+
+
+async def test_nothing_is_dialled_that_is_not_allowed(scene: Scene) -> None:
     fake, api = scene.fake, scene.api
     before = set(fake.world.channels)
-    for target in (
-        "PJSIP/0900@trunk",
-        "PJSIP/1005/sip:0900@evil.example",
-        "Local/0900@outside",
-        "*21*0900",
-        "PJSIP/1005&PJSIP/0900@trunk",
-        "PJSIP/1005,60,tT",
-    ):
-        whole = with_target(body, target)
-        reply = await api.ask(method, path.format(call=scene.call), whole)
-        assert reply.code in {"DIAL_DENIED", "BAD_ARGUMENT"}, (target, reply.raw)
+    for (method, path, body), target in itertools.product(DIALLING, FRAUD):
+        reply = await api.ask(method, path.format(call=scene.call), with_target(body, target))
+        assert reply.code in {"DIAL_DENIED", "BAD_ARGUMENT"}, (path, target, reply.raw)
         assert reply.status in {403, 422}
     assert set(fake.world.channels) == before
     assert api.service.dial_rules.live("default") == 0
