@@ -13,6 +13,7 @@ from aiohttp import web
 
 from bridge.api.audio import Place, Speaker
 from bridge.api.router import socket
+from bridge.api.scope import check_his, visible
 from bridge.api.scope import check_his
 from bridge.api.service import Service
 from bridge.api.sockets.common import (
@@ -30,7 +31,6 @@ from bridge.media.pcm import SAMPLE_BYTES, check_pcm
 from bridge.model.errors import (
     BadArgumentError,
     BufferFullError,
-    CallNotFoundError,
     ErrorCode,
     ForbiddenError,
     InvalidStateError,
@@ -84,7 +84,7 @@ async def _carry(link: Link, request: web.Request) -> None:
         raise BadArgumentError("as=NAME says who speaks and hears: an observer, or ai; hear=0 or 1")
     call_id = request.match_info["call_id"]
     link.principal.require(Permission.LISTEN)
-    _require_his(link, _visible(link, call_id), name)
+    _require_his(link, visible(link.service, link.principal, call_id), name)
     speaker = link.service.audio_positions.find(call_id, name)
     await _answered(link, speaker)
     # Of who is on a phone a program has no audio.
@@ -95,15 +95,11 @@ async def _carry(link: Link, request: web.Request) -> None:
     await AudioSession(link, name, speaker, stream).run()
 
 
-def _visible(link: Link, call_id: str) -> CallView:
-    view = link.service.views.call(call_id)
-    if view is None or not link.principal.sees(view.tenant, view.queue):
-        raise CallNotFoundError(f"there is no call {call_id}")
-    return view
-
-
 def _require_his(link: Link, view: CallView, name: str) -> None:
-    """Only who placed an observer, or has the call, has the audio. Raises ForbiddenError."""
+    """Only who placed an observer, or may command the agent, has the audio.
+
+    Raises ForbiddenError.
+    """
     who = link.principal
     if who.role is Role.ADMIN:
         return
