@@ -72,6 +72,8 @@ class Out:
             pad_edge=False,
             header_style="bold" if terminal else "",
         )
+        if terminal and table.columns:
+            table.columns[0].style = "cyan"
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         return table

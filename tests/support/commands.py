@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from typer.testing import CliRunner
 
@@ -36,12 +37,15 @@ class Said:
 class Shell:
     """Runs commands against an API. In this process, unless they are to be interrupted."""
 
-    def __init__(self, api: RunningApi, key: str = "admin") -> None:
-        self._environment = {
-            "CALLBRIDGE_URL": api.url,
-            "CALLBRIDGE_KEY": api.keys[key],
-            "NO_COLOR": "1",
-        }
+    def __init__(self, api: RunningApi | None, key: str = "admin") -> None:
+        self._environment = {"NO_COLOR": "1"}
+        if api is not None:
+            self._environment |= {"CALLBRIDGE_URL": api.url, "CALLBRIDGE_KEY": api.keys[key]}
+
+    @classmethod
+    def nowhere(cls) -> Self:
+        """Return a shell that is told of no API."""
+        return cls(None)
 
     async def __call__(self, *words: str) -> Said:
         """Run a command to its end."""
@@ -62,6 +66,30 @@ class Shell:
         said = await self(*words, "--json")
         assert said.code == 0, (words, said)
         return said.lines
+
+    async def completed(self, *words: str) -> list[str]:
+        """Return what a shell offers for the last of the words."""
+        runner = CliRunner(
+            env={
+                **self._environment,
+                "_CALLBRIDGE_COMPLETE": "complete_zsh",
+                "_TYPER_COMPLETE_ARGS": " ".join(("callbridge", *words)),
+            }
+        )
+        result = await asyncio.to_thread(runner.invoke, app, [], prog_name="callbridge")
+        return re.findall(r'"([^"]+)":"', result.stdout)
+
+    async def started(
+        self, *words: str, tty: int, **environment: str
+    ) -> asyncio.subprocess.Process:
+        """Start a command on a terminal."""
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bridge.cli.main", *words),
+            env={**os.environ, **self._environment, **environment},
+            stdin=tty,
+            stdout=tty,
+            stderr=tty,
+        )
 
     @asynccontextmanager
     async def running(
