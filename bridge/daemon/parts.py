@@ -94,6 +94,7 @@ def make_parts(
         hub,
         wait_seconds=configuration.programs.wait_seconds,
         fallback=configuration.programs.fallback,
+        may_dial=lambda target, tenant: rules.allows(target, tenant=tenant),
     )
     service = Service(
         client=client,

@@ -88,8 +88,9 @@ class Programs:
     """Gives incoming calls to programs; to be made before the client connects.
 
     wait_seconds: how long a call rings while no program takes it. fallback: what then: ``hang_up``,
-    or ``connect``, which rings whom the caller dialled and leaves the two alone. An agent whose
-    program is lost is silent at once, and leaves when nobody has taken over within the lease.
+    or ``connect``, which rings whom the caller dialled and leaves the two alone, if ``may_dial``
+    says yes to (whom, the call's tenant), or is not given. An agent whose program is lost is
+    silent at once, and leaves when nobody has taken over within the lease.
     """
 
     def __init__(
@@ -100,11 +101,13 @@ class Programs:
         *,
         wait_seconds: float = 20.0,
         fallback: Literal["hang_up", "connect"] = "hang_up",
+        may_dial: Callable[[str, str], bool] | None = None,
     ) -> None:
         self._client = client
         self._views = views
         self._hub = hub
         self._fallback = fallback
+        self._may_dial = may_dial
         self._leases = Leases(wait_seconds=wait_seconds)
         self._lines: dict[int, Line] = {}
         self._after: dict[int, frames.Position | None] = {}
@@ -332,10 +335,20 @@ class Programs:
             case FallBack(call_id):
                 self._headers.pop(call_id, None)
                 _log.warning("call %s: no program takes it: %s", call_id, self._fallback)
-                work = _connect if self._fallback == "connect" else _turn_away
+                work = self._connect if self._fallback == "connect" else _turn_away
                 self._spawn(call_id, work, "falls back")
             case Abandon(call_id, when_gone):
                 self._abandon(call_id, when_gone)
+
+    async def _connect(self, call: ActiveCall) -> None:
+        """Ring whom the caller dialled; hang up when that may not be."""
+        if call.state is CallState.PENDING and self._may_dial is not None:
+            view, target = self._views.call(call.call_id), await call.target()
+            if not self._may_dial(target, "" if view is None else view.tenant):
+                _log.warning("call %s: %s may not be dialled for it", call.call_id, target)
+                await _turn_away(call)
+                return
+        await _connect(call)
 
     def _activate(self, number: int, calls: tuple[str, ...]) -> None:
         after = self._after.pop(number, None)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import pytest
 
 from bridge.api.auth.dialling import DialRule, DialRules
 from bridge.api.auth.limits import Rate, RateLimits
+from bridge.api.auth.tenancy import Tenancy
+from bridge.api.hub import EventHub
+from bridge.api.programs import Programs
+from bridge.api.views import Views
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.sdk import Client
+from bridge.sdk.events import CALL_CONNECTED
 from tests.api.auth.scene import Scene, arranged
 from tests.support.daemon import running_api
 
@@ -136,6 +144,42 @@ async def test_the_number_that_was_dialled_is_judged_too(fake: FakeAri, tmp_path
         reply = await api.ask("POST", f"/calls/{call.call_id}/connect", {})
         assert (reply.status, reply.code) == (403, "DIAL_DENIED")
         await call.disconnect(cut=True)
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_a_caller_without_a_program_is_connected_only_where_it_is_allowed(
+    fake: FakeAri, *, allowed: bool
+) -> None:
+    rules = DialRules(DialRule(deny=() if allowed else ("1002",)))
+    client = Client(fake.url, fake.username, fake.password, probe=False)
+    tenancy = Tenancy()
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        views = Views(client, tenancy, recordings=Path(folder))
+        stack.push_async_callback(views.close)
+        hub = EventHub(views)
+        hub.watch(client)
+        programs = Programs(
+            client,
+            views,
+            hub,
+            wait_seconds=0.05,
+            fallback="connect",
+            may_dial=lambda target, tenant: rules.allows(target, tenant=tenant),
+        )
+        stack.push_async_callback(programs.close)
+        await stack.enter_async_context(client)
+        caller = fake.incoming_call(number="1002")
+        rung: list[str] = []
+        client.on(CALL_CONNECTED, lambda call, *_: rung.append(call.call_id))
+        if allowed:
+            await until(lambda: rung, "the callee is put to him")
+            fake.channel_hangs_up(caller.id)
+        await until(lambda: caller.id not in fake.world.channels, "he is hung up")
+        assert bool(rung) is allowed
+        asked = [one.query.get("endpoint") for one in fake.received]
+        assert ("PJSIP/1002" in asked) is allowed
+        await until(lambda: not fake.world.channels, "nobody is left")
 
 
 async def test_legs_count_until_they_are_over(fake: FakeAri, tmp_path: Path) -> None:
