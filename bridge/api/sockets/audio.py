@@ -14,7 +14,6 @@ from aiohttp import web
 from bridge.api.audio import Place, Speaker
 from bridge.api.router import socket
 from bridge.api.scope import check_his, visible
-from bridge.api.scope import check_his
 from bridge.api.service import Service
 from bridge.api.sockets.common import (
     CLOSE_AGAIN_LATER,
