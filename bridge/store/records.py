@@ -26,6 +26,11 @@ class Scope(msgspec.Struct, frozen=True):
 
 EVERYTHING: Final = Scope()
 
+INBOUND: Final = "inbound"
+OUTBOUND: Final = "outbound"
+FOREIGN: Final = "foreign"
+"""The directions of a call."""
+
 
 class DeliveryState(StrEnum):
     """Of one event on its way to one webhook."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bridge.protocol.views import AuditView, CallRecordView, NoteView
 from bridge.store.engine import Database, Insert
 from bridge.store.framing import Frame, Kind
-from bridge.store.records import Delivery, DeliveryUpdate
+from bridge.store.records import INBOUND, OUTBOUND, Delivery, DeliveryUpdate
 from bridge.store.tables import AuditLog, Calls, Contexts, Deliveries, Events, Notes, Spools
 
 Row = dict[str, Any]
@@ -172,6 +172,11 @@ class Rows:
             | {
                 "began_at": case(
                     (Calls.began_at < new.began_at, Calls.began_at), else_=new.began_at
+                ),
+                # Of a call that it has found, a daemon does not know who had placed it.
+                "direction": case(
+                    ((new.direction == INBOUND) & (Calls.direction == OUTBOUND), OUTBOUND),
+                    else_=new.direction,
                 ),
                 "answered_at": func.coalesce(Calls.answered_at, new.answered_at),
                 "connected_at": connected,
