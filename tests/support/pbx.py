@@ -21,6 +21,7 @@ from bridge.model.errors import ServerError
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
 from bridge.sdk import ActiveCall, Client, events
+from bridge.session import Session
 
 SENT_DBFS = -15.0
 CALLER_TONE = Tone(TONES["caller"], SENT_DBFS)
@@ -137,6 +138,10 @@ class Pbx:
         # An Asterisk that the test has killed has nothing left.
         with contextlib.suppress(TimeoutError, ServerError):
             await until_true(no_bridge_without_a_leg, "ended calls are cleared", within_s=2)
+
+    def session(self, call: ActiveCall) -> Session:
+        """Return what the machine of a call knows."""
+        return call._engine.session
 
     async def callee_leg(self, call: ActiveCall) -> str:
         """Wait until the callee of ``call`` is being rung; return his channel's id."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -77,6 +78,8 @@ class RemoteCall(ActiveCall):
         self._on_event = host.call_event
         self._end_reason = None
         self._ended = asyncio.Event()
+        self._leaving = 0
+        """How many commands that end it are under way."""
         self._audio = host.audio(lambda: (view.call_id, AGENT))
         self._keys = Keys()
         self._transfers: dict[str, RemoteTransfer] = {}
@@ -195,10 +198,13 @@ class RemoteCall(ActiveCall):
             return
         body = requests.Leave(cut=cut, after_audio=self._audio.position)
         connected = self.state is CallState.CONNECTED
-        try:
-            await self._ask(operations.LEAVE, CallView, body, seconds=self._until_said())
-        except CallClosedError:
-            return
+        with self._until_left():
+            try:
+                await self._host.http.tell(
+                    operations.LEAVE, body=body, seconds=self._until_said(), call_id=self.call_id
+                )
+            except (CallClosedError, CallNotFoundError):
+                return
         await self._gone(EndReason.AGENT_LEFT if connected else EndReason.AGENT_ENDED)
 
     async def disconnect(self, *, cut: bool = False) -> None:
@@ -206,12 +212,16 @@ class RemoteCall(ActiveCall):
         if self._end_reason is not None:
             return
         query = requests.Leave(cut=cut, after_audio=self._audio.position)
-        try:
-            await self._host.http.tell(
-                operations.HANG_UP, query=query, seconds=self._until_said(), call_id=self.call_id
-            )
-        except (CallClosedError, CallNotFoundError):
-            return
+        with self._until_left():
+            try:
+                await self._host.http.tell(
+                    operations.HANG_UP,
+                    query=query,
+                    seconds=self._until_said(),
+                    call_id=self.call_id,
+                )
+            except (CallClosedError, CallNotFoundError):
+                return
         await self._gone(EndReason.AGENT_ENDED)
 
     # --- more parties than two ------------------------------------------------------------------
@@ -674,6 +684,16 @@ class RemoteCall(ActiveCall):
     def _require_going_on(self) -> None:
         if self._end_reason is not None:
             raise CallClosedError(f"the call is over: {self._end_reason}")
+        if self._leaving:
+            raise CallClosedError("the call is over: the agent is leaving")
+
+    @contextmanager
+    def _until_left(self) -> Iterator[None]:
+        self._leaving += 1
+        try:
+            yield
+        finally:
+            self._leaving -= 1
 
     @property
     def _names(self) -> set[str]:

@@ -160,7 +160,7 @@ async def test_a_party_while_a_whisper_is_queued(pbx: Pbx, party: str) -> None:
     await call.whisper()
     await call.send_audio(FIVE_SECONDS)
     turning = asyncio.create_task(call.spy())
-    await until(lambda: call._engine.session.turnings, "spy() is under way")
+    await until(lambda: pbx.session(call).turnings, "spy() is under way")
     gone, left = (direct.caller, callee) if party == "caller" else (callee, direct.caller)
     await gone.hangup()
     with pytest.raises(CallClosedError):
@@ -178,7 +178,7 @@ async def test_a_party_during_close(pbx: Pbx, party: str) -> None:
     ends = Ends(call)
     await call.send_audio(FIVE_SECONDS)
     closing = asyncio.create_task(call.close())
-    await until(lambda: not call._engine.session.takes_audio, "close() is under way")
+    await until(lambda: not pbx.session(call).takes_audio, "close() is under way")
     with pytest.raises(CallClosedError):
         await call.send_audio(FIVE_SECONDS)
     gone, left = (direct.caller, callee) if party == "caller" else (callee, direct.caller)

@@ -110,4 +110,4 @@ async def test_somebody_ends_it_while_it_rings(pbx: Pbx, who: str) -> None:
     await asyncio.wait({connecting})
     assert connecting.exception() is not None
     await pbx.empty()
-    assert call._engine.session.phase is Phase.DISCONNECTED
+    assert pbx.session(call).phase is Phase.DISCONNECTED

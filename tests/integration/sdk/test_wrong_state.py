@@ -153,7 +153,7 @@ async def closing(direct: DirectCall) -> AsyncIterator[None]:
     await direct.connect()
     await direct.call.send_audio(SECOND)
     leaving = asyncio.create_task(direct.call.close())
-    await until(lambda: not direct.call._engine.session.takes_audio, "close() is under way")
+    await until(lambda: not direct.pbx.session(direct.call).takes_audio, "close() is under way")
     yield
     await direct.call.close(cut=True)
     await leaving
@@ -189,7 +189,7 @@ async def test_commands(pbx: Pbx, state: str) -> None:
     direct = await pbx.direct_call()
     call = direct.call
     async with STATES[state](direct):
-        phase = call._engine.session.phase
+        phase = pbx.session(call).phase
         before = (state_of(call), mode_of(call), call.end_reason)
         objects = await pbx.channels()
         for name, error in TABLE[state].items():
@@ -201,12 +201,12 @@ async def test_commands(pbx: Pbx, state: str) -> None:
                 assert type(caught.value) is error, name
             after = (state_of(call), mode_of(call), call.end_reason)
             assert after == before, name
-            assert call._engine.session.phase is phase, name
+            assert pbx.session(call).phase is phase, name
         assert set(await pbx.channels()) <= set(objects)
         if state in {"closed", "DISCONNECTED"}:
             await call.close()
             await call.disconnect()
-            assert call._engine.session.phase is phase
+            assert pbx.session(call).phase is phase
 
 
 async def test_arguments_without_a_meaning(pbx: Pbx) -> None:
