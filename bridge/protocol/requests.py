@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -16,8 +16,10 @@ Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")]
 RingSeconds = Annotated[int, Meta(ge=1, le=600)]
 Headers = Annotated[dict[str, str], Meta(max_length=20)]
 """SIP headers."""
-Sound = Annotated[str, Meta(min_length=1, max_length=500, pattern="^sound:")]
-"""What Asterisk plays: ``sound:queue-thankyou``."""
+_NAME_OF_SOUND: Final = r"^sound:[A-Za-z0-9_]([A-Za-z0-9_-]|[./](?=[A-Za-z0-9_-]))*$"
+"""Asterisk would take a path (somebody's voicemail) and an address (that it fetches), too."""
+Sound = Annotated[str, Meta(min_length=1, max_length=500, pattern=_NAME_OF_SOUND)]
+"""A sound that Asterisk has, by its name: ``sound:queue-thankyou``."""
 Audio = Annotated[bytes, Meta(max_length=8_000_000)]
 """PCM, s16le mono at the server's sample rate; base64 in JSON."""
 AudioPosition = Annotated[int, Meta(ge=0)]

@@ -222,3 +222,26 @@ async def test_who_guesses_keys_is_held_up(fake: FakeAri, tmp_path: Path) -> Non
         assert int(reply.headers["Retry-After"]) >= 1
         # Who has a key comes in from the same address.
         assert (await api.ask("GET", "/me", key="observer")).status == 200
+
+
+PLAYING: Final[tuple[tuple[str, str, str, dict[str, object]], ...]] = (
+    ("POST", "/announcements", "sound", {}),
+    ("PATCH", "/parties/caller", "announce", {"held": True}),
+    ("POST", "/transfers", "brief", {"to": [["1005"]]}),
+    ("POST", "/recordings", "announce", {}),
+)
+SOUNDS: Final = (
+    "/var/spool/asterisk/voicemail/default/1001/INBOX/msg0000",
+    "../../spool/asterisk/voicemail/default/1001/INBOX/msg0000",
+    "en/../../x",
+    "http://127.0.0.1:8088/secret",
+    "beep&/etc/x",
+    "",
+)
+
+
+async def test_what_is_played_is_a_sound_of_asterisks(scene: Scene) -> None:
+    path = f"/calls/{scene.call}"
+    for (method, what, field, body), sound in itertools.product(PLAYING, SOUNDS):
+        reply = await scene.api.ask(method, path + what, {**body, field: f"sound:{sound}"})
+        assert (reply.status, reply.code) == (422, "BAD_ARGUMENT"), (what, reply.raw)
