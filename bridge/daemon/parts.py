@@ -27,6 +27,7 @@ from bridge.protocol.views import AuditView
 from bridge.runtime.audit import AuditRecord
 from bridge.runtime.transfer_policy import TransferKind, TransferRequest, TransferSource
 from bridge.sdk import events
+from bridge.store.feed import Feed
 from bridge.store.records import StoredKey
 from bridge.store.store import Store
 from bridge.webhooks import Addresses, Webhooks
@@ -40,6 +41,7 @@ class Parts:
     views: Views
     programs: Programs
     service: Service
+    feed: Feed
 
 
 def version() -> str:
@@ -117,7 +119,8 @@ def make_parts(
         recordings_folder=recordings,
         version=version(),
     )
-    hub.listeners += [store.write, webhooks.take]
+    feed = Feed(store)
+    hub.listeners += [feed.take, webhooks.take]
 
     def keep(record: AuditRecord) -> None:
         """Store what the client itself notes, such as a key that a supervisor pressed."""
@@ -138,7 +141,7 @@ def make_parts(
         )
 
     client.on(events.AUDIT, keep)
-    return Parts(client, views, programs, service)
+    return Parts(client, views, programs, service, feed)
 
 
 def _speech(configuration: Configuration) -> Speech | None:

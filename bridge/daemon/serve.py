@@ -79,6 +79,7 @@ class Daemon:
         self._pulse = Pulse(self.metrics.lag)
         self._log_dropped = log_dropped
         self._tls: ssl.SSLContext | None = None
+        self._reached = asyncio.Event()
         self.parts: Parts | None = None
 
     async def run(self) -> ExitCode:
@@ -97,7 +98,13 @@ class Daemon:
                 ),
                 name="old recordings",
             )
-            tasks = (connecting, beating, removing)
+            ending = asyncio.create_task(
+                parts.feed.end_lost_calls(
+                    self._reached, lambda: {view.call_id for view in parts.views.calls()}
+                ),
+                name="lost calls",
+            )
+            tasks = (connecting, beating, removing, ending)
             try:
                 return await self._serve(parts, connecting)
             finally:
@@ -181,6 +188,7 @@ class Daemon:
         self.started.set()
 
     def _connected(self) -> None:
+        self._reached.set()
         notify("STATUS=connected to Asterisk")
 
     # --- the middle and the end -----------------------------------------------------------------

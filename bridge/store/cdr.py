@@ -19,6 +19,8 @@ from bridge.store.records import FOREIGN, INBOUND, OUTBOUND
 
 CALLS_KEPT: Final = 5_000
 """Calls that are remembered; of more, the one that nothing has happened to for longest is not."""
+ENDED_KEPT: Final = 50
+"""Of them, calls that are over: something may trail behind."""
 _ENDS_KEPT: Final = 100
 _ENDS: Final = frozenset({events.CALL_TERMINATED, events.LIVE_CALL_ENDED})
 _ANSWERED: Final = frozenset({CallState.ANSWERED, CallState.CONNECTED})
@@ -53,10 +55,15 @@ class _Facts:
 
 
 class CallRecorder:
-    """Makes the record of every call that events tell of. kept: how many calls it remembers."""
+    """Makes the record of every call that events tell of.
 
-    def __init__(self, kept: int = CALLS_KEPT) -> None:
+    kept: how many calls it remembers; ended: how many of them when they are over.
+    """
+
+    def __init__(self, kept: int = CALLS_KEPT, *, ended: int = ENDED_KEPT) -> None:
         self._kept = kept
+        self._ended_kept = ended
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._calls: OrderedDict[str, _Facts] = OrderedDict()
 
     def take(self, event: EventView) -> CallRecordView | None:
@@ -73,13 +80,22 @@ class CallRecorder:
             facts = self._calls[event.call_id] = _Facts(began_at=event.at)
         self._calls.move_to_end(event.call_id)
         if len(self._calls) > self._kept:
-            self._calls.popitem(last=False)
+            self._ended.pop(self._calls.popitem(last=False)[0], None)
         _learn(facts, event)
         record = _record(event.call_id, facts)
+        self._forget(event.call_id, over=record is not None and record.ended_at is not None)
         if record is None or record == facts.told:
             return None
         facts.told = record
         return record
+
+    def _forget(self, call_id: str, *, over: bool) -> None:
+        """Forget the call that is over for longest, should there be too many."""
+        self._ended.pop(call_id, None)
+        if over:
+            self._ended[call_id] = None
+            if len(self._ended) > self._ended_kept:
+                self._calls.pop(self._ended.popitem(last=False)[0])
 
 
 def end_of_lost(record: CallRecordView, at: float) -> CallRecordView:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable, Collection
+from typing import Final
 
+from bridge.model.errors import ServerError
 from bridge.protocol.views import EventView
 from bridge.sdk import events
 from bridge.store.cdr import CallRecorder, end_of_lost
 from bridge.store.store import Store
+
+_log = logging.getLogger(__name__)
+
+_AGAIN_S: Final = 30.0
 
 
 class Feed:
@@ -40,3 +48,22 @@ class Feed:
         for one in lost:
             self._store.write(end_of_lost(one, self._clock()))
         return len(lost)
+
+    async def end_lost_calls(
+        self, connected: asyncio.Event, live: Callable[[], Collection[str]]
+    ) -> None:
+        """Do so once, when Asterisk and the database are there.
+
+        live: gives the ids of all live calls; may raise ServerError.
+        """
+        await connected.wait()
+        while True:
+            try:
+                ended = await self.end_lost(live())
+            except ServerError as error:
+                _log.info("calls of before are looked for later: %s", error)
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                if ended:
+                    _log.info("%d calls of before ended while nobody looked", ended)
+                return

@@ -26,6 +26,7 @@ from bridge.api.views import Views
 from bridge.protocol.operations import BASE
 from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.sdk import Client
+from bridge.store.feed import Feed
 from bridge.store.records import StoredKey
 from bridge.store.store import Store
 from bridge.webhooks import Addresses, Retries, Webhooks, WebhookSettings
@@ -161,7 +162,7 @@ async def running_api(
             parts["views"] = views = Views(of_client, tenancy, recordings=recordings)
             stack.push_async_callback(views.close)
         service = _service(of_client, folder, kept, parts)
-        service.hub.listeners += [store.write, service.webhooks.take]
+        service.hub.listeners += [Feed(store).take, service.webhooks.take]
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
         stack.push_async_callback(service.authenticator.close)

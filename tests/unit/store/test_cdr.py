@@ -144,6 +144,23 @@ def test_the_memory_is_bounded() -> None:
     for seq in range(200, 1200):
         recorder.take(told(seq, events.LIVE_CALL_ENDED, CallState.DISCONNECTED))
     assert len(recorder._calls["c1"].ends) <= 101
+    for number in range(100):
+        over = view(CallState.DISCONNECTED, call_id=f"d{number}")
+        ended = event(2000 + number, type=events.CALL_TERMINATED, call_id=f"d{number}", call=over)
+        assert recorder.take(ended) is not None
+    assert len(recorder._calls) == len(recorder._ended) == 10
+
+
+def test_calls_that_are_over_are_forgotten_first() -> None:
+    recorder = CallRecorder(kept=100, ended=2)
+    recorder.take(told(1, events.INCOMING_CALL, CallState.PENDING))
+    for number in range(10):
+        over = view(CallState.DISCONNECTED, call_id=f"d{number}")
+        recorder.take(event(number, type=events.CALL_TERMINATED, call_id=f"d{number}", call=over))
+    assert set(recorder._calls) == {"c1", "d8", "d9"}
+    again = event(20, type=events.CALL_RESUMED, call_id="d9", call=view(CallState.CONNECTED))
+    recorder.take(again)
+    assert set(recorder._ended) == {"d8"}
 
 
 def test_a_lost_call_ends_when_it_is_looked_for() -> None:
