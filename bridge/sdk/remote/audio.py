@@ -10,8 +10,9 @@ import asyncio
 import logging
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -19,7 +20,7 @@ import msgspec
 from bridge.ari import Backoff
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
-from bridge.media.pcm import FRAME_SECONDS, AudioFormat, check_pcm
+from bridge.media.pcm import FRAME_SECONDS, check_pcm
 from bridge.model.errors import (
     BadArgumentError,
     BufferFullError,
@@ -58,103 +59,21 @@ Where = Callable[[], tuple[str, str]]
 
 
 class AudioSocket:
-    """One socket: what one hears of ``speaker``, or of all (None), and the way for what one says.
+    """One socket of a participant, which is opened again when it breaks, until it has ended."""
 
-    It is opened again when it breaks, and closed when nobody has streams of it and nothing is
-    said on it any more.
-    """
-
-    def __init__(self, http: Http, where: Where, speaker: str | None, rate: int) -> None:
+    def __init__(self, http: Http, where: Where, query: Mapping[str, str]) -> None:
         self._http = http
         self._where = where
-        self._speaker = speaker
-        self._rate = rate
-        self._streams: weakref.WeakSet[AudioStream] = weakref.WeakSet()
-        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._query = query
         self._ready = asyncio.Event()
-        """Audio could be sent once, or never will."""
-        self._open = asyncio.Event()
-        """Audio can be sent now."""
-        self._ending = False
+        """It was open once, or never will be."""
         self._news: frames.AudioReady | None = None
-        self._progress = frames.AudioProgress(received=0, buffered=0)
-        self._unsent: deque[bytes] = deque()
-        self._written = 0
-        self._cleared = 0
-        self._wake = asyncio.Event()
-        self._lost = 0
         self._refusal: CallbridgeError | None = None
-        self.spoken = False
-        """Something was said on it: it stays."""
+        self._ending = False
         self._task = asyncio.create_task(self._run(), name=f"audio of {where()[1]}")
 
-    # --- what one says --------------------------------------------------------------------------
-
-    @property
-    def position(self) -> int:
-        """Bytes that were sent, of those that may still be on their way."""
-        return self._written + self._waiting
-
-    @property
-    def unplayed(self) -> int:
-        """Bytes that were sent and are neither played nor dropped, as far as is known here."""
-        return max(0, self.position - self._progress.received) + self._progress.buffered
-
-    @property
-    def dropped(self) -> Dropped:
-        """Bytes that were sent and not heard, by reason."""
-        said = self._progress.dropped
-        return Dropped(
-            silent=said.get("silent", 0),
-            cleared=said.get("cleared", 0) + self._cleared,
-            refused=said.get("refused", 0),
-        )
-
-    async def send(self, pcm: bytes | bytearray | memoryview) -> None:
-        """Say it. Raises BufferFullError with nothing taken, BadArgumentError, CallClosedError."""
-        check_pcm(pcm)
-        chunk = bytes(pcm)
-        self.spoken = True
-        news = await self.opened()
-        most = int(news.send_buffer_seconds * self._rate) * 2
-        if (unplayed := self.unplayed) + len(chunk) > most:
-            raise BufferFullError(
-                f"the send buffer holds {news.send_buffer_seconds:g} s of audio and {unplayed} "
-                f"bytes of it are taken: {len(chunk)} more do not fit; send later, or clear it"
-            )
-        self._unsent.extend(
-            chunk[at : at + _FRAME_BYTES] for at in range(0, len(chunk), _FRAME_BYTES)
-        )
-        self._wake.set()
-
-    def clear(self) -> None:
-        """Drop what is not played."""
-        self._cleared += self._waiting
-        self._unsent.clear()
-        if self._written > self._progress.received or self._progress.buffered:
-            self._unsent.append(b"")
-            self._wake.set()
-
-    # --- what one hears -------------------------------------------------------------------------
-
-    def subscribe(self, max_seconds: float) -> AudioStream:
-        """Listen from now on. Raises BadArgumentError below one frame."""
-        most = int(max_seconds / FRAME_SECONDS + 1e-9)
-        if most < 1:
-            raise BadArgumentError(f"max_seconds={max_seconds:g}: a frame is 0.02 s")
-        stream = AudioStream(self._speaker, most)
-        if self._task.done():
-            stream.end()
-        self._streams.add(stream)
-        return stream
-
-    @property
-    def needed(self) -> bool:
-        """Whether somebody listens, or speaks, by it."""
-        return self.spoken or any(not stream.ended for stream in self._streams)
-
     async def opened(self) -> frames.AudioReady:
-        """Wait until audio comes and may be sent. Raises CommandTimeoutError, and a refusal."""
+        """Wait until it is open. Raises CommandTimeoutError, CallClosedError, and a refusal."""
         try:
             async with asyncio.timeout(_READY_SECONDS):
                 await self._ready.wait()
@@ -175,19 +94,29 @@ class AudioSocket:
         return self._task.done()
 
     def end(self) -> None:
-        """Nothing is heard, or said, any more."""
+        """Nothing goes through it any more."""
         self._ending = True
         self._task.cancel()
+        self._ended()
 
-    async def ended(self) -> None:
-        """Wait for the end of its task."""
+    async def wait_done(self) -> None:
+        """Wait until nothing of it runs."""
         await asyncio.gather(self._task, return_exceptions=True)
 
-    # --- inside ---------------------------------------------------------------------------------
+    def _ended(self) -> None:
+        """Called at its end."""
 
-    @property
-    def _waiting(self) -> int:
-        return sum(map(len, self._unsent))
+    def _opened(self, news: frames.AudioReady) -> None:
+        """Called each time that it is open."""
+
+    def _progressed(self, progress: frames.AudioProgress) -> None:
+        """Called with how far it is."""
+
+    def _heard(self, frame: bytes) -> None:
+        """Called with 20 ms of the call."""
+
+    async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Write what is said, as long as the socket is open."""
 
     async def _run(self) -> None:
         failures = 0
@@ -207,83 +136,183 @@ class AudioSocket:
         finally:
             self._news = None
             self._ready.set()
-            for stream in list(self._streams):
-                stream.end()
+            self._ended()
 
     async def _live(self) -> bool:
         """Go through the life of one socket; tell whether it ended in order."""
         call_id, name = self._where()
-        path = frames.AUDIO_SOCKET.replace("{call_id}", call_id)
-        speaker = {} if self._speaker is None else {"speaker": self._speaker}
-        socket = await self._http.socket(path, **{"as": name, **speaker})
-        writer = asyncio.create_task(self._write(socket), name=f"what {name} says")
+        path = frames.AUDIO_SOCKET.replace("{call_id}", quote(call_id, safe=""))
+        socket = await self._http.socket(path, **{"as": name, **self._query})
+        writer: asyncio.Task[None] | None = None
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
-                    self._hear(message.data)
-                elif message.type is aiohttp.WSMsgType.TEXT:
-                    self._told(message.data)
+                    self._heard(message.data)
+                elif message.type is aiohttp.WSMsgType.TEXT and self._told(message.data):
+                    writer = asyncio.create_task(self._write(socket), name=f"what {name} says")
         finally:
-            self._open.clear()
-            writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            if writer is not None:
+                writer.cancel()
+                await asyncio.gather(writer, return_exceptions=True)
             await socket.close()
         return socket.close_code in _OVER
 
+    def _told(self, text: str) -> bool:
+        """Take a frame; tell whether the socket is open with it."""
+        try:
+            frame = _DECODER.decode(text)
+        except msgspec.MsgspecError as error:
+            _log.warning("a frame beside the audio is not understood: %s", error)
+            return False
+        match frame:
+            case frames.AudioReady() as news:
+                self._news = news
+                self._opened(news)
+                self._ready.set()
+                return True
+            case frames.AudioProgress() as progress:
+                self._progressed(progress)
+            case frames.CutOff(message=message):
+                _log.info("audio was cut off: %s", message)
+        return False
+
+
+class Ear(AudioSocket):
+    """What one hears of ``speaker``, or of all (None). It ends when nobody listens any more."""
+
+    def __init__(self, http: Http, where: Where, speaker: str | None) -> None:
+        self._speaker = speaker
+        self._streams: weakref.WeakSet[AudioStream] = weakref.WeakSet()
+        self._lost = 0
+        super().__init__(http, where, {} if speaker is None else {"speaker": speaker})
+
+    def subscribe(self, max_seconds: float) -> AudioStream:
+        """Listen from now on. Raises BadArgumentError below one frame."""
+        most = int(max_seconds / FRAME_SECONDS + 1e-9)
+        if most < 1:
+            raise BadArgumentError(f"max_seconds={max_seconds:g}: a frame is 0.02 s")
+        stream = AudioStream(self._speaker, most)
+        if self.over:
+            stream.end()
+        self._streams.add(stream)
+        return stream
+
+    def _ended(self) -> None:
+        for stream in list(self._streams):
+            stream.end()
+
+    def _opened(self, news: frames.AudioReady) -> None:
+        del news
+        self._lost = 0
+
+    def _progressed(self, progress: frames.AudioProgress) -> None:
+        for stream in list(self._streams):
+            stream.dropped_frames += max(0, progress.lost_frames - self._lost)
+        self._lost = progress.lost_frames
+
+    def _heard(self, frame: bytes) -> None:
+        listened = False
+        for stream in list(self._streams):
+            if stream.ended:
+                self._streams.discard(stream)
+            else:
+                stream.feed(frame)
+                listened = True
+        if not listened:
+            self.end()
+
+
+class Mouth(AudioSocket):
+    """What one says. rate: Hz."""
+
+    def __init__(self, http: Http, where: Where, rate: int) -> None:
+        self._rate = rate
+        self._progress = frames.AudioProgress(received=0, buffered=0)
+        self._unsent: deque[bytes] = deque()
+        """An empty one stands for: drop what is not played."""
+        self._written = 0
+        self._cleared = 0
+        self._wake = asyncio.Event()
+        super().__init__(http, where, {"hear": "0"})
+
+    @property
+    def position(self) -> int:
+        """Bytes that were sent, of those that may still be on their way."""
+        return self._written + self._waiting
+
+    @property
+    def unplayed(self) -> int:
+        """Bytes that were sent and are neither played nor dropped, as far as is known here."""
+        if self.over:
+            return 0
+        return max(0, self.position - self._progress.received) + self._progress.buffered
+
+    @property
+    def dropped(self) -> Dropped:
+        """Bytes that were sent and not heard, by reason."""
+        said = self._progress.dropped
+        return Dropped(
+            silent=said.get("silent", 0),
+            cleared=said.get("cleared", 0) + self._cleared,
+            refused=said.get("refused", 0),
+        )
+
+    async def send(self, pcm: bytes | bytearray | memoryview) -> None:
+        """Say it. Raises BufferFullError with nothing taken, BadArgumentError, CallClosedError."""
+        check_pcm(pcm)
+        chunk = bytes(pcm)
+        news = await self.opened()
+        most = int(news.send_buffer_seconds * self._rate) * 2
+        if (unplayed := self.unplayed) + len(chunk) > most:
+            raise BufferFullError(
+                f"the send buffer holds {news.send_buffer_seconds:g} s of audio and {unplayed} "
+                f"bytes of it are taken: {len(chunk)} more do not fit; send later, or clear it"
+            )
+        self._unsent.extend(
+            chunk[at : at + _FRAME_BYTES] for at in range(0, len(chunk), _FRAME_BYTES)
+        )
+        self._wake.set()
+
+    def clear(self) -> None:
+        """Drop what is not played."""
+        self._cleared += self._waiting
+        self._unsent.clear()
+        if self.unplayed:
+            self._unsent.append(b"")
+            self._wake.set()
+
+    @property
+    def _waiting(self) -> int:
+        return sum(map(len, self._unsent))
+
+    def _opened(self, news: frames.AudioReady) -> None:
+        # What was on its way when a socket broke is lost: the daemon counts what came.
+        self._written = news.position
+        self._progress = msgspec.structs.replace(self._progress, received=news.position)
+
+    def _progressed(self, progress: frames.AudioProgress) -> None:
+        self._progress = progress
+
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        await self._open.wait()
         while True:
             while self._unsent:
-                chunk = self._unsent[0]
+                chunk = self._unsent.popleft()
+                self._written += len(chunk)
                 try:
                     if chunk:
                         await socket.send_bytes(chunk)
                     else:
                         await socket.send_str(_CLEAR)
                 except (ConnectionError, aiohttp.ClientError) as error:
-                    # It is sent again when the socket is open again.
-                    _log.debug("audio waits: %s", error)
+                    _log.debug("audio waits for the next socket: %s", error)
+                    self._unsent.appendleft(chunk)
                     return
-                if self._unsent and self._unsent[0] is chunk:
-                    self._unsent.popleft()
-                self._written += len(chunk)
             self._wake.clear()
             await self._wake.wait()
 
-    def _hear(self, frame: bytes) -> None:
-        for stream in list(self._streams):
-            if stream.ended:
-                self._streams.discard(stream)
-            else:
-                stream.feed(frame)
-        if not self.needed:
-            self.end()
-
-    def _told(self, text: str) -> None:
-        try:
-            frame = _DECODER.decode(text)
-        except msgspec.MsgspecError as error:
-            _log.warning("a frame beside the audio is not understood: %s", error)
-            return
-        match frame:
-            case frames.AudioReady() as news:
-                self._news = news
-                # What was on its way when a socket broke is lost: the server counts what came.
-                self._written = news.position
-                self._progress = msgspec.structs.replace(self._progress, received=news.position)
-                self._ready.set()
-                self._open.set()
-            case frames.AudioProgress() as progress:
-                for stream in self._streams:
-                    stream.dropped_frames += max(0, progress.lost_frames - self._lost)
-                self._lost = progress.lost_frames
-                self._progress = progress
-            case frames.CutOff(message=message):
-                _log.info("audio was cut off: %s", message)
-
 
 class Audio:
-    """All sockets of one participant: one for the mix and for what he says, one for each speaker.
+    """All audio of one participant: a socket for what he says, and one for each that he hears.
 
     where: his call and his name, which may change. rate: Hz.
     """
@@ -291,67 +320,80 @@ class Audio:
     def __init__(self, http: Http, where: Where, rate: int) -> None:
         self._http = http
         self._where = where
-        self._format = AudioFormat(rate)
-        self._sockets: dict[str | None, AudioSocket] = {}
+        self._rate = rate
+        self._mouth: Mouth | None = None
+        self._ears: dict[str | None, Ear] = {}
+        self._replaced: list[AudioSocket] = []
         self._closed = False
 
     @property
     def position(self) -> int | None:
         """What a command says as ``after_audio``: None before anything was said."""
-        socket = self._sockets.get(None)
-        return socket.position if socket is not None and socket.spoken else None
+        mouth = self._mouth
+        return None if mouth is None or mouth.over or not mouth.position else mouth.position
 
     @property
     def unplayed(self) -> int:
         """Bytes that were sent and not yet played."""
-        socket = self._sockets.get(None)
-        return 0 if socket is None else socket.unplayed
+        return 0 if self._mouth is None else self._mouth.unplayed
 
     @property
     def dropped(self) -> Dropped:
         """Bytes that were sent and not heard."""
-        socket = self._sockets.get(None)
-        return Dropped() if socket is None else socket.dropped
+        return Dropped() if self._mouth is None else self._mouth.dropped
 
     async def send(self, pcm: bytes | bytearray | memoryview) -> None:
-        """Say it; see ``AudioSocket.send``."""
-        await self._socket(None).send(pcm)
+        """Say it; see ``Mouth.send``."""
+        if self._closed:
+            raise CallClosedError("the audio has ended")
+        if self._mouth is None or self._mouth.over:
+            self._replace(self._mouth)
+            self._mouth = Mouth(self._http, self._where, self._rate)
+        await self._mouth.send(pcm)
 
     def clear(self) -> None:
         """Drop what is not played."""
-        if (socket := self._sockets.get(None)) is not None:
-            socket.clear()
+        if self._mouth is not None:
+            self._mouth.clear()
 
     def subscribe(self, speaker: str | None, max_seconds: float) -> AudioStream:
         """Listen from now on."""
-        return self._socket(speaker).subscribe(max_seconds)
+        ear = self._ears.get(speaker)
+        if ear is None or (ear.over and not self._closed):
+            self._replace(ear)
+            ear = self._ears[speaker] = Ear(self._http, self._where, speaker)
+            if self._closed:
+                ear.end()
+        return ear.subscribe(max_seconds)
 
-    def prepare(self) -> None:
-        """Open the socket for what is said, ahead of its first use."""
-        self._socket(None).spoken = True
+    def leave(self, speaker: str) -> None:
+        """A speaker has gone."""
+        if (ear := self._ears.get(speaker)) is not None:
+            ear.end()
 
     @property
     def over(self) -> bool:
         """Whether it has ended, and nothing of it runs."""
-        return self._closed and all(socket.done for socket in self._sockets.values())
+        return self._closed and all(socket.done for socket in self._sockets)
 
     def end(self) -> None:
         """Nothing is heard, or said, any more; what was heard before can still be read."""
         self._closed = True
-        for socket in self._sockets.values():
+        for socket in self._sockets:
             socket.end()
 
     async def aclose(self) -> None:
         """End it, and wait for the end."""
         self.end()
-        for socket in self._sockets.values():
-            await socket.ended()
+        for socket in self._sockets:
+            await socket.wait_done()
 
-    def _socket(self, speaker: str | None) -> AudioSocket:
-        socket = self._sockets.get(speaker)
-        if socket is None or (socket.over and not self._closed):
-            socket = AudioSocket(self._http, self._where, speaker, self._format.rate)
-            self._sockets[speaker] = socket
-            if self._closed:
-                socket.end()
-        return socket
+    @property
+    def _sockets(self) -> list[AudioSocket]:
+        mouth = [] if self._mouth is None else [self._mouth]
+        return [*mouth, *self._ears.values(), *self._replaced]
+
+    def _replace(self, socket: AudioSocket | None) -> None:
+        self._replaced = [one for one in self._replaced if not one.done]
+        if socket is not None and not socket.done:
+            self._replaced.append(socket)

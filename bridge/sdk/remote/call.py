@@ -497,7 +497,7 @@ class RemoteCall(ActiveCall):
 
     def get_send_audio_buffer_size(self) -> int:
         """Bytes that were sent and not yet played, by what the daemon told last (100 ms)."""
-        return self._audio.unplayed
+        return 0 if self._end_reason is not None else self._audio.unplayed
 
     @property
     def dropped_audio(self) -> Dropped:
@@ -570,6 +570,7 @@ class RemoteCall(ActiveCall):
             self._keys.pressed(*details)
         elif kind is events.PARTY_LEFT:
             self._keys.gone(*details)
+            self._audio.leave(*details)
         self._happened(kind, *details)
 
     def _happened(self, kind: CallEvent, *details: object) -> None:
@@ -676,6 +677,7 @@ class RemoteCall(ActiveCall):
                 await self._ended.wait()
         except TimeoutError:
             self.finish(reason)
+        self._audio.end()
 
     def _until_said(self) -> float:
         """Return how long a command may take that waits for what was said, in seconds."""
