@@ -7,9 +7,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,12 +21,13 @@ from bridge.api.app import make_app
 from bridge.api.auth.keys import new_key
 from bridge.api.broadcast import Limits
 from bridge.api.hub import EventHub
+from bridge.api.service import Service
 from bridge.daemon.config import Configuration
 from bridge.daemon.parts import make_parts
 from bridge.daemon.paths import Paths
 from bridge.lab.bench.figures import Chapter, Figure
 from bridge.lab.bench.flock import KEY_VARIABLE, Fate, Report, allow_sockets
-from bridge.lab.bench.usage import Usage
+from bridge.lab.bench.usage import Usage, busy_s
 from bridge.lab.waiting import until
 from bridge.model.errors import LabError
 from bridge.model.modes import AudioMode
@@ -57,6 +58,8 @@ class Measured:
     """Of one core, of the process with the API."""
     grown_mib: float
     """Its memory, from the first event to the last."""
+    others_percent: float
+    """CPU of all else on the machine meanwhile, of one core."""
 
 
 class Flock:
@@ -64,6 +67,7 @@ class Flock:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.pid = process.pid
 
     async def report(self) -> Report:
         """Return what those who read were told since the last time."""
@@ -127,7 +131,7 @@ async def tell(
     await flock.report()
     late: list[float] = []
     beating = asyncio.create_task(_beat(late), name="beat")
-    before, began = Usage.of(os.getpid()), time.monotonic()
+    before, others_s, began = Usage.of(os.getpid()), _others_s(flock), time.monotonic()
     events = 0
     while time.monotonic() - began < seconds:
         for _ in range(AT_ONCE):
@@ -135,7 +139,7 @@ async def tell(
             events += 1
         await asyncio.sleep(events / per_second - (time.monotonic() - began))
     after = Usage.of(os.getpid())
-    taken = time.monotonic() - began
+    taken, others_s = time.monotonic() - began, _others_s(flock) - others_s
     beating.cancel()
     await asyncio.gather(beating, return_exceptions=True)
     return Measured(
@@ -145,7 +149,13 @@ async def tell(
         blocked_median_ms=sorted(late)[len(late) // 2] * 1000,
         cpu_percent=(after.cpu_s - before.cpu_s) / taken * 100,
         grown_mib=after.memory_mib - before.memory_mib,
+        others_percent=others_s / taken * 100,
     )
+
+
+def _others_s(flock: Flock) -> float:
+    """Return CPU seconds that the machine has spent on what has nothing to do with this."""
+    return busy_s() - Usage.of(os.getpid()).cpu_s - Usage.of(flock.pid).cpu_s
 
 
 async def _beat(late: list[float]) -> None:
@@ -202,11 +212,21 @@ async def open_api(limits: Limits | None = None) -> AsyncIterator[tuple[str, str
 
     limits: when a watcher is too slow.
     """
+    hub = EventHub(OneCall(), limits=limits)
+    async with open_service(lambda service: replace(service, hub=hub)) as (url, key):
+        yield url, key, hub
+
+
+@asynccontextmanager
+async def open_service(change: Callable[[Service], Service]) -> AsyncIterator[tuple[str, str]]:
+    """Run the API of a client that is never connected, but for what is changed; give url and key.
+
+    The key is an admin's.
+    """
     with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as name:
         folder = Path(name)
         configuration = Configuration.model_validate(
             {
-                # There is none: the client of this API is never connected.
                 "asterisk": {"url": "http://127.0.0.1:9/ari", "username": "a", "password": "a"},
                 "server": {"state_folder": str(folder)},
                 # All come with one key.
@@ -216,14 +236,14 @@ async def open_api(limits: Limits | None = None) -> AsyncIterator[tuple[str, str
         store = await Store.open(f"sqlite:///{folder}/store.db", spool=folder / "spool")
         kept, key = new_key("bench", Role.ADMIN, EVERY_TENANT, now=time.time())
         parts = make_parts(configuration, Paths.of(configuration), store, (kept,))
-        hub = parts.service.hub = EventHub(OneCall(), limits=limits)
-        runner = web.AppRunner(make_app(parts.service), access_log=None, shutdown_timeout=1.0)
+        service = change(parts.service)
+        runner = web.AppRunner(make_app(service), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}", key, hub
+            yield f"http://127.0.0.1:{runner.addresses[0][1]}", key
         finally:
-            hub.close()
+            service.hub.close()
             await runner.cleanup()
             await parts.service.authenticator.close()
             await parts.views.close()

@@ -13,6 +13,10 @@ SECONDS = 2.0
 TRIES = 8
 """What else runs on the machine makes a measurement worse, never better."""
 IN_TIME_MS = 100.0
+BUSY_PERCENT = 60.0
+"""Of one of two cores: when all else takes more, who is told late may just have got no CPU."""
+LATE_MS = 1000.0
+"""Then it is this."""
 
 
 async def test_all_but_one_are_told_in_time_and_he_is_told_why() -> None:
@@ -35,6 +39,8 @@ async def test_all_but_one_are_told_in_time_and_he_is_told_why() -> None:
         assert one.report.told == one.events * WATCHERS
         assert one.report.fewest == one.events
         assert one.grown_mib < 20
-    assert min(one.report.p99_ms for one in measured) < IN_TIME_MS, measured
+    calm = [one.report.p99_ms for one in measured if one.others_percent < BUSY_PERCENT]
+    best = min(one.report.p99_ms for one in measured)
+    assert best < (IN_TIME_MS if calm else LATE_MS), measured
     assert fate.close_code == 4008
     assert "not read for too long" in fate.cut_off
