@@ -25,7 +25,7 @@ from tests.support.pbx import Pbx
 
 pytestmark = pytest.mark.asterisk
 ROOT = Path(__file__).parents[3]
-PATIENCE_S = 15.0
+PATIENCE_S = 40.0
 
 
 @dataclass
