@@ -104,7 +104,11 @@ def _transfer(told: Told, transfer: Transfer) -> None:
 
 
 def _recording(told: Told, recording: Recording) -> None:
+    if told.call_id is None:
+        # Of a call that no agent is on: its recording's id begins with the call's.
+        told.call_id = recording.recording_id.rpartition("-")[0]
     told.data |= {
+        "recording_id": recording.recording_id,
         "state": recording.state,
         "seconds": recording.seconds,
         "ended_by": recording.ended_by,

@@ -103,3 +103,14 @@ async def test_nothing_is_told_twice_or_left_out(pbx: Pbx, tmp_path: Path) -> No
 
 def count(api: RunningApi, kind: str) -> int:
     return sum(one.type == kind for one in api.service.hub.since(0))
+
+
+async def test_a_recording(pbx: Pbx, tmp_path: Path) -> None:
+    async with connected(pbx, tmp_path) as scene, watching(scene.api) as (far, _):
+        recording = await scene.call.record(tmp_path / "call.wav")
+        await scene.caller.wait_seconds(0.2)
+        await recording.stop()
+        ended = (await told_of(far, "RECORDING_ENDED"))["RECORDING_ENDED"][0]
+        assert ended.call_id == scene.call.call_id
+        assert ended.data["recording_id"] == recording.recording_id
+        assert (ended.data["state"], ended.data["ended_by"]) == ("ended", "stopped")
