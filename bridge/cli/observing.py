@@ -27,7 +27,7 @@ from bridge.model.errors import CallbridgeError
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.views import CallView, ObserverView
-from bridge.sdk.remote.audio import AudioSocket
+from bridge.sdk.remote.audio import Audio
 
 app = typer.Typer()
 
@@ -38,8 +38,7 @@ _AHEAD_SECONDS: Final = 1.0
 """How much of what is said is on its way at once: so much is still heard after Ctrl-C at most."""
 _POLL_SECONDS: Final = 0.05
 _KEPT_SECONDS: Final = 10.0
-_GUESSED_RATE: Final = 24_000
-"""Until the daemon says it; only the bound of what may be sent ahead is reckoned by it."""
+_ANY_RATE: Final = 8000
 
 Phone = Annotated[
     str | None,
@@ -189,20 +188,19 @@ async def _listen(
     if output is None:
         require_audio(sounds="--output FILE")
     alone = None if speaker is None else party_of(call, speaker)
-    async with _attending(api, call, asked.Observe(), alone) as audio:
-        stream = audio.subscribe(_KEPT_SECONDS)
+    async with _attending(api, call, asked.Observe()) as (audio, rate):
+        stream = audio.subscribe(alone, _KEPT_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await _hear(out, audio, stream, output)
+                await _hear(out, stream, rate, output)
 
 
-async def _hear(out: Out, audio: AudioSocket, stream: AudioStream, output: Path | None) -> None:
+async def _hear(out: Out, stream: AudioStream, rate: int, output: Path | None) -> None:
     """Take what is heard until the call is over."""
-    rate = (await audio.opened()).sample_rate
     frames = 0
     try:
         with sink_for(output, rate) as sink:
-            out.note(f"listening at {rate} Hz; Ctrl-C ends it")
+            out.hint(f"listening at {rate} Hz; Ctrl-C ends it")
             async for frame in stream:
                 sink.take(frame)
                 frames += 1
@@ -225,30 +223,29 @@ async def _speak(
         require_audio(sounds="--file FILE")
     else:
         # Before anybody is on the call: the rate does not matter yet.
-        await asyncio.to_thread(load_wav, file, AudioFormat(_GUESSED_RATE))
-    async with _attending(api, call, body) as audio:
-        stream = audio.subscribe(_KEPT_SECONDS)
+        await asyncio.to_thread(load_wav, file, AudioFormat(_ANY_RATE))
+    async with _attending(api, call, body) as (audio, rate):
+        stream = audio.subscribe(None, _KEPT_SECONDS)
         listens = output is not None or file is None
-        hearing = asyncio.create_task(_hear(out, audio, stream, output)) if listens else None
+        hearing = asyncio.create_task(_hear(out, stream, rate, output)) if listens else None
         try:
-            await _say(out, audio, stream, file)
+            await _say(out, audio, stream, rate, file)
         finally:
             if hearing is not None:
                 hearing.cancel()
                 await asyncio.gather(hearing, return_exceptions=True)
 
 
-async def _say(out: Out, audio: AudioSocket, stream: AudioStream, file: Path | None) -> None:
-    rate = (await audio.opened()).sample_rate
+async def _say(out: Out, audio: Audio, stream: AudioStream, rate: int, file: Path | None) -> None:
     frames = Microphone(rate).frames() if file is None else file_frames(file, rate)
-    out.note("speaking; Ctrl-C ends it")
+    out.hint("speaking; Ctrl-C ends it")
     async for frame in frames:
         await _played(audio, stream, round(_AHEAD_SECONDS * rate) * 2)
         await audio.send(frame)
     await _played(audio, stream, 0)
 
 
-async def _played(audio: AudioSocket, stream: AudioStream, left_bytes: int) -> None:
+async def _played(audio: Audio, stream: AudioStream, left_bytes: int) -> None:
     """Wait until no more than that is unplayed, or the call is over."""
     while audio.unplayed > left_bytes and not stream.ended:  # noqa: ASYNC110 - nothing tells it
         await asyncio.sleep(_POLL_SECONDS)
@@ -256,19 +253,19 @@ async def _played(audio: AudioSocket, stream: AudioStream, left_bytes: int) -> N
 
 @asynccontextmanager
 async def _attending(
-    api: Api, call: CallView, body: asked.Observe, speaker: str | None = None
-) -> AsyncIterator[AudioSocket]:
-    """Observe a call with an audio socket; leave it at the end, whatever happens."""
+    api: Api, call: CallView, body: asked.Observe
+) -> AsyncIterator[tuple[Audio, int]]:
+    """Observe a call with audio, of so many Hz; leave it at the end, whatever happens."""
+    rate: int = (await api.ask(ops.SHOW_CAPABILITIES)).view.sample_rate
     name = f"cli_{secrets.token_hex(3)}"
     try:
         named = msgspec.structs.replace(body, name=name)
         await api.ask(ops.OBSERVE, body=named, call_id=call.call_id)
-        audio = AudioSocket(api.http, lambda: (call.call_id, name), speaker, _GUESSED_RATE)
+        audio = Audio(api.http, lambda: (call.call_id, name), rate)
         try:
-            yield audio
+            yield audio, rate
         finally:
-            audio.end()
-            await audio.ended()
+            await audio.aclose()
     finally:
         # The call may be over, and the observer with it.
         with contextlib.suppress(CallbridgeError):

@@ -41,6 +41,11 @@ class Out:
         """Tell something that is no data."""
         self._notes.print(escape(text), style="dim")
 
+    def hint(self, text: str) -> None:
+        """Tell somebody at a terminal what he can do now."""
+        if self._notes.is_terminal:
+            self.note(text)
+
     def line(self, text: str) -> None:
         """Print one line of data as it is; it is there at once."""
         sys.stdout.write(f"{text}\n")
