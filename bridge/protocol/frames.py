@@ -192,6 +192,12 @@ class Granted(ServerFrame, frozen=True, kw_only=True, tag="granted"):
     call: CallView
 
 
+class Changed(ServerFrame, frozen=True, kw_only=True, tag="changed"):
+    """A call of this program is another now, without an event: somebody is being rung, say."""
+
+    call: CallView
+
+
 class Withdrawn(ServerFrame, frozen=True, kw_only=True, tag="withdrawn"):
     """An offered call is not for this program any more: accepted too late, or over."""
 
@@ -208,5 +214,6 @@ ServerMessage: TypeAlias = (
     | Attached
     | Offer
     | Granted
+    | Changed
     | Withdrawn
 )

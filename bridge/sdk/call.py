@@ -90,7 +90,11 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         self._handlers = Handlers(owner=handlers)
         self._end_reason: EndReason | None = None
         self._ended = asyncio.Event()
+        self.watchers: list[Callable[[ActiveCall], None]] = []
+        """Told of every change, also of one that no event tells; must not block."""
         engine.listeners.append(self._notice)
+        engine.on_change.append(self._changed)
+        engine.notes.listeners.append(self._changed)
         self._keypad = Keypad(engine)
         self._keypad.listeners.append(self._key_pressed)
         self._announcements = Announcements(
@@ -430,6 +434,10 @@ class ActiveCall(Transferring, Holding, Parkable, Recordable):
         """Wait until the call ended, or the agent left it; return why."""
         await self._ended.wait()
         return self._end_reason or EndReason.FAILED
+
+    def _changed(self) -> None:
+        for watcher in list(self.watchers):
+            watcher(self)
 
     def _notice(self, announce: Announce) -> None:
         if self._end_reason is not None:

@@ -114,6 +114,9 @@ class Programs:
         """What each has seen before it attached."""
         self._past: OrderedDict[str, ProgramId] = OrderedDict()
         self._headers: dict[str, dict[str, str]] = {}
+        self._changing: set[str] = set()
+        self._told: dict[str, int] = {}
+        """The revision of each call that its program has."""
         self._tasks = Tasks()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -281,6 +284,7 @@ class Programs:
 
     def _over(self, call_id: str) -> None:
         self._headers.pop(call_id, None)
+        self._told.pop(call_id, None)
         program = self._leases.over(call_id)
         if program is not None:
             self._past[call_id] = program
@@ -296,6 +300,8 @@ class Programs:
             kept = self._hub.kept(event.seq)
             if kept is not None:
                 line.put(kept.frame)
+            if event.call is not None:
+                self._told[event.call.call_id] = event.call.revision
 
     # --- what is to be done ---------------------------------------------------------------------
 
@@ -408,8 +414,29 @@ class Programs:
         if (call := self._client.get_call(call_id)) is not None:
             self._tasks.spawn(_tried(call, work), f"call {call_id} {what}")
 
+    def _watch(self, call: ActiveCall) -> None:
+        """Tell its program of every change of a call, once for all changes of one turn."""
+        if self._changed not in call.watchers:
+            call.watchers.append(self._changed)
+
+    def _changed(self, call: ActiveCall) -> None:
+        if call.call_id not in self._changing:
+            self._changing.add(call.call_id)
+            asyncio.get_running_loop().call_soon(self._show, call.call_id)
+
+    def _show(self, call_id: str) -> None:
+        self._changing.discard(call_id)
+        owner = self._leases.owner(call_id)
+        holder = None if owner is None else self._leases.holder(owner)
+        view = None if holder is None else self._views.call(call_id)
+        if holder is None or view is None or self._told.get(call_id, 0) >= view.revision:
+            return
+        self._told[call_id] = view.revision
+        self._say(holder, frames.Changed(call=view))
+
     def _note(self, call: ActiveCall, program: ProgramId) -> None:
         """Note at a call whose it is: it outlives this daemon."""
+        self._watch(call)
         principal = self._leases.owning_principal(call.call_id)
         shown = next((one for one in self._leases.programs if one.program == program), None)
         if principal is None or shown is None:

@@ -18,6 +18,7 @@ from bridge.model.errors import (
     CallNotFoundError,
     ConfigurationError,
     InvalidStateError,
+    NotFoundError,
 )
 from bridge.model.modes import AudioMode
 from bridge.model.participants import AGENT, CALLEE, CALLER
@@ -80,6 +81,7 @@ class RemoteCall(ActiveCall):
         self._ended = asyncio.Event()
         self._leaving = 0
         """How many commands that end it are under way."""
+        self.watchers = []
         self._audio = host.audio(lambda: (view.call_id, AGENT))
         self._keys = Keys()
         self._transfers: dict[str, RemoteTransfer] = {}
@@ -183,7 +185,7 @@ class RemoteCall(ActiveCall):
     async def whisper(self, to: str | Collection[str] = "callee", *, cut: bool = False) -> None:
         """Speak to ``to`` alone: one party or several. ``cut`` as in ``spy``."""
         names = {to} if isinstance(to, str) else set(to)
-        if not names or not names <= self._names:
+        if not names:
             known = ", ".join(sorted(self._names))
             raise BadArgumentError(f"whisper to {to!r}: one can whisper to {known}")
         await self._turn_to("whisper", cut=cut, to=sorted(names))
@@ -252,7 +254,9 @@ class RemoteCall(ActiveCall):
     async def remove(self, name: str) -> None:
         """Hang up one party; the others talk on."""
         self._require_going_on()
-        await self._host.http.tell(operations.REMOVE_PARTY, call_id=self.call_id, party=name)
+        self._require_answered()
+        with _as_argument():
+            await self._host.http.tell(operations.REMOVE_PARTY, call_id=self.call_id, party=name)
         await self._look()
 
     async def mute(self, name: str) -> None:
@@ -521,11 +525,14 @@ class RemoteCall(ActiveCall):
         """Take a view, unless a newer one is known."""
         if view.revision < self._view.revision:
             return
+        changed = view != self._view
         self._view = view
         if view.transfer is not None:
             self._transfer(view.transfer)
         for recording in view.recordings:
             self._recording(recording)
+        if changed:
+            self._changed()
 
     def told(self, event: EventView) -> None:
         """Take an event of this call, and tell it to those who listen."""
@@ -659,7 +666,10 @@ class RemoteCall(ActiveCall):
         await self._act(operations.CHANGE_MODE, body, seconds=self._until_said())
 
     async def _change(self, name: str, body: requests.ChangeParty) -> None:
-        await self._ask(operations.CHANGE_PARTY, PartyView, body, party=name)
+        self._require_going_on()
+        self._require_answered()
+        with _as_argument():
+            await self._ask(operations.CHANGE_PARTY, PartyView, body, party=name)
         await self._look()
 
     async def _look(self) -> None:
@@ -689,6 +699,10 @@ class RemoteCall(ActiveCall):
         if self._leaving:
             raise CallClosedError("the call is over: the agent is leaving")
 
+    def _require_answered(self) -> None:
+        if self.state is CallState.PENDING:
+            raise InvalidStateError("nobody is there yet: answer() or connect() comes first")
+
     @contextmanager
     def _until_left(self) -> Iterator[None]:
         self._leaving += 1
@@ -700,6 +714,17 @@ class RemoteCall(ActiveCall):
     @property
     def _names(self) -> set[str]:
         return {CALLER, CALLEE, *(party.name for party in self._view.parties)}
+
+
+@contextmanager
+def _as_argument() -> Iterator[None]:
+    """A party who is not there is a wrong argument, as in process."""
+    try:
+        yield
+    except NotFoundError as error:
+        raise BadArgumentError(str(error)) from None
+    except CallNotFoundError as error:
+        raise CallClosedError(f"the call is over: {error}") from None
 
 
 def _fields(options: TransferOptions) -> dict[str, Any]:

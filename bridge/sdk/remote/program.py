@@ -151,6 +151,8 @@ class ProgramLine:
                 self._owner.spawn(self._accept(call.call_id), f"accept {call.call_id}")
             case frames.Granted(call=call):
                 self._owner.incoming(call)
+            case frames.Changed(call=call):
+                self._see(call)
             case frames.Withdrawn(call_id=call_id):
                 _log.info("call %s is not for this program any more", call_id)
             case frames.Event(event=event):
@@ -158,6 +160,10 @@ class ProgramLine:
                 self._event(event)
             case _:
                 pass
+
+    def _see(self, view: CallView) -> None:
+        if (known := self._owner.own(view.call_id)) is not None:
+            known.see(view)
 
     def _event(self, event: EventView) -> None:
         if event.type == events.SERVER_LOST:
