@@ -79,6 +79,8 @@ class AudioPositions:
         self._client = client
         self._observers = observers
         self._places: WeakKeyDictionary[Speaker, Place] = WeakKeyDictionary()
+        self.lost_frames = 0
+        """Frames of 20 ms from calls that sockets were too slow for, since the start."""
 
     def find(self, call_id: str, name: str) -> Speaker:
         """Return who is meant: ``ai`` is the agent. Raises CallNotFoundError, NotFoundError."""

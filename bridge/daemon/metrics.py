@@ -131,6 +131,11 @@ class _Standing(Collector):
         yield _gauge(
             "webhook_pending", "Deliveries on their way.", lambda: service.webhooks.pending
         )
+        yield _counter(
+            "audio_lost_frames",
+            "Frames of 20 ms from calls that sockets were too slow for.",
+            service.audio_positions.lost_frames,
+        )
         yield _counter("store_lost", "Records given up.", service.store.lost)
         yield _counter("log_dropped", "Lines of the log given up.", self._log_dropped())
         counts = CounterMetricFamily(

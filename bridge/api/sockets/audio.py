@@ -136,6 +136,7 @@ class AudioSession:
         seconds = min(PIECE_SECONDS, client.send_buffer_seconds / 2)
         self._piece = max(1, int(seconds * client.sample_rate)) * SAMPLE_BYTES
         self._told: AudioProgress | None = None
+        self._counted = 0
 
     async def run(self) -> None:
         """Carry audio until the socket or the participant is gone."""
@@ -159,6 +160,7 @@ class AudioSession:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
+            self._count_lost()
             if self._stream is not None:
                 await self._stream.aclose()
 
@@ -192,6 +194,7 @@ class AudioSession:
         """Say how far it is, and when it is over."""
         while not self._link.closed:
             gone = self._is_gone()
+            self._count_lost()
             # Who reads slowly is to know of it, and who reads nothing is not told for ever.
             if self._link.transport.get_write_buffer_size() <= 2 * HELD_BYTES:
                 self._progress()
@@ -201,6 +204,12 @@ class AudioSession:
                 )
                 return
             await asyncio.sleep(PROGRESS_SECONDS)
+
+    def _count_lost(self) -> None:
+        """Add what this socket was too slow for to what all of them were."""
+        lost = 0 if self._stream is None else self._stream.dropped_frames
+        self._link.service.audio_positions.lost_frames += lost - self._counted
+        self._counted = lost
 
     def _progress(self) -> None:
         progress = AudioProgress(

@@ -194,6 +194,7 @@ async def test_a_slow_listener_loses_the_oldest_and_nobody_else_does(
             while progress.lost_frames < 20:
                 progress = await slow.progress()
             latest = await slow.hear(0.5, RATE)
+        assert scene.api.service.audio_positions.lost_frames >= progress.lost_frames
         assert level(latest, "caller") > LOUD
         assert len(whole) == 3 * RATE * 2
         assert len(gaps_of(pcm_from_bytes(whole), RATE, TONES["caller"])) <= FEW
