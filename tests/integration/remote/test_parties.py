@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.sdk.test_callee_not_had import (
-    test_a_callee_who_is_not_there,
-    test_a_callee_who_rings_is_given_up_by_disconnect,
-    test_a_route_that_names_no_number,
-    test_a_route_that_raises,
-)
 from tests.integration.sdk.test_conference import (
     test_a_conference_is_ended_for_all,
     test_each_speaker_arrives_apart,
@@ -27,6 +21,7 @@ from tests.integration.sdk.test_conference import (
 )
 from tests.integration.sdk.test_originate import (
     test_he_and_the_agent_talk_at_once,
+    test_somebody_else_is_rung_for_him,
 )
 from tests.integration.sdk.test_takeover import (
     test_the_agent_is_let_go,
@@ -39,11 +34,7 @@ from tests.integration.sdk.test_takeover import (
 )
 
 __all__ = [
-    "test_a_callee_who_is_not_there",
-    "test_a_callee_who_rings_is_given_up_by_disconnect",
     "test_a_conference_is_ended_for_all",
-    "test_a_route_that_names_no_number",
-    "test_a_route_that_raises",
     "test_each_speaker_arrives_apart",
     "test_every_party_can_be_muted_and_held",
     "test_everyone_hears_everyone_but_who_is_muted_or_held",
@@ -52,6 +43,7 @@ __all__ = [
     "test_not_before_the_caller_is_answered_and_not_after_the_end",
     "test_one_who_cannot_be_had_changes_nothing",
     "test_removed_before_he_answers",
+    "test_somebody_else_is_rung_for_him",
     "test_the_agent_is_let_go",
     "test_the_agent_leaves_a_conference",
     "test_the_agent_listens_and_gets_the_call_back",
