@@ -72,7 +72,7 @@ class Machine(RuleBasedStateMachine):
         gone=st.sampled_from(["leave", "hang_up"]),
         instance=st.sampled_from("xy"),
     )
-    def attach(
+    def comes(
         self, tenant: str, name: str, pattern: str | None, lease: float, gone: str, instance: str
     ) -> None:
         self.serial += 1
