@@ -38,9 +38,9 @@ class Shell:
     """Runs commands against an API. In this process, unless they are to be interrupted."""
 
     def __init__(self, api: RunningApi | None, key: str = "admin") -> None:
-        self._environment = {"NO_COLOR": "1"}
+        self.environment = {"NO_COLOR": "1"}
         if api is not None:
-            self._environment |= {"CALLBRIDGE_URL": api.url, "CALLBRIDGE_KEY": api.keys[key]}
+            self.environment |= {"CALLBRIDGE_URL": api.url, "CALLBRIDGE_KEY": api.keys[key]}
 
     @classmethod
     def nowhere(cls) -> Self:
@@ -49,7 +49,7 @@ class Shell:
 
     async def __call__(self, *words: str) -> Said:
         """Run a command to its end."""
-        runner = CliRunner(env=self._environment)
+        runner = CliRunner(env=self.environment)
         result = await asyncio.to_thread(runner.invoke, app, list(words))
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -71,7 +71,7 @@ class Shell:
         """Return what a shell offers for the last of the words."""
         runner = CliRunner(
             env={
-                **self._environment,
+                **self.environment,
                 "_CALLBRIDGE_COMPLETE": "complete_zsh",
                 "_TYPER_COMPLETE_ARGS": " ".join(("callbridge", *words)),
             }
@@ -85,7 +85,7 @@ class Shell:
         """Start a command on a terminal."""
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridge.cli.main", *words),
-            env={**os.environ, **self._environment, **environment},
+            env={**os.environ, **self.environment, **environment},
             stdin=tty,
             stdout=tty,
             stderr=tty,
@@ -101,7 +101,7 @@ class Shell:
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "bridge.cli.main", *words),
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self.environment},
                 cwd=cwd,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
