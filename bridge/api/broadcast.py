@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -92,8 +93,9 @@ class Watcher:
         self._came_at, self._came_total = hub.seq, hub.total
         self._total = _total_of(hub, after)
         self._written = 0
-        self._left = -1
-        """Bytes that have left the transport, as of ``_moved_at``."""
+        self._left = -math.inf
+        """Bytes that have left the transport, as of ``_moved_at``. What was in it before, such as
+        a long snapshot, counts as less than nothing."""
         self._moved_at = now
         self._caught_up_at = now
 

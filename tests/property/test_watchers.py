@@ -211,3 +211,15 @@ def test_resuming_is_promised_only_where_nothing_is_missing(told: int, after: in
     if able:
         assert [event.seq for event in hub.since(after)] == list(range(after + 1, told + 1))
     assert not hub.can_resume(Position(epoch="other", seq=after))
+
+
+def test_a_long_snapshot_on_a_slow_line_is_no_reason_to_cut_somebody_off() -> None:
+    hub, pipe = EventHub(NoCalls()), Pipe()
+    pipe.held = bytes(1 << 20)
+    watcher = Watcher(hub, pipe, wants=wants, after=0, now=0.0, limits=LIMITS)
+    for second in range(60):
+        assert watcher.advance(float(second)) is Progress.DONE
+        pipe.drain(10_000)
+    assert watcher.advance(60.0) is Progress.DONE
+    assert watcher.advance(69.9) is Progress.DONE
+    assert watcher.advance(70.5) is Progress.SLOW, "from here on nothing moves"

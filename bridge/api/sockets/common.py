@@ -40,6 +40,8 @@ F = TypeVar("F", bound=ClientFrame)
 
 AUTHENTICATE_SECONDS: Final = 5.0
 """How long who has sent no header may take to say who he is."""
+MOST_SOCKETS: Final = 5000
+"""Of all kinds together: each has a file descriptor, and so have calls."""
 AGAIN_SECONDS: Final = 30.0
 """How often it is looked whether a key is still good."""
 FRAME_BYTES: Final = 1 << 16
@@ -126,6 +128,10 @@ class Link:
         if self.service.draining:
             self.go_away()
             raise LeftError
+        if len(self.service.hub.enders) > MOST_SOCKETS:
+            raise CutOffError(
+                ErrorCode.RATE_LIMITED, f"there are {MOST_SOCKETS} sockets already: try again later"
+            )
         await self._authenticate()
         self.service.rate_limits.check(self.principal, read=True)
 
@@ -243,8 +249,12 @@ class Link:
             while (await self._ws.receive()).type not in _ENDS:
                 pass
             self.transport.close()
-        if self._end is not None and not self.transport.get_write_buffer_size():
-            self._end.cancel()
+        if not self.transport.get_write_buffer_size():
+            if self._end is not None:
+                self._end.cancel()
+        elif self._end is None:
+            # The network has lost him: without that it would try to reach him for minutes.
+            self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
 
 
 async def serve(
@@ -267,7 +277,10 @@ async def serve(
         autoclose=False,
         max_msg_size=manners.frame_bytes,
     )
-    await ws.prepare(request)
+    try:
+        await ws.prepare(request)
+    except ConnectionError:
+        raise web.HTTPBadRequest(reason="who asked has left") from None
     try:
         link = Link(service, request, ws, manners)
     except LeftError:
