@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.api.broadcast import BUFFER_BYTES, Limits, Progress, Watcher
@@ -88,6 +88,7 @@ def tell(hub: EventHub, size: int, number: int) -> None:
     hub.publish(kind, data={"text": "x" * (size * 500)})
 
 
+@settings(deadline=None)
 @given(steps, st.integers(0, 50), st.integers(0, 50))
 def test_all_that_is_wanted_once_and_in_order_or_cut_off(
     script: list[Step], before: int, seen: int
@@ -120,6 +121,7 @@ def test_all_that_is_wanted_once_and_in_order_or_cut_off(
         assert pipe.seqs() == expected
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 200))
 def test_who_reads_at_once_is_never_cut_off(burst: int, bursts: int) -> None:
     hub, pipe = EventHub(NoCalls(), kept=100), Pipe()
@@ -131,6 +133,7 @@ def test_who_reads_at_once_is_never_cut_off(burst: int, bursts: int) -> None:
         pipe.drain(1 << 20)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 20), st.integers(10, 40))
 def test_who_reads_nothing_is_cut_off_within_the_limits(burst: int, size: int) -> None:
     hub, pipe = EventHub(NoCalls(), kept=1000), Pipe()
@@ -201,6 +204,7 @@ def test_who_has_nothing_to_be_sent_is_not_cut_off() -> None:
     assert watcher.advance(2011.0) is Progress.DONE
 
 
+@settings(deadline=None)
 @given(st.integers(0, 300), st.integers(-5, 310))
 def test_resuming_is_promised_only_where_nothing_is_missing(told: int, after: int) -> None:
     hub = EventHub(NoCalls(), kept=100, epoch="this")
