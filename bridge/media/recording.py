@@ -34,6 +34,8 @@ Samples = npt.NDArray[np.int16]
 
 _log = logging.getLogger(__name__)
 
+SHORTEST_MINUTES: Final = 0.005
+"""A part has some samples in it: of parts that have none there would be no end."""
 LONGEST_MINUTES: Final = 600.0
 """The sizes in a WAV header have 32 bits: 24 kHz, stereo, fills them in 12 hours."""
 

@@ -268,7 +268,7 @@ class StartRecording(Request, frozen=True, kw_only=True):
     announce: Sound | None = None
     announce_audio: Audio | None = None
     pauses: Literal["silence", "cut"] = "silence"
-    max_minutes: Annotated[float, Meta(gt=0, le=1440)] = 60.0
+    max_minutes: Annotated[float, Meta(ge=0.005, le=600)] = 60.0
 
 
 class ChangeRecording(Request, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self, TypeAlias
 
-from bridge.media.recording import LONGEST_MINUTES
+from bridge.media.recording import LONGEST_MINUTES, SHORTEST_MINUTES
 from bridge.model.errors import BadArgumentError, ConfigurationError, NotFoundError
 from bridge.runtime.recorder import Recorder, RecordingPlan, RecordingState
 from bridge.sdk.events import CallEvent
@@ -44,9 +44,9 @@ class RecordingOptions:
     def __post_init__(self) -> None:
         if self.pauses not in {"silence", "cut"}:
             raise BadArgumentError(f"pauses={self.pauses!r}: 'silence' or 'cut'")
-        if not 0 < self.max_minutes <= LONGEST_MINUTES:
+        if not SHORTEST_MINUTES <= self.max_minutes <= LONGEST_MINUTES:
             raise BadArgumentError(
-                f"max_minutes={self.max_minutes:g}: more than 0, at most {LONGEST_MINUTES:g}"
+                f"max_minutes={self.max_minutes:g}: {SHORTEST_MINUTES:g} to {LONGEST_MINUTES:g}"
             )
         for name, value in (("keep_days", self.keep_days), ("max_bytes", self.max_bytes)):
             if value is not None and value <= 0:
