@@ -75,6 +75,10 @@ def query_of(request: web.Request, kind: type[R] | None) -> R | None:
     except msgspec.ValidationError as error:
         raise _field_of(error) from None
     _check(msgspec.to_builtins(query))
+    for name in given:
+        # The text "null" would be read as nothing.
+        if getattr(query, name) is None:
+            raise wrong(f"$.{name}", "leave it out instead of null")
     return query
 
 

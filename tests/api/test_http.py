@@ -103,10 +103,16 @@ async def test_a_wrong_query_is_said_by_field(api: RunningApi) -> None:
         ({"state": "NO_SUCH"}, "$.state"),
         ({"nope": "1"}, "$.nope"),
         ({"number": "a\0b"}, "$.number"),
+        ({"state": "null"}, "$.state"),
+        ({"own": "NULL"}, "$.own"),
     ):
         reply = await api.ask("GET", "/calls", query=query)
         assert (reply.status, reply.code) == (422, "BAD_ARGUMENT"), query
         assert [field["at"] for field in reply.json["fields"]] == [at]
+
+
+async def test_a_text_may_say_null(api: RunningApi) -> None:
+    await api.done("GET", "/calls", query={"program": "null"})
 
 
 async def test_a_number_that_is_none_is_refused(api: RunningApi) -> None:
