@@ -101,7 +101,7 @@ class Client(Originating, Exchange, Observing):
     wait for it when it is gone. when_gone: what befalls them then, should nobody have taken over:
     ``leave``, the parties go on, or ``hang_up``. What only a daemon can be told, such as
     ``feature_keys``, raises ConfigurationError. In process a program has every call of its
-    application, and these say nothing.
+    application, and these say nothing, as ``probe`` does by URL.
 
     Raises ConfigurationError when no server is known, BadArgumentError for a wrong argument.
     """

@@ -73,7 +73,14 @@ class Machine(RuleBasedStateMachine):
         instance=st.sampled_from("xy"),
     )
     def comes(
-        self, tenant: str, name: str, pattern: str | None, lease: float, gone: str, instance: str
+        self,
+        *,
+        tenant: str,
+        name: str,
+        pattern: str | None,
+        lease: float,
+        gone: str,
+        instance: str,
     ) -> None:
         self.serial += 1
         who = principal(tenant)

@@ -47,13 +47,7 @@ class Child:
 @asynccontextmanager
 async def child(pbx: Pbx, module: str, *arguments: str) -> AsyncIterator[Child]:
     """Run ``python -m module arguments`` on this Asterisk; it is up when the block begins."""
-    ari = pbx.instance.info.ari
-    environment = {
-        **os.environ,
-        "CALLBRIDGE_ARI_URL": ari.url,
-        "CALLBRIDGE_ARI_USERNAME": ari.username,
-        "CALLBRIDGE_ARI_PASSWORD": ari.password,
-    }
+    environment = {**os.environ, **await pbx.environment()}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

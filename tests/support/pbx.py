@@ -92,11 +92,24 @@ class Pbx:
         self._stack.push_async_callback(phone.stop)
         return phone
 
-    async def program(self, **arguments: Any) -> Program:
-        """Start a client whose incoming calls are queued; arguments as in Client."""
+    async def environment(self) -> dict[str, str]:
+        """Return by what a program in a process of its own finds its server."""
+        ari = self.instance.info.ari
+        return {
+            "CALLBRIDGE_ARI_URL": ari.url,
+            "CALLBRIDGE_ARI_USERNAME": ari.username,
+            "CALLBRIDGE_ARI_PASSWORD": ari.password,
+        }
+
+    async def client(self, **arguments: Any) -> Client:
+        """Make a client, which is not connected yet; arguments as in Client."""
         ari = self.instance.info.ari
         settings: dict[str, Any] = {"sample_rate": 16000, "probe": False, **arguments}
-        client = Client(ari.url, ari.username, ari.password, **settings)
+        return Client(ari.url, ari.username, ari.password, **settings)
+
+    async def program(self, **arguments: Any) -> Program:
+        """Start a client whose incoming calls are queued; arguments as in Client."""
+        client = await self.client(**arguments)
         program = Program(client)
         client.on(events.INCOMING_CALL, program.calls.put_nowait)
         await self._stack.enter_async_context(client)

@@ -8,11 +8,11 @@ from typing import Any
 
 from bridge.api.auth.dialling import DialRules, Reservation
 from bridge.api.auth.principal import Principal
-from bridge.sdk import ActiveCall, Client, events
+from bridge.sdk import ActiveCall, Client
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
 from bridge.session import Session
 from tests.support.daemon import RunningApi, running_api
-from tests.support.pbx import Pbx, Program
+from tests.support.pbx import Pbx
 
 _AT_THE_DAEMON = frozenset(
     {
@@ -68,17 +68,21 @@ class RemotePbx(Pbx):
         """Return what the machine of a call at the daemon knows."""
         return super().session(self._there[call.call_id])
 
-    async def program(self, **arguments: Any) -> Program:
-        """Start a client by URL whose incoming calls are queued; arguments as in Client."""
+    async def environment(self) -> dict[str, str]:
+        """Return by what a program in a process of its own finds the daemon."""
+        api = await self.daemon()
+        return {"CALLBRIDGE_URL": api.url, "CALLBRIDGE_KEY": api.keys["program"]}
+
+    async def client(self, **arguments: Any) -> Client:
+        """Make a client by URL, which is not connected yet; arguments as in Client.
+
+        It has the name of the programs in processes of their own, and may follow them.
+        """
         rate = arguments.pop("sample_rate", 16000)
         there = {name: arguments.pop(name) for name in _AT_THE_DAEMON & arguments.keys()}
         api = await self.daemon(sample_rate=rate, **there)
-        client = Client(
+        return Client(
             url=api.url,
             key=api.keys["program"],
-            **{"program": "test", "lease_seconds": 2.0, **arguments},
+            **{"program": "program", "lease_seconds": 2.0, **arguments},
         )
-        program = Program(client)
-        client.on(events.INCOMING_CALL, program.calls.put_nowait)
-        await self._stack.enter_async_context(client)
-        return program

@@ -19,7 +19,6 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "application": "callbridge",
     "endpoint": DEFAULT_ENDPOINT,
     "send_buffer_seconds": 120.0,
-    "probe": True,
     "keys": None,
     "feature_keys": None,
     "phone_transfers": None,

@@ -106,6 +106,8 @@ class RemoteClient(Client):
         lease_seconds: float = 10.0,
         when_gone: Literal["leave", "hang_up"] = "leave",
     ) -> None:
+        # The daemon has measured, or has not.
+        del probe
         refuse(
             {
                 "ari_url": ari_url,
@@ -114,7 +116,6 @@ class RemoteClient(Client):
                 "application": application,
                 "endpoint": endpoint,
                 "send_buffer_seconds": send_buffer_seconds,
-                "probe": probe,
                 "keys": keys,
                 "feature_keys": feature_keys,
                 "phone_transfers": phone_transfers,

@@ -208,14 +208,12 @@ async def next_program(pbx: Pbx, *, listens: bool = True, **arguments: Any) -> A
 
     listens: it takes calls and observers of the one before.
     """
-    ari = pbx.instance.info.ari
     settings: dict[str, Any] = {
         "sample_rate": RATE,
-        "probe": False,
         "route": lambda _call: CALLEE_ENDPOINT,
         **arguments,
     }
-    client = Client(ari.url, ari.username, ari.password, **settings)
+    client = await pbx.client(**settings)
     after = Next(client)
     client.on(events.INCOMING_CALL, after.incoming.append)
     if listens:

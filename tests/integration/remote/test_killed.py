@@ -1,0 +1,23 @@
+"""A program by URL is killed in the middle of a call: the tests of programs in process."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.restart.test_handed_over import (
+    test_the_next_program_goes_on,
+)
+from tests.integration.restart.test_killed import (
+    test_parties_who_talk,
+    test_who_is_held_hears_his_music_on,
+    test_who_is_muted_stays_muted_until_he_is_to_be_heard,
+)
+
+__all__ = [
+    "test_parties_who_talk",
+    "test_the_next_program_goes_on",
+    "test_who_is_held_hears_his_music_on",
+    "test_who_is_muted_stays_muted_until_he_is_to_be_heard",
+]
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
