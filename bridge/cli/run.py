@@ -13,7 +13,7 @@ from rich.console import Console
 
 from bridge.cli.command import Exit, carried_out
 from bridge.cli.optional import require_lab
-from bridge.model.errors import CallbridgeError
+from bridge.model.errors import BadArgumentError, CallbridgeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,13 @@ if TYPE_CHECKING:
 
 def run(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="YAML files; see docs/run.md.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="YAML files, or names of the lab's scenarios."),
+    ] = None,
     *,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Print what a step can be, and the lab's scenarios.")
+    ] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Read them, tell what is wrong, and do nothing.")
     ] = False,
@@ -54,6 +58,11 @@ def run(
     require_lab()
     from bridge.lab.acceptance import as_junit  # noqa: PLC0415 - the lab is optional
 
+    if steps:
+        _print_steps()
+        return
+    if not files:
+        raise BadArgumentError("which FILE? or --steps, for what can be in one")
     runs = _loaded(files)
     if check:
         for one in runs:
@@ -68,18 +77,28 @@ def run(
 
 def _loaded(files: Sequence[Path]) -> list[Run]:
     """Read all files; end with every mistake of all of them."""
-    from bridge.lab.acceptance import load  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.acceptance import load, scenarios  # noqa: PLC0415 - the lab is optional
 
-    runs, wrong = [], []
+    runs, wrong, known = [], [], scenarios()
     for file in files:
         try:
-            runs.append(load(file))
+            runs.append(load(file if file.exists() else known.get(str(file), file)))
         except CallbridgeError as error:
             wrong.append(error.error_message)
     if wrong:
         sys.stderr.write("\n".join(wrong) + "\n")
         raise typer.Exit(Exit.USAGE)
     return runs
+
+
+def _print_steps() -> None:
+    """Print the reference of runs."""
+    from bridge.lab.acceptance import reference, scenarios  # noqa: PLC0415 - the lab is optional
+
+    typer.echo(reference())
+    typer.echo("The lab's scenarios, by name or to be copied:\n")
+    for name, path in scenarios().items():
+        typer.echo(f"  {name:<18} {path}")
 
 
 async def _made(

@@ -16,7 +16,9 @@ from typing import Any, Self
 
 from typer.testing import CliRunner
 
+from bridge.cli.command import exit_code, failure
 from bridge.cli.main import app
+from bridge.model.errors import CallbridgeError
 from tests.support.daemon import RunningApi
 
 
@@ -51,8 +53,12 @@ class Shell:
         """Run a command to its end."""
         runner = CliRunner(env=self.environment)
         result = await asyncio.to_thread(runner.invoke, app, list(words))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
+        error = result.exception
+        if isinstance(error, CallbridgeError):
+            # As ``main`` deals with it.
+            return Said(exit_code(error), result.stdout, result.stderr + failure(error))
+        if error is not None and not isinstance(error, SystemExit):
+            raise error
         return Said(result.exit_code, result.stdout, result.stderr)
 
     async def done(self, *words: str) -> str:

@@ -6,6 +6,7 @@ carries it out with real phones and returns a report.
 
 from bridge.lab.acceptance.loading import MistakesError, load, parse
 from bridge.lab.acceptance.model import Run
+from bridge.lab.acceptance.reference import reference, scenarios
 from bridge.lab.acceptance.report import RunReport, StepReport, as_json, as_junit, show
 from bridge.lab.acceptance.runner import perform
 from bridge.lab.acceptance.site import LabSite, OwnSite, Site
@@ -23,5 +24,7 @@ __all__ = [
     "load",
     "parse",
     "perform",
+    "reference",
+    "scenarios",
     "show",
 ]

@@ -42,6 +42,9 @@ def composed(text: str) -> yaml.Node | Mistake:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         return Mistake(1 if mark is None else mark.line + 1, f"no YAML: {error.problem}")
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return Mistake(line, f"no YAML: {error.reason}: {chr(error.character)!r}")
     return Mistake(1, "nothing is written here") if root is None else root
 
 

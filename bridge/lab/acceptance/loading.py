@@ -19,7 +19,7 @@ from bridge.lab.acceptance.document import (
     line_of,
     pairs,
 )
-from bridge.lab.acceptance.model import BRIEF, MUSIC, VOICES, PhoneSpec, Run, Step
+from bridge.lab.acceptance.model import BRIEF, MUSIC, VOICES, Head, PhoneSpec, Run, Step
 from bridge.lab.acceptance.steps import TOGETHER, VERBS, Action, Hears, Together, Transfer
 from bridge.lab.acceptance.values import Duration
 from bridge.model.errors import ConfigurationError
@@ -48,6 +48,14 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Run:
 
 def parse(text: str, path: str = "run", environment: Mapping[str, str] | None = None) -> Run:
     """Return the run that a text describes. Raises MistakesError."""
+    try:
+        return _parsed(text, path, environment)
+    except RecursionError:
+        # An anchor may be used within itself.
+        raise MistakesError(path, [Mistake(1, "nested too deeply, or within itself")]) from None
+
+
+def _parsed(text: str, path: str, environment: Mapping[str, str] | None) -> Run:
     root = composed(text)
     if isinstance(root, Mistake):
         raise MistakesError(path, [root])
@@ -57,11 +65,12 @@ def parse(text: str, path: str = "run", environment: Mapping[str, str] | None = 
         raise MistakesError(path, reader.mistakes)
     entries = {name: value for name, _, value in pairs(root)}
     steps = _steps(reader, entries.get(_STEPS))
-    run = _without_steps(reader, root)
-    if isinstance(run, Run):
-        run = msgspec.structs.replace(run, steps=steps)
-        reader.mistakes += _References(run, _lines(entries.get("phones"))).mistakes()
-    if reader.mistakes or not isinstance(run, Run):
+    head = _head(reader, root)
+    if head is None:
+        raise MistakesError(path, reader.mistakes)
+    run = Run(steps=steps, **msgspec.structs.asdict(head))
+    reader.mistakes += _References(run, _lines(entries.get("phones"))).mistakes()
+    if reader.mistakes:
         raise MistakesError(path, reader.mistakes)
     return run
 
@@ -73,14 +82,12 @@ def _lines(node: yaml.Node | None) -> dict[str, int]:
     return {name: line_of(key) for name, key, _ in pairs(node)}
 
 
-def _without_steps(reader: Reader, root: yaml.MappingNode) -> Run | Missing:
-    """Read all but the steps, which are no plain values."""
+def _head(reader: Reader, root: yaml.MappingNode) -> Head | None:
+    """Read all but the steps, which are no plain values; None when that cannot be."""
     rest = [(key, value) for key, value in root.value if key.value != _STEPS]
-    nothing = yaml.SequenceNode("tag:yaml.org,2002:seq", [], root.start_mark, root.end_mark)
-    key = yaml.ScalarNode("tag:yaml.org,2002:str", _STEPS, root.start_mark, root.end_mark)
-    node = yaml.MappingNode(root.tag, [*rest, (key, nothing)], root.start_mark, root.end_mark)
-    found = reader.struct(node, Run, "the run")
-    return found if isinstance(found, Run) else MISSING
+    node = yaml.MappingNode(root.tag, rest, root.start_mark, root.end_mark)
+    found = reader.struct(node, Head, "the run")
+    return found if isinstance(found, Head) else None
 
 
 def _steps(reader: Reader, node: yaml.Node | None) -> tuple[Step, ...]:

@@ -114,22 +114,29 @@ class Step(Part, frozen=True, kw_only=True):
         return self.name or f"{self.verb.replace('_', ' ')} {self.do}".strip()
 
 
-class Run(Part, frozen=True, kw_only=True):
-    """A whole run. Without a ``server`` it is made on an Asterisk of the lab."""
+class Head(Part, frozen=True, kw_only=True):
+    """What a run says before its steps. Without a server it is made on an Asterisk of the lab."""
 
     name: str
     description: str = ""
     server: Server | None = None
     program: Program = Program()
     codec: Codec = Codec.PCMU
+    """Of phones that say nothing of it."""
     hearing: Hearing = Hearing()
     phones: dict[str, PhoneSpec]
-    steps: tuple[Step, ...]
     timeout: Duration = Duration(120)
     """Of the whole run."""
     leaves_nothing: bool | None = None
     """No channel and no bridge may be left that was not there before: by default, in the lab."""
+
+
+class Run(Head, frozen=True, kw_only=True):
+    """A whole run."""
+
+    steps: tuple[Step, ...]
     path: Path | None = None
+    """The file that it was read from; files that it names are beside it."""
 
 
 Verdict = Literal["passed", "failed", "skipped"]
