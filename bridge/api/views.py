@@ -30,6 +30,7 @@ from bridge.protocol.views import CallView, ObserverView, TransferView
 from bridge.runtime.tasks import Tasks
 from bridge.sdk import ActiveCall, Client, Observer, events
 from bridge.sdk.events import ObserverNews
+from bridge.sdk.labels import Labels
 from bridge.sdk.transfer import Transfer
 
 _log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ class Views:
         """Note who placed an observer."""
         self._by = {one: who for one, who in self._by.items() if one.left is None}
         self._by[observer] = by
-        labels = self._client.labels(observer.call_id)
+        labels = self._labels(observer.call_id)
         if labels is not None:
             with suppress(BadArgumentError):
                 # There are so many labels already: after a restart it is not known.
@@ -128,13 +129,11 @@ class Views:
 
     def observer(self, call_id: str, name: str) -> Observer | None:
         """Return one who takes part in a call, or None."""
-        found = self._client.observers(call_id)
-        return next((one for one in found if one.name == name), None)
+        return next((one for one in self._observers(call_id) if one.name == name), None)
 
     def observers(self, call_id: str) -> tuple[ObserverView, ...]:
         """Return who observes a call, by name."""
-        found = self._client.observers(call_id)
-        return tuple(self.observer_view(one, call_id) for one in found)
+        return tuple(self.observer_view(one, call_id) for one in self._observers(call_id))
 
     def observer_view(self, observer: Observer, call_id: str) -> ObserverView:
         """Return an observer as he is now."""
@@ -159,7 +158,7 @@ class Views:
         known.transfers[transfer_id] = transfer
         return transfer_of(transfer, transfer_id, call_id)
 
-    # --- inside ---------------------------------------------------------------------------------
+    # --- as far as there is a connection -------------------------------------------------------
 
     def _live(self, call_id: str) -> LiveCall | None:
         try:
@@ -167,6 +166,18 @@ class Views:
         except InvalidStateError:
             # Nobody watches the PBX: not connected, or not any more.
             return None
+
+    def _observers(self, call_id: str) -> tuple[Observer, ...]:
+        with suppress(InvalidStateError):
+            return self._client.observers(call_id)
+        return ()
+
+    def _labels(self, call_id: str) -> Labels | None:
+        with suppress(InvalidStateError):
+            return self._client.labels(call_id)
+        return None
+
+    # --- inside ---------------------------------------------------------------------------------
 
     def _shown(self, call: ActiveCall | LiveCall, live: LiveCall | None) -> CallView:
         """Show a call: one that an agent of ours is on, or else as it is known of the PBX."""
@@ -255,7 +266,7 @@ class Views:
         """Return tenant and queue of a call; once a rule has matched, they stay."""
         if known.scope is not None:
             return known.scope
-        labels = self._client.labels(call.call_id)
+        labels = self._labels(call.call_id)
         if labels is not None and TENANT in labels:
             known.scope = labels[TENANT], labels.get(QUEUE, "")
             return known.scope
@@ -275,7 +286,7 @@ class Views:
 
     def _settle(self, call_id: str, known: _Known, scope: tuple[str, str]) -> None:
         known.scope = scope
-        labels = self._client.labels(call_id)
+        labels = self._labels(call_id)
         if labels is not None and scope != (self._tenancy.default, ""):
             labels[TENANT], labels[QUEUE] = scope
 
@@ -298,7 +309,7 @@ class Views:
     def _happened(self, event: str, *arguments: object) -> None:
         about = arguments[0] if arguments else None
         if event == events.OBSERVER_LEFT and isinstance(about, ObserverNews):
-            labels = self._client.labels(about.call_id) if about.call_id else None
+            labels = self._labels(about.call_id) if about.call_id else None
             if labels is not None:
                 labels.pop(_PLACED_BY + about.name, None)
         elif (
@@ -310,7 +321,7 @@ class Views:
 
     def _resumed(self, observer: Observer) -> None:
         """An observer of an earlier program is there again: who placed him is noted at his call."""
-        labels = self._client.labels(observer.call_id)
+        labels = self._labels(observer.call_id)
         by = "" if labels is None else labels.get(_PLACED_BY + observer.name, "")
         self._by[observer] = by
 

@@ -240,6 +240,9 @@ class Controller:
         await self.supervision.close()
         await self.transfers.close()
         await asyncio.gather(*map(leave, self.engines))
+        if self.ari.state.is_up:
+            # Parties who talk on are the next program's to look after.
+            await self.remembering.flush()
         await self._turning_away.wait(_TURN_AWAY_SECONDS)
         await self._end()
 

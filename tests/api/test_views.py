@@ -1,0 +1,124 @@
+"""How calls are shown: when a view is newer, and whose a call is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bridge.api.auth.tenancy import Tenancy, TenantRule
+from bridge.lab.fake_ari import FakeAri
+from bridge.lab.waiting import until
+from bridge.sdk import ActiveCall
+from tests.api.desk import DIRECT, opened
+from tests.support.daemon import RunningApi, running_api
+from tests.support.pbx import Pbx
+
+ACME = Tenancy([TenantRule(tenant="acme", queue="sales", dialled="2*")])
+BY_HEADER = Tenancy([TenantRule(tenant="acme", header=("X-Tenant", "acme"))])
+
+
+async def called(api: RunningApi, fake: FakeAri, number: str = "1002") -> ActiveCall:
+    """Let somebody call; return the call when the directory knows it, too."""
+    before = api.client.calls
+    fake.incoming_call(number=number)
+    await until(lambda: len(api.client.calls) > len(before), "the call is there")
+    (call,) = set(api.client.calls) - set(before)
+    await until(lambda: bool(api.client.live_call(call.call_id)), "it is a live call")
+    return call
+
+
+async def sees(api: RunningApi, key: str) -> list[str]:
+    listed = await api.done("GET", "/calls", key=key)
+    return [one["call_id"] for one in listed["items"]]
+
+
+async def test_a_revision_grows_with_every_change_and_with_nothing_else(
+    api: RunningApi, fake: FakeAri
+) -> None:
+    call, views = await called(api, fake), api.service.views
+    pending = views.call(call.call_id)
+    assert pending is not None
+    assert views.call(call.call_id) == pending
+    assert [one.revision for one in views.calls()] == [pending.revision]
+    await call.answer()
+    answered = views.call(call.call_id)
+    assert answered is not None
+    assert answered.revision > pending.revision
+    observer = await api.client.observe(call, "boss")
+    observed = views.call(call.call_id)
+    assert observed is not None
+    assert observed.revision > answered.revision
+    assert [one.name for one in observed.observers] == ["boss"]
+    await observer.leave()
+    left = views.call(call.call_id)
+    assert left is not None
+    assert (left.observers, left.revision > observed.revision) == ((), True)
+    await api.client.hang_up(call)
+    assert (views.call(call.call_id), views.calls()) == (None, ())
+
+
+async def test_a_call_is_its_tenants_and_its_queues(fake: FakeAri, tmp_path: Path) -> None:
+    async with running_api(fake, tmp_path, tenancy=ACME) as api:
+        ours, theirs = await called(api, fake), await called(api, fake, "2001")
+        view = api.service.views.call(theirs.call_id)
+        assert view is not None
+        assert (view.tenant, view.queue) == ("acme", "sales")
+        assert dict(theirs.labels) == {"tenant": "acme", "queue": "sales"}
+        assert dict(ours.labels) == {}
+        assert set(await sees(api, "admin")) == {ours.call_id, theirs.call_id}
+        assert await sees(api, "supervisor") == [ours.call_id]
+        assert await sees(api, "foreign-supervisor") == [theirs.call_id]
+        await asyncio.gather(ours.disconnect(), theirs.disconnect())
+
+
+async def test_a_call_is_nobodys_until_its_headers_were_read(
+    fake: FakeAri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = asyncio.Event()
+
+    async def header(_call: ActiveCall, name: str) -> str:
+        await answered.wait()
+        return "acme" if name == "x-tenant" else ""
+
+    monkeypatch.setattr(ActiveCall, "header", header)
+    async with running_api(fake, tmp_path, tenancy=BY_HEADER) as api:
+        call = await called(api, fake)
+        assert await sees(api, "admin") == [call.call_id]
+        assert await sees(api, "supervisor") == []
+        assert await sees(api, "foreign-supervisor") == []
+        answered.set()
+        await until(lambda: "tenant" in call.labels or not api.service.views.calls(), "it is known")
+        assert await sees(api, "supervisor") == []
+        assert await sees(api, "foreign-supervisor") == [call.call_id]
+        await call.disconnect()
+
+
+async def test_nothing_is_shown_without_a_connection(api: RunningApi, fake: FakeAri) -> None:
+    call = await called(api, fake)
+    await api.client.disconnect()
+    assert (api.service.views.call(call.call_id), api.service.views.calls()) == (None, ())
+    assert api.service.views.observers(call.call_id) == ()
+
+
+@pytest.mark.asterisk
+async def test_whose_a_call_is_outlives_the_daemon(pbx: Pbx, tmp_path: Path) -> None:
+    async with opened(pbx, tmp_path) as desk:
+        call, caller = await desk.picked_up(
+            desk.api.done("POST", "/calls", {"to": DIRECT}, key="foreign-admin"), "leg.caller"
+        )
+        path = f"/calls/{call['call_id']}"
+        _, callee = await desk.picked_up(
+            desk.api.done("POST", f"{path}/connect", {"to": DIRECT}, key="foreign-admin"),
+            "leg.callee",
+        )
+        view = await desk.api.done("GET", path, key="foreign-supervisor")
+        assert (view["tenant"], view["originated"]) == ("acme", True)
+        await desk.api.client.disconnect()
+    assert not caller.closed
+    async with opened(pbx, tmp_path) as desk:
+        view = await desk.api.done("GET", path, key="foreign-supervisor")
+        assert (view["tenant"], view["state"], view["own"]) == ("acme", "CONNECTED", True)
+        assert await desk.refused("GET", path, key="supervisor") == "CALL_NOT_FOUND"
+    await callee.wait_closed()
