@@ -255,7 +255,6 @@ def present(levels_of: dict[str, float]) -> set[str]:
 
 @asynccontextmanager
 async def scene(pbx: Pbx, folder: Path) -> AsyncIterator[Scene]:
-    ari = pbx.instance.info.ari
     phones = [
         await pbx.phone(
             number,
@@ -266,7 +265,7 @@ async def scene(pbx: Pbx, folder: Path) -> AsyncIterator[Scene]:
         )
         for number, who in (("1001", "caller"), ("1002", "callee"))
     ]
-    async with Client(ari.url, ari.username, ari.password) as client:
+    async with await pbx.client(sample_rate=24000) as client:
         yield Scene(phones[0], phones[1], client, folder)
 
 
