@@ -30,8 +30,8 @@ def serve(
     """Run the daemon beside an Asterisk: HTTP API, events, audio, webhooks, metrics.
 
     Without a configuration it serves the running `callbridge asterisk up`. SIGTERM or Ctrl-C ends
-    it in order, a second one at once. Exit code: 0 it was asked to end, 1 it could not start, 3
-    another program took its application over.
+    it in order, a second one at once. SIGHUP: the certificate is read again. Exit code: 0 it was
+    asked to end, 1 it failed, 2 the configuration is wrong, 3 another program took its application.
     """
     require_server()
     from bridge.daemon.config import example_config as example  # noqa: PLC0415 - as below

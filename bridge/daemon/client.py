@@ -43,6 +43,8 @@ class DaemonClient(Client):
         )
         self._root = settings.root
         self._fault = "it is being connected to"
+        self._connecting = asyncio.Lock()
+        self._leaving = False
 
     @property
     def link(self) -> str:
@@ -66,7 +68,30 @@ class DaemonClient(Client):
         on_connected: called once. Raises nothing that time may heal.
         """
         failures = 0
-        while True:
+        while not await self._try_to_connect(failures):
+            failures += 1
+            await asyncio.sleep(_BACKOFF.delay_s(failures))
+        if self._leaving:
+            return "the daemon is about to stop"
+        _log.info("connected to Asterisk %s at %s", self.capabilities.version, self._root)
+        on_connected()
+        await self._connected().ended.wait()
+        return self.replaced or "the connection to Asterisk was closed"
+
+    async def settled(self) -> None:
+        """Connect no more; return when nothing of it is under way.
+
+        Calls that were taken up half would be lost if it were broken off.
+        """
+        self._leaving = True
+        async with self._connecting:
+            pass
+
+    async def _try_to_connect(self, failures: int) -> bool:
+        """Connect once; tell whether there is nothing to be tried any more."""
+        async with self._connecting:
+            if self._leaving:
+                return True
             try:
                 await self.connect()
                 await self.live_calls()
@@ -74,15 +99,9 @@ class DaemonClient(Client):
                 if failures == 0 or self._fault != str(error):
                     _log.warning("Asterisk is not reached yet: %s", error)
                 self._fault = str(error)
-                failures += 1
                 await self.disconnect()
-                await asyncio.sleep(_BACKOFF.delay_s(failures))
-            else:
-                break
-        _log.info("connected to Asterisk %s at %s", self.capabilities.version, self._root)
-        on_connected()
-        await self._connected().ended.wait()
-        return self.replaced or "the connection to Asterisk was closed"
+                return False
+            return True
 
     def _connected(self) -> Controller:
         if self._controller is None:

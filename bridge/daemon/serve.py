@@ -7,7 +7,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -40,17 +40,17 @@ _log = logging.getLogger(__name__)
 
 LOCAL: Final = "local"
 """What the audit calls who found the daemon by its run file."""
+SETTLE_SECONDS: Final = 10.0
+"""How long a connection to Asterisk that is being made may still take."""
 SHUTDOWN_SECONDS: Final = 1.0
 """How long a request may still take when the server goes."""
 
 
 class ExitCode(IntEnum):
-    """How a daemon ended."""
+    """How a daemon ended that had started."""
 
     DONE = 0
     """It was asked to."""
-    FAILED = 1
-    """It could not start: the message says why."""
     REPLACED = 3
     """Another program took the application over; starting again would take it back."""
 
@@ -216,24 +216,25 @@ class Daemon:
         await parts.programs.close()
         if self.requests.commands:
             _log.info("waiting for %d commands", self.requests.commands)
-            waiting = asyncio.create_task(self._idle(), name="commands")
-            await first_of(waiting, self.stop.at_once, seconds=server.drain_seconds)
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            await self._wait(self.requests.idle(), server.drain_seconds)
         if self.requests.commands:
             _log.warning("%d commands are not waited for any more", self.requests.commands)
         service.hub.close()
+        await self._wait(parts.client.settled(), SETTLE_SECONDS)
         calls = len(parts.client.calls)
         if server.when_stopped == "hand_over":
             await parts.client.hand_over()
             _log.info("%d calls are left as they stand", calls)
         else:
             await parts.client.disconnect()
-            _log.info("%d calls were left", calls)
+            _log.info("%d calls are left", calls)
 
-    async def _idle(self) -> str:
-        await self.requests.idle()
-        return ""
+    async def _wait(self, what: Coroutine[None, None, None], seconds: float) -> None:
+        """Wait for something, no longer than that, and no longer than anybody wants."""
+        waiting = asyncio.create_task(what)
+        await first_of(waiting, self.stop.at_once, seconds=seconds)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
 
     def _health(self) -> dict[str, str]:
         parts = self.parts

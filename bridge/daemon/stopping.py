@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Stop:
                 loop.remove_signal_handler(each)
 
 
-async def first_of(*waits: asyncio.Event | asyncio.Task[str], seconds: float | None = None) -> bool:
+async def first_of(*waits: asyncio.Event | asyncio.Task[Any], seconds: float | None = None) -> bool:
     """Wait for the first of these, no longer than that; tell whether one came."""
     tasks = [
         wait if isinstance(wait, asyncio.Task) else asyncio.create_task(wait.wait())

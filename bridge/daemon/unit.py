@@ -19,7 +19,6 @@ _UNIT = Template("""\
 
 [Unit]
 Description=callbridge: call control for Asterisk
-Documentation=https://pypi.org/project/callbridge/
 After=network-online.target asterisk.service
 Wants=network-online.target
 

@@ -56,16 +56,17 @@ def _section(
 def _lines(key: str, field: FieldInfo, mark: str) -> Iterator[str]:
     default = field.get_default(call_default_factory=True)
     if default is not None and default is not PydanticUndefined:
-        yield f"{mark}{key} = {_toml(default)}"
+        yield f"{mark}{key} = {toml_value(default)}"
     if field.examples:
-        yield f"# {key} = {_toml(field.examples[0])}"
+        yield f"# {key} = {toml_value(field.examples[0])}"
 
 
 def _first_line(kind: type[BaseModel]) -> list[str]:
     return (kind.__doc__ or "").strip().splitlines()[:1]
 
 
-def _toml(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Return a value as TOML writes it. Raises TypeError."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -76,7 +77,7 @@ def _toml(value: object) -> str:
         case list() | tuple():
             return f"[{', '.join(map(_toml, value))}]"
         case dict():
-            pairs = ", ".join(f"{json.dumps(k)} = {_toml(v)}" for k, v in value.items())
+            pairs = ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
         case _:
             raise TypeError(f"{value!r} is nothing that TOML has")

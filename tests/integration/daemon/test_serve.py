@@ -84,6 +84,29 @@ async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path) -> 
             await one.end()
 
 
+async def test_asterisk_goes_and_comes_back(tmp_path: Path) -> None:
+    first = FakeAri()
+    async with first:
+        server = Server(first.url, first.username, first.password)
+        port = first.port
+        daemon = running(configured(server, tmp_path))
+        one = await daemon.__aenter__()
+        await one.ready()
+    try:
+        await until(lambda: one.daemon.parts and one.daemon.parts.client.link != "ok", "it is gone")
+        assert (await one.ask("GET", "/-/ready"))[0] == 503
+        assert (await one.ask("GET", "/-/live"))[0] == 200
+        assert await one.metric("callbridge_ari_up") == 0
+        again = FakeAri()
+        again._port = port
+        async with again:
+            await one.ready()
+            assert await one.metric("callbridge_ari_up") == 1
+            assert await one.end() is ExitCode.DONE
+    finally:
+        await daemon.__aexit__(None, None, None)
+
+
 async def test_it_starts_without_its_database(fake: FakeAri, tmp_path: Path) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
