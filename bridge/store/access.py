@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from bridge.model.errors import BadArgumentError, StoreError
 from bridge.store.engine import FAILURES, Database, say
 from bridge.store.records import Scope
-from bridge.store.writer import Writer
+from bridge.store.writer import Writer, is_refusal
 
 T = TypeVar("T")
 
@@ -43,20 +43,25 @@ class Access:
         try:
             async with self._database.reading() as connection:
                 return (await connection.execute(query)).mappings().all()
-        except FAILURES as error:
+        except (*FAILURES, ArithmeticError, ValueError) as error:
+            if is_refusal(error):
+                # Asked for what no row can hold, such as a number of a hundred digits.
+                return ()
             raise self._failed(error) from error
 
     @asynccontextmanager
     async def _changing(self) -> AsyncIterator[AsyncConnection]:
         """Give a transaction, for what is not queued; it is committed at the end.
 
-        Raises StoreError.
+        Raises StoreError, and BadArgumentError for what no database keeps, or has already.
         """
         self._require()
         try:
             async with self._database.writing() as connection:
                 yield connection
-        except FAILURES as error:
+        except (*FAILURES, ArithmeticError, ValueError) as error:
+            if is_refusal(error):
+                raise BadArgumentError(f"the store cannot keep this: {say(error)}") from error
             raise self._failed(error) from error
 
     async def _settle(self) -> None:

@@ -113,9 +113,11 @@ class Database:
         self._writers = make_engine(url, writes=True, size=2)
 
     def prepare(self) -> None:
-        """Make the folder of a database that is a file. Raises OSError."""
+        """Make a database that is a file, its owner's alone. Raises OSError."""
         if self.is_sqlite and self.url.database:
-            Path(self.url.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+            path = Path(self.url.database).absolute()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -11,6 +11,7 @@ from bridge.protocol.requests import Listing
 from bridge.protocol.views import KeyView, Page
 from bridge.store.access import Access, beyond, inside, make_cursor, read_cursor
 from bridge.store.records import EVERYTHING, Scope, StoredKey
+from bridge.store.rows import storable
 from bridge.store.tables import Keys
 
 _KEY = tuple(getattr(Keys, name) for name in StoredKey.__struct_fields__)
@@ -21,7 +22,7 @@ class Keyring(Access):
 
     async def add_key(self, key: StoredKey) -> None:
         """Keep a key. Raises StoreError while the database is down: nothing is queued."""
-        row = msgspec.structs.asdict(key) | {"queues": _list(key.queues)}
+        row = storable(msgspec.structs.asdict(key) | {"queues": _list(key.queues)})
         async with self._changing() as connection:
             await connection.execute(self._database.insert(Keys), [row])
 

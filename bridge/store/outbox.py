@@ -20,6 +20,7 @@ from bridge.store.records import (
     Scope,
     StoredWebhook,
 )
+from bridge.store.rows import storable
 from bridge.store.tables import Deliveries, Webhooks
 
 _WEBHOOK = tuple(getattr(Webhooks, name) for name in StoredWebhook.__struct_fields__)
@@ -33,7 +34,7 @@ class Outbox(Access):
     async def add_webhook(self, webhook: StoredWebhook) -> None:
         """Keep a webhook. Raises StoreError while the database is down: nothing is queued."""
         events = msgspec.json.encode(webhook.events).decode()
-        row = msgspec.structs.asdict(webhook) | {"events": events}
+        row = storable(msgspec.structs.asdict(webhook) | {"events": events})
         async with self._changing() as connection:
             await connection.execute(self._database.insert(Webhooks), [row])
 

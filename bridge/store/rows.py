@@ -77,11 +77,17 @@ def row_of(frame: Frame, spool_id: str) -> Row:
             row["which"] = row.pop("delivery_id")
         case Kind.NOTE:
             pass
-    # PostgreSQL has no text with such a character in it.
-    for name, value in row.items():
-        if isinstance(value, str) and _NUL in value:
-            row[name] = value.replace(_NUL, _REPLACED)
-    return row
+    return storable(row)
+
+
+def storable(row: Row) -> Row:
+    """Return a row without what PostgreSQL's texts cannot hold: a NUL, a lone surrogate."""
+    return {
+        name: value.replace(_NUL, _REPLACED).encode("utf-8", "replace").decode()
+        if isinstance(value, str) and not (value.isprintable() and value.isascii())
+        else value
+        for name, value in row.items()
+    }
 
 
 class Rows:

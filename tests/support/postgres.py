@@ -253,6 +253,13 @@ class PostgresServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
 
+    def mend(self) -> None:
+        """Let it work again, whatever was done to it. Raises PostgresError."""
+        self.thaw()
+        if self._keeper is None or not self._processes():
+            self._wait()
+            self.resume_service()
+
     def discard(self) -> None:
         """End it, and leave nothing of it."""
         if self._keeper is not None:

@@ -20,11 +20,18 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server of the test's own, which it may stop."""
+@pytest.fixture(scope="session")
+def breakable_postgres() -> Iterator[PostgresServer]:
+    """A server for all tests that do it harm."""
     with running() as server:
         yield server
+
+
+@pytest.fixture
+def own_postgres(breakable_postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """A server that the test may stop, kill or freeze; afterwards it works again."""
+    yield breakable_postgres
+    breakable_postgres.mend()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

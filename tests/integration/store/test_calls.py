@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from bridge.model.errors import BadArgumentError
-from bridge.protocol.requests import AuditListing, EventListing, HistoryListing
+from bridge.protocol.requests import AuditListing, DeliveryListing, EventListing, HistoryListing
 from bridge.protocol.views import CallView, ContextView
+from bridge.store.access import make_cursor
 from bridge.store.records import Scope
 from bridge.store.store import Store
 from tests.support.records import audit, call_record, event, note
@@ -167,16 +168,34 @@ async def test_the_audit_is_listed_the_newest_first(store: Store) -> None:
     assert await listed(ACME_SALES) == ["a"]
 
 
-@pytest.mark.parametrize("cursor", ["", "!", "é", "bm9uZQ", "WyJhIl0", "W10", "W10=", "AAAA"])
-async def test_a_cursor_that_no_page_gave_is_refused(store: Store, cursor: str) -> None:
-    with pytest.raises(BadArgumentError, match="cursor"):
-        await store.notes("c1", cursor=cursor)
-    with pytest.raises(BadArgumentError, match="cursor"):
-        await store.events(EventListing(cursor=cursor))
-    with pytest.raises(BadArgumentError, match="cursor"):
-        await store.history(HistoryListing(cursor=cursor))
-    with pytest.raises(BadArgumentError, match="cursor"):
-        await store.audit(AuditListing(cursor=cursor))
+async def test_a_cursor_that_no_page_gave_is_refused(store: Store) -> None:
+    for cursor in ("", "!", "é", "bm9uZQ", "WyJhIl0", "W10", "W10=", "AAAA", "WzFlOTld"):
+        with pytest.raises(BadArgumentError, match="cursor"):
+            await store.notes("c1", cursor=cursor)
+        with pytest.raises(BadArgumentError, match="cursor"):
+            await store.history(HistoryListing(cursor=cursor))
+        with pytest.raises(BadArgumentError, match="cursor"):
+            await store.events(EventListing(cursor=cursor))
+        with pytest.raises(BadArgumentError, match="cursor"):
+            await store.audit(AuditListing(cursor=cursor))
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800", "'; --", "%", "\u202e" * 1000])
+async def test_what_nobody_wrote_is_not_found(store: Store, odd: str) -> None:
+    store.write(note())
+    store.write(event(call_id="c1"))
+    assert (await store.notes(odd)).items == ()
+    assert await store.context(odd) is None
+    assert await store.call_record(odd) is None
+    assert await store.find_key(odd) is None
+    assert await store.webhook(odd) is None
+    assert (await store.history(HistoryListing(number=odd, tenant=odd))).items == ()
+    assert (await store.events(EventListing(call_id=odd, since=1e300))).items == ()
+    assert (await store.audit(AuditListing(by=odd), Scope(odd, frozenset({odd})))).items == ()
+    assert (await store.deliveries(odd, DeliveryListing())).items == ()
+    assert (await store.events(EventListing(cursor=make_cursor(2**70)))).items == ()
+    assert store.health == "ok"
+    assert len((await store.notes("c1")).items) == 1
 
 
 async def test_what_no_database_can_keep_is_put_aside_and_costs_nothing_else(

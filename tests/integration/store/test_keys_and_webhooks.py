@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.model.errors import BadArgumentError, StoreError
+from bridge.model.errors import BadArgumentError
 from bridge.protocol.requests import DeliveryListing, Listing
 from bridge.protocol.views import DeliveryView, KeyView, WebhookView
 from bridge.store.records import DeliveryState, Scope
@@ -17,9 +17,20 @@ async def test_a_key_is_kept_and_found(store: Store) -> None:
     await store.add_key(kept)
     assert await store.find_key("k1") == kept
     assert await store.find_key("k2") is None
-    with pytest.raises(StoreError):
+    with pytest.raises(BadArgumentError, match="cannot keep"):
         await store.add_key(kept)
+    with pytest.raises(BadArgumentError, match="cannot keep"):
+        await store.revoke_key("\ud800")
     assert store.health == "ok"
+
+
+async def test_odd_texts_of_keys_and_webhooks_are_kept_as_far_as_can_be(store: Store) -> None:
+    await store.add_key(key(name="a\0b\ud800", queues=("q\0",)))
+    await store.add_webhook(webhook(url="https://h/\0"))
+    found = await store.find_key("k1")
+    assert found is not None
+    assert (found.name, found.queues) == ("a\ufffdb?", ("q\0",))
+    assert [one.url for one in await store.stored_webhooks()] == ["https://h/\ufffd"]
 
 
 async def test_keys_are_shown_without_digests(store: Store) -> None:
