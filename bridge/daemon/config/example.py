@@ -75,7 +75,7 @@ def toml_value(value: object) -> str:
         case str() | Path():
             return json.dumps(str(value), ensure_ascii=False)
         case list() | tuple():
-            return f"[{', '.join(map(_toml, value))}]"
+            return f"[{', '.join(map(toml_value, value))}]"
         case dict():
             pairs = ", ".join(f"{json.dumps(k)} = {toml_value(v)}" for k, v in value.items())
             return f"{{ {pairs} }}" if pairs else "{}"
