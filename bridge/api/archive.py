@@ -192,6 +192,7 @@ def _view(facts: Facts, path: Path) -> RecordingView:
         failure="" if ended else "callbridge ended in the middle of it",
         ended_by=facts.end_cause,
         description=path.name,
+        began_at=facts.began_at,
     )
 
 

@@ -125,6 +125,7 @@ def recording_of(recording: Recording, call_id: str) -> RecordingView:
         failure=recording.failure,
         ended_by=recording.ended_by,
         description=recording.path.name,
+        began_at=recording.began_at,
     )
 
 

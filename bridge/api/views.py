@@ -223,6 +223,7 @@ class Views:
             whispers_to=tuple(sorted(call.whispers_to)),
             caller_number=call.caller_number,
             caller_name=call.caller_name,
+            caller_endpoint=call.caller_endpoint,
             callee_number=call.callee_number,
             originated=call.originated,
             parties=tuple(own_party_of(one, shown.get(one.name)) for one in call.parties),

@@ -94,6 +94,7 @@ class RecordingView(View, frozen=True, kw_only=True):
     ended_by: str | None = None
     description: str = ""
     """Name of the JSON that describes it."""
+    began_at: float = 0.0
 
 
 class CallView(View, frozen=True, kw_only=True):
@@ -113,6 +114,8 @@ class CallView(View, frozen=True, kw_only=True):
     whispers_to: tuple[str, ...] = ()
     caller_number: str = ""
     caller_name: str = ""
+    caller_endpoint: str = ""
+    """The phone or trunk that he calls from; empty for a call that is not own."""
     callee_number: str = ""
     originated: bool = False
     """The caller did not call: he was rung."""

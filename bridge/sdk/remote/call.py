@@ -40,6 +40,7 @@ from bridge.sdk import events
 from bridge.sdk.call import ActiveCall
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
+from bridge.sdk.labels import Labels
 from bridge.sdk.parties import Party, name_for
 from bridge.sdk.recording import Pauses, Recording, RecordingOptions
 from bridge.sdk.remote.host import Host
@@ -117,6 +118,26 @@ class RemoteCall(ActiveCall):
         return self._view.caller_name
 
     @property
+    def caller_endpoint(self) -> str:
+        """The phone or trunk that he calls from, such as ``PJSIP/1001``."""
+        return self._view.caller_endpoint
+
+    @property
+    def labels(self) -> Labels:
+        """Not by URL: raises ConfigurationError."""
+        raise ConfigurationError(
+            "labels are noted where the calls are: by URL, save what the next program should know "
+            "as the call's context (PUT /calls/{call_id}/context)"
+        )
+
+    async def header(self, name: str) -> str:
+        """Not by URL: raises ConfigurationError."""
+        raise ConfigurationError(
+            f"{name} is read where the calls are: by URL, let a route choose calls by it, "
+            "CallRoute(header=(name, value))"
+        )
+
+    @property
     def callee_number(self) -> str:
         """What the caller dialled: the original callee."""
         return self._view.callee_number
@@ -150,6 +171,11 @@ class RemoteCall(ActiveCall):
     def parked_in(self) -> str | None:
         """The slot in which somebody waits; None when nobody does."""
         return self._view.parked_in
+
+    @property
+    def parked_until(self) -> float | None:
+        """Until when he waits there, seconds since 1970; None when nobody does."""
+        return self._view.parked_until
 
     @property
     def view(self) -> CallView:
@@ -431,6 +457,12 @@ class RemoteCall(ActiveCall):
             return None
         transfer = self._transfer(view)
         return transfer if transfer.outcome is None else None
+
+    @property
+    def last_transfer(self) -> Transfer | None:
+        """The transfer that is under way, or was last; None when there was none."""
+        view = self._view.transfer
+        return None if view is None else self._transfer(view)
 
     def follow(self, transfer: TransferEngine) -> None:
         """Not of a call at a daemon, which follows its transfers itself."""

@@ -48,6 +48,7 @@ from bridge.sdk.client import HANDLER_SECONDS, Client
 from bridge.sdk.events import CallEvent, ClientEvent
 from bridge.sdk.exchange import Channel, Endpoint
 from bridge.sdk.handlers import Handler, Handlers, Tap
+from bridge.sdk.labels import Labels
 from bridge.sdk.observer import Observer
 from bridge.sdk.remote.arguments import instance_name, program_name, refuse, routes_of
 from bridge.sdk.remote.audio import Audio, Where
@@ -343,6 +344,23 @@ class RemoteClient(Client):
         call = self.take(view)
         await self._begin_music(call)
         return call
+
+    async def originate_labelled(
+        self,
+        to: str,
+        labels: Mapping[str, str],
+        *,
+        caller_id: str = "",
+        ring_time_seconds: int = 30,
+        headers: Mapping[str, str] | None = None,
+    ) -> ActiveCall:
+        """Not by URL: raises ConfigurationError."""
+        del labels, caller_id, ring_time_seconds, headers
+        raise ConfigurationError(f"{to} is rung without labels by URL: originate() does")
+
+    def labels(self, call_id: str) -> Labels | None:
+        """Not by URL: raises ConfigurationError."""
+        raise ConfigurationError(f"the labels of call {call_id} are noted where the calls are")
 
     async def hang_up(self, target: str | LiveCall | ActiveCall, *, cut: bool = False) -> None:
         """Hang up everybody on a live call, whoever placed it."""

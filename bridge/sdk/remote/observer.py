@@ -43,6 +43,7 @@ class RemoteObserver(Observer):
         self._view = view
         self._handlers = Handlers(owner=host.handlers)
         self._left: LeftReason | None = None
+        self._coaches: str | None = None
         self._ended = asyncio.Event()
         self._audio = host.audio(lambda: (self.call_id, view.name))
         if view.left is not None:
@@ -54,6 +55,11 @@ class RemoteObserver(Observer):
     def name(self) -> str:
         """His name, of which there is one on a call."""
         return self._view.name
+
+    @property
+    def phone(self) -> str:
+        """The endpoint of his phone, such as ``PJSIP/1003``; empty for a program."""
+        return self._view.phone
 
     @property
     def call_id(self) -> str:
@@ -95,10 +101,17 @@ class RemoteObserver(Observer):
 
     async def whisper(self, to: str | Collection[str] | None = None, *, cut: bool = False) -> None:
         """Be heard by ``to`` alone: roles, extensions, numbers or channels of parties."""
+        to = self._coaches if to is None else to
         names = None if to is None else [to] if isinstance(to, str) else sorted(to)
         if names is not None and not names:
             raise BadArgumentError("whisper to nobody: name a party, such as 'callee'")
         await self._turn_to("whisper", cut=cut, to=names)
+
+    def coach(self, target: str) -> None:
+        """Let ``whisper()`` mean by default whom an extension means, or else the callee."""
+        view = self._host.view_of(self.call_id)
+        at = () if view is None else live_call_of(view).at(target)
+        self._coaches = at[0] if len(at) == 1 else None
 
     async def barge(self, *, cut: bool = False) -> None:
         """Be heard by everybody on the call."""
@@ -106,7 +119,8 @@ class RemoteObserver(Observer):
 
     async def take_over(self, replaced: str | None = None, *, keep: bool = True) -> None:
         """Speak in the place of the agent: of ``replaced``."""
-        body = requests.TakeOver(replaced=replaced, keep=keep, after_audio=self._audio.position)
+        who = self._coaches if replaced is None else replaced
+        body = requests.TakeOver(replaced=who, keep=keep, after_audio=self._audio.position)
         await self._act(operations.TAKE_OVER, body)
 
     async def give_back(self) -> None:

@@ -47,6 +47,11 @@ class RemoteRecording(Recording):
         return RecordingState(self._view.state)
 
     @property
+    def began_at(self) -> float:
+        """Seconds since 1970."""
+        return self._view.began_at
+
+    @property
     def failure(self) -> str:
         """Why it failed; empty otherwise."""
         return self._view.failure
