@@ -8,7 +8,7 @@ import importlib
 import sys
 import wave
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, Final, Protocol, Self
@@ -50,14 +50,15 @@ class WavSink:
     def __init__(self, path: Path, rate: int) -> None:
         self._frames: list[bytes] = []
         try:
-            # It outlives this scope, and is closed by __exit__.
-            self._file = wave.open(str(path), "wb")  # noqa: SIM115 - see above
-            self._file.setnchannels(1)
-            self._file.setsampwidth(2)
-            self._file.setframerate(rate)
-            self._file.writeframes(b"")
+            # Without a buffer: what is written is there, the header included.
+            self._raw = path.open("wb", buffering=0)
         except OSError as error:
             raise BadArgumentError(f"{path} cannot be written: {error.strerror}") from error
+        self._file = wave.open(self._raw, "wb")  # noqa: SIM115 - closed by __exit__
+        self._file.setnchannels(1)
+        self._file.setsampwidth(2)
+        self._file.setframerate(rate)
+        self._file.writeframes(b"")
 
     def take(self, frame: bytes) -> None:
         """See Sink. It is on disk a second later."""
@@ -76,6 +77,7 @@ class WavSink:
     ) -> None:
         self._write()
         self._file.close()
+        self._raw.close()
 
     def _write(self) -> None:
         # Also brings the lengths in the header up to date.
@@ -142,7 +144,7 @@ class Microphone:
         self._came = asyncio.Event()
         self._stream = _stream("RawInputStream", rate, self._hear)
 
-    async def frames(self) -> AsyncIterator[bytes]:
+    async def frames(self) -> AsyncGenerator[bytes, None]:
         """Hear, without end."""
         self._stream.start()
         try:
@@ -159,7 +161,7 @@ class Microphone:
         self._loop.call_soon_threadsafe(self._came.set)
 
 
-async def file_frames(path: Path, rate: int) -> AsyncIterator[bytes]:
+async def file_frames(path: Path, rate: int) -> AsyncGenerator[bytes, None]:
     """Return a WAV file in frames of 20 ms. Raises BadArgumentError."""
     pcm = await asyncio.to_thread(load_wav, path, AudioFormat(rate))
     size = 2 * round(rate * _FRAME_SECONDS)

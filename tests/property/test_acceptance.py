@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.lab.acceptance import MistakesError, Run, parse
-from bridge.lab.acceptance.steps import TOGETHER, VERBS
+from bridge.lab.acceptance.verbs import TOGETHER, VERBS
 
 WORDS = st.sampled_from(
     ["anna", "ben", "1001", "2s", "spy", "", "ai", "true", "null", "${X}", "x y", "-1", "music"]

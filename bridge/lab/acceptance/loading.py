@@ -20,8 +20,9 @@ from bridge.lab.acceptance.document import (
     pairs,
 )
 from bridge.lab.acceptance.model import BRIEF, MUSIC, VOICES, Head, PhoneSpec, Run, Step
-from bridge.lab.acceptance.steps import TOGETHER, VERBS, Action, Hears, Together, Transfer
+from bridge.lab.acceptance.steps import Action, Hears, Together, Transfer
 from bridge.lab.acceptance.values import Duration
+from bridge.lab.acceptance.verbs import TOGETHER, VERBS
 from bridge.model.errors import ConfigurationError
 from bridge.model.participants import participant
 

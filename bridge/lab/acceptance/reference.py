@@ -11,8 +11,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin
 import msgspec
 
 from bridge.lab.acceptance.model import Head, Hearing, PhoneSpec, Program, Server
-from bridge.lab.acceptance.steps import TOGETHER, VERBS, Together
+from bridge.lab.acceptance.steps import Together
 from bridge.lab.acceptance.values import Duration
+from bridge.lab.acceptance.verbs import TOGETHER, VERBS
 
 _SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
 _PARTS: Final[dict[str, type[msgspec.Struct]]] = {

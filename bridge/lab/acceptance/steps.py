@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -466,54 +466,3 @@ class Together(Action, frozen=True, kw_only=True):
     def __str__(self) -> str:
         shown = (", then ".join(step.shown for step in branch) for branch in self.branches)
         return " | ".join(shown)
-
-
-VERBS: Final[dict[str, type[Action]]] = {
-    "place": Place,
-    "pick_up": PickUp,
-    "decline": Decline,
-    "press": Press,
-    "consult": Consult,
-    "hang_up": HangUp,
-    "hold": Hold,
-    "unhold": Unhold,
-    "mute": Mute,
-    "unmute": Unmute,
-    "says": Says,
-    "transfer": Transfer,
-    "complete": Complete,
-    "cancel": Cancel,
-    "toggle": Toggle,
-    "conference": Conference,
-    "transferred": Transferred,
-    "answer": Answer,
-    "connect": Connect,
-    "originate": Originate,
-    "observe": Observe,
-    "spy": Spy,
-    "whisper": Whisper,
-    "barge": Barge,
-    "take_over": TakeOver,
-    "give_back": GiveBack,
-    "leave": Leave,
-    "add": Add,
-    "remove": Remove,
-    "park": Park,
-    "unpark": Unpark,
-    "announce": Announce,
-    "record": Record,
-    "stop_recording": StopRecording,
-    "expect": Expect,
-    "digits": Digits,
-    "call": Call,
-    "hears": Hears,
-    "tone": Tone,
-    "no_tone": NoTone,
-    "sound": Sound,
-    "silence": Silence,
-    "recorded": Recorded,
-    "event": Event,
-    "no_event": NoEvent,
-    "pause": Pause,
-}
-TOGETHER: Final = "together"

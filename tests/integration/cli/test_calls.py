@@ -133,3 +133,19 @@ async def test_the_pbx_is_listed(shell: Shell, talking: tuple[Phone, Phone]) -> 
     assert "yes" in await shell.done("health")
     [me] = await shell.json("me")
     assert me["role"] == "admin"
+
+
+async def test_webhooks_are_added_listed_and_removed(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLBRIDGE_WEBHOOK_SECRET", "a secret that is long enough")
+    url = "http://127.0.0.1:9/hook"
+    [made] = await shell.json("webhooks", "add", url, "--event", "CALL_TERMINATED")
+    assert "secret" not in made
+    assert url in await shell.done("webhooks", "list")
+    hook = made["webhook_id"]
+    assert await shell.json("webhooks", "deliveries", hook, "--dead") == []
+    assert "0 are on their way" in await shell.done("webhooks", "replay", hook)
+    await shell.done("webhooks", "remove", hook)
+    assert await shell.json("webhooks", "list") == []
+    assert (await shell("webhooks", "remove", hook)).code == 3

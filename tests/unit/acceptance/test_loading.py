@@ -10,7 +10,8 @@ from bridge.lab.acceptance import MistakesError, Run, load, parse
 from bridge.lab.acceptance.doing import known
 from bridge.lab.acceptance.runner import MODULES
 from bridge.lab.acceptance.stage import needs_callbridge, voices_of
-from bridge.lab.acceptance.steps import VERBS, Hears, Place, Together
+from bridge.lab.acceptance.steps import Hears, Place, Together
+from bridge.lab.acceptance.verbs import VERBS
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Behaviour, Codec
 from bridge.model.errors import ConfigurationError
