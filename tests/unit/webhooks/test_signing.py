@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +46,11 @@ def test_nonsense_is_no_signature(header: str) -> None:
 def test_another_time_is_not_given_to_an_old_signature() -> None:
     _, _, digest = sign(SECRET, BODY, at=NOW).partition(",")
     assert not verify(f"t={int(NOW) + 100},{digest}", BODY, SECRET, now=NOW + 100)
+
+
+def test_a_receiver_needs_no_server() -> None:
+    program = (
+        "import sys; from bridge.webhooks import verify; "
+        "sys.exit(bool({'aiohttp', 'sqlalchemy', 'bridge.store'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0  # noqa: S603 - our own
