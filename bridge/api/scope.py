@@ -106,7 +106,7 @@ def controlled(asked: Asked[Any, Any]) -> CallView:
 
 def check_his(service: Service, principal: Principal, view: CallView) -> None:
     """Let programs at calls that are theirs, or nobody's. Raises ForbiddenError."""
-    if service.programs is not None and not service.programs.may_control(principal, view.call_id):
+    if not service.programs.may_control(principal, view.call_id):
         raise ForbiddenError(f"the program {view.program} has this call: only it may do that")
 
 

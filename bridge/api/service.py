@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
@@ -13,6 +12,8 @@ from bridge.api.auth.dialling import DialRules
 from bridge.api.auth.limits import RateLimits
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.hub import EventHub
+from bridge.api.programs import Programs
+from bridge.api.speech import Speech
 from bridge.api.views import Views
 from bridge.sdk import Client
 from bridge.store.store import Store
@@ -23,9 +24,9 @@ from bridge.webhooks.webhooks import Webhooks
 class Service:
     """The parts of a running daemon.
 
-    recordings_folder: where recordings go. version: callbridge's own. draining: it is about to
-    stop and takes no new commands. health: the state of each part, ``ok`` or what is wrong with
-    it, by name.
+    recordings_folder: where recordings go. speech: None where no command speaks. version:
+    callbridge's own. draining: it is about to stop and takes no new commands. health: the state of
+    each part, ``ok`` or what is wrong with it, by name.
     """
 
     client: Client
@@ -36,10 +37,10 @@ class Service:
     rate_limits: RateLimits
     dial_rules: DialRules
     tenancy: Tenancy
-    programs: Any
+    programs: Programs
     webhooks: Webhooks
     audio_positions: AudioPositions
-    speech: Any
+    speech: Speech | None
     recordings_folder: Path
     version: str
     draining: bool = False
