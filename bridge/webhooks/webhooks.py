@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from bridge.model.errors import StoreError
+from bridge.model.errors import BadArgumentError, StoreError
 from bridge.protocol.permissions import EVERY_TENANT
 from bridge.protocol.views import EventView, WebhookView
 from bridge.store.records import (
@@ -56,8 +56,9 @@ class WebhookSettings:
 
     at_once: attempts at the same time; at_once_each: of them for one webhook, so that one that is
     slow leaves room for the others. pending: deliveries that may wait for one webhook; a further
-    event is not sent to it, and counted. unknown: events that are kept until the webhooks are read
-    from the store for the first time; the oldest give way.
+    event is not sent to it, and counted. of_one_tenant: webhooks that a tenant may have. unknown:
+    events that are kept until the webhooks are read from the store for the first time; the oldest
+    give way.
     """
 
     retries: Retries = field(default_factory=Retries)
@@ -65,6 +66,7 @@ class WebhookSettings:
     at_once: int = 64
     at_once_each: int = 8
     pending: int = 100_000
+    of_one_tenant: int = 100
     unknown: int = 10_000
 
 
@@ -198,9 +200,10 @@ class Webhooks:
         """Send events to an address from now on.
 
         events: types, none for all. tenant: whose events, or ``*``. Raises BadArgumentError for an
-        address that nothing may be sent to, StoreError.
+        address that nothing may be sent to, or when there are too many; StoreError.
         """
         self._addresses.checked(url)
+        self._require_room(tenant)
         webhook = StoredWebhook(
             webhook_id=f"whk_{secrets.token_hex(8)}",
             url=url,
@@ -216,6 +219,13 @@ class Webhooks:
         return WebhookView(
             webhook_id=webhook.webhook_id, url=url, events=webhook.events, tenant=tenant
         )
+
+    def _require_room(self, tenant: str) -> None:
+        have = sum(one.tenant == tenant for one in (self._known or {}).values())
+        if have >= self._settings.of_one_tenant:
+            raise BadArgumentError(
+                f"there are {have} webhooks of the tenant {tenant}: delete one, or send from fewer"
+            )
 
     async def remove(self, webhook_id: str, scope: Scope = EVERYTHING) -> bool:
         """Send nothing there any more; False if there is none in the scope. Raises StoreError."""
@@ -271,6 +281,8 @@ class Webhooks:
             if changes == self._changes:
                 break
         self._known = known
+        for gone in [one for one in self._pending if one not in known]:
+            del self._pending[gone]
         while self._unknown:
             self.take(self._unknown.popleft())
 

@@ -6,9 +6,11 @@ import asyncio
 import random
 import re
 
+import pytest
 from aiohttp import web
 
 from bridge.lab.waiting import until
+from bridge.model.errors import BadArgumentError, StoreError
 from bridge.webhooks import Addresses, Webhooks
 from tests.api.webhooks.conftest import Post
 from tests.api.webhooks.receiver import SECRET, Receiver, answers, drops, takes
@@ -285,3 +287,50 @@ async def test_the_end_waits_for_what_is_under_way(post: Post) -> None:
     await closing
     (delivery,) = await post.deliveries(hook)
     assert delivery.state == "delivered"
+
+
+async def test_while_the_store_is_down_it_is_said_and_then_goes_on(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.webhooks.webhooks.STORE_DOWN_SECONDS", 0.02)
+    await post.hook("/a")
+
+    async def down(*_: object, **__: object) -> tuple[()]:
+        msg = "the database is down"
+        raise StoreError(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(post.store, "due_deliveries", down)
+        told = [post.tell("c1").seq, post.tell("c1").seq]
+        await until(lambda: "database is down" in post.webhooks.health, "it is said")
+        assert not post.receiver.got
+    await until(lambda: len(post.receiver.taken("/a")) == 2, "all arrive")
+    assert [got.seq for got in post.receiver.taken("/a")] == told
+    assert post.webhooks.health == "ok"
+
+
+async def test_a_tenant_has_so_many_webhooks(post: Post) -> None:
+    await post.webhooks.close()
+    await post.begin(of_one_tenant=2)
+    first = await post.hook("/a", tenant="acme")
+    await post.hook("/b", tenant="acme")
+    with pytest.raises(BadArgumentError, match="2 webhooks of the tenant acme"):
+        await post.hook("/c", tenant="acme")
+    await post.hook("/c", tenant="other")
+    await post.webhooks.remove(first.webhook_id)
+    await post.hook("/c", tenant="acme")
+
+
+async def test_another_daemon_on_the_store_learns_of_a_webhook(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.webhooks.webhooks.LOOKED_AGAIN_SECONDS", 0.05)
+    other = Webhooks(post.store, addresses=Addresses(["127.0.0.1"]), settings=post.settings)
+    made = await other.create(url=f"{post.receiver.url}/a", secret=SECRET, events=(), tenant="*")
+
+    async def arrives() -> bool:
+        post.tell("c1")
+        return bool(post.receiver.got)
+
+    await until_true(arrives, "it is known")
+    await other.remove(made.webhook_id)
