@@ -18,6 +18,7 @@ from bridge.runtime.transfer_policy import (
     TransferSource,
 )
 from bridge.sdk import ActiveCall, Client, Observer, events
+from bridge.sdk.exchange import Channel, Endpoint
 from bridge.sdk.recording import Recording
 from bridge.sdk.transfer import Transfer
 from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
@@ -33,9 +34,11 @@ __all__ = [
     "AuditRecord",
     "CallRoute",
     "CallState",
+    "Channel",
     "Client",
     "Digits",
     "EndReason",
+    "Endpoint",
     "FeatureKeys",
     "LeftReason",
     "LiveCall",

@@ -97,9 +97,10 @@ class Views:
     def calls(self) -> tuple[CallView, ...]:
         """Return all live calls as they are now, the eldest first."""
         try:
-            live = {call.call_id: call for call in self._client.known_calls}
+            known = self._client.known_calls
         except InvalidStateError:
-            live = {}
+            known = ()
+        live = {call.call_id: call for call in known if not self._is_over(call)}
         own = {CallId(call.call_id): call for call in self._client.calls}
         for over in self._known.keys() - live.keys() - own.keys():
             del self._known[over]
@@ -162,10 +163,15 @@ class Views:
 
     def _live(self, call_id: str) -> LiveCall | None:
         try:
-            return self._client.live_call(call_id)
+            live = self._client.live_call(call_id)
         except InvalidStateError:
             # Nobody watches the PBX: not connected, or not any more.
             return None
+        return None if live is None or self._is_over(live) else live
+
+    def _is_over(self, live: LiveCall) -> bool:
+        """Tell whether a call of ours has ended, though its channels' ends are not told yet."""
+        return live.own and not self._client.looks_after(live.call_id)
 
     def _observers(self, call_id: str) -> tuple[Observer, ...]:
         with suppress(InvalidStateError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.directory import LiveCall
 from bridge.model.errors import BadArgumentError
@@ -16,10 +16,13 @@ from bridge.sdk.handlers import Handlers
 from bridge.sdk.labels import Labels
 from bridge.sdk.observer import Observer
 from bridge.sdk.routing import endpoint_for
+from bridge.session import Phase
 from bridge.session.observer.effects import ObserverNotice, Tell
 
 if TYPE_CHECKING:
     from bridge.sdk.call import ActiveCall
+
+_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 
 
 class Onlookers:
@@ -68,6 +71,11 @@ class Observing:
     def live_call(self, call_id: str) -> LiveCall | None:
         """Return a live call as it is known, None when it is none. Raises as ``known_calls``."""
         return self._connected().directory.get(CallId(call_id))
+
+    def looks_after(self, call_id: str) -> bool:
+        """Tell whether a call of ours goes on, the agent still on it or not."""
+        engine = self._connected().engine(CallId(call_id))
+        return engine is not None and engine.session.phase not in _OVER
 
     def labels(self, call_id: str) -> Labels | None:
         """Return the labels of a call of ours, the agent still on it or not; None of any other."""

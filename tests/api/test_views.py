@@ -10,8 +10,10 @@ import pytest
 from bridge.api.auth.tenancy import Tenancy, TenantRule
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.states import CallState, EndReason
+from bridge.protocol.views import EventView
 from bridge.sdk import ActiveCall
-from tests.api.desk import DIRECT, opened
+from tests.api.desk import DIRECT, Desk, opened
 from tests.support.daemon import RunningApi, running_api
 from tests.support.pbx import Pbx
 
@@ -122,3 +124,27 @@ async def test_whose_a_call_is_outlives_the_daemon(pbx: Pbx, tmp_path: Path) -> 
         assert (view["tenant"], view["state"], view["own"]) == ("acme", "CONNECTED", True)
         assert await desk.refused("GET", path, key="supervisor") == "CALL_NOT_FOUND"
     await callee.wait_closed()
+
+
+@pytest.mark.asterisk
+async def test_what_is_told_of_an_end_shows_it_and_of_a_call_that_goes_on_that(desk: Desk) -> None:
+    told: dict[str, EventView] = {}
+    desk.api.service.hub.listeners.append(
+        lambda event: told.update({f"{event.type} {event.call_id}": event})
+    )
+    left, *_ = await desk.own()
+    await desk.api.done("POST", f"/calls/{left}/leave", {})
+    ended, *_ = await desk.own()
+    await desk.api.done("DELETE", f"/calls/{ended}")
+    ends = {f"CALL_TERMINATED {ended}", f"LIVE_CALL_ENDED {ended}"}
+    await until(lambda: ends <= told.keys(), "it is told")
+
+    goes_on = told[f"CALL_TERMINATED {left}"].call
+    assert goes_on is not None
+    assert (goes_on.state, goes_on.end_reason) == (CallState.CONNECTED, EndReason.AGENT_LEFT)
+    over = told[f"CALL_TERMINATED {ended}"].call
+    assert over is not None
+    assert (over.state, over.end_reason) == (CallState.DISCONNECTED, EndReason.AGENT_ENDED)
+    gone = told[f"LIVE_CALL_ENDED {ended}"].call
+    assert gone is not None
+    assert gone.state is CallState.DISCONNECTED
