@@ -263,7 +263,7 @@ async def test_run_forever_ends_by_disconnect(pbx: Pbx) -> None:
     program = await pbx.program()
     running = asyncio.create_task(program.client.run_forever())
     await until(
-        lambda: "controller ended" in {task.get_name() for task in asyncio.all_tasks()}, "it runs"
+        lambda: "client ended" in {task.get_name() for task in asyncio.all_tasks()}, "it runs"
     )
     await program.client.disconnect()
     async with asyncio.timeout(1):
