@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from bridge import TransferRequest
 from bridge.api.auth.principal import Principal
+from bridge.api.speech import Speech
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.waiting import until
 from bridge.protocol.permissions import Role
@@ -144,6 +146,17 @@ async def test_the_policy_of_transfers_is_asked(fake: FakeAri, tmp_path: Path) -
         reply = await api.ask("POST", path, {"to": [["1004"]]})
         assert (reply.status, reply.code) == (403, "TRANSFER_DENIED")
         assert api.service.dial_rules.live("default") == 0
+        await api.client.hang_up(call_id)
+
+
+async def test_a_command_for_speech_that_fails(fake: FakeAri, tmp_path: Path) -> None:
+    speech = Speech([sys.executable, "-c", "import sys; sys.exit('no such voice')"], 16000)
+    async with running_api(fake, tmp_path, speech=speech) as api:
+        call_id, _ = await called(api, fake)
+        reply = await api.ask("POST", f"/calls/{call_id}/say", {"text": "hello"})
+        assert (reply.status, reply.code) == (409, "BAD_CONFIGURATION")
+        assert "no such voice" in reply.json["detail"]
+        assert (await api.done("GET", f"/calls/{call_id}"))["observers"] == []
         await api.client.hang_up(call_id)
 
 
