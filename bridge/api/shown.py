@@ -80,8 +80,10 @@ def own_party_of(party: Party, live: LiveParty | None) -> PartyView:
 
 
 def state_of(live: LiveCall) -> CallState:
-    """Return the state of a call that no agent is on."""
+    """Return the state of a call that no agent is on, or not yet."""
     there = sum(party.up for party in live.parties)
+    if not there:
+        return CallState.PENDING
     return CallState.CONNECTED if there >= _TALKING else CallState.ANSWERED
 
 
@@ -149,6 +151,7 @@ def audibility_of(report: AudibilityReport) -> AudibilityView:
                 speaker=speaker,
                 wanted=(listener, speaker) in report.wanted,
                 stands=(listener, speaker) in report.standing,
+                unwanted=(listener, speaker) in report.unwanted,
                 doubled=(listener, speaker) in report.doubled,
             )
             for listener, speaker in pairs

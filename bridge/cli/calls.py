@@ -17,7 +17,14 @@ from bridge.model.errors import CallbridgeError, ErrorCode
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.problems import Problem, error_of
-from bridge.protocol.views import AudibilityView, CallView, ObserverView, PartyView, TransferView
+from bridge.protocol.views import (
+    AudibilityView,
+    CallView,
+    HearingView,
+    ObserverView,
+    PartyView,
+    TransferView,
+)
 
 app = typer.Typer()
 
@@ -344,15 +351,16 @@ async def audibility(api: Api, out: Out, call: Call) -> None:
     if out.as_json:
         out.raw(shown.raw)
     else:
-        rows = (
-            (one.listener, one.speaker, _words(one.wanted), _words(one.stands))
-            for one in view.pairs
-        )
+        rows = ((one.listener, one.speaker, _wanted(one), _words(one.stands)) for one in view.pairs)
         out.console.print(out.table(("listener", "speaker", "is to hear", "hears"), rows))
     if view.differs:
         raise CallbridgeError(
             "somebody hears, or does not hear, whom he should", code=ErrorCode.INVALID_STATE
         )
+
+
+def _wanted(pair: HearingView) -> str:
+    return "" if not (pair.wanted or pair.unwanted) else _words(pair.wanted)
 
 
 def _words(value: bool) -> str:  # noqa: FBT001 - what it is about

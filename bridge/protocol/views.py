@@ -194,6 +194,9 @@ class HearingView(View, frozen=True, kw_only=True):
     wanted: bool
     stands: bool
     """By what Asterisk has."""
+    unwanted: bool = False
+    """It stands, and should not. What is neither wanted nor unwanted is nobody's business here,
+    such as the parties of a call that callbridge does not have."""
     doubled: bool = False
     """By more than one way: too loud, or as an echo."""
 

@@ -46,7 +46,7 @@ class _Facts:
     alive_seq: int = -1
     answered_at: float | None = None
     connected_at: float | None = None
-    incoming: bool = False
+    originated: bool = False
     own: bool = False
     ends: dict[int, _End] = field(default_factory=dict)
     texts: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -118,8 +118,7 @@ def _learn(facts: _Facts, event: EventView) -> None:
             if (text := getattr(view, name)) and event.seq >= facts.texts.get(name, (-1, ""))[0]:
                 facts.texts[name] = (event.seq, text)
         facts.own |= view.own
-        facts.incoming |= view.own and view.state is CallState.PENDING
-    facts.incoming |= event.type in {events.INCOMING_CALL, events.CALL_RESUMED}
+        facts.originated |= view.originated
     if _is_over(event):
         reason = event.data.get("reason") or (view.end_reason if view is not None else None)
         facts.ends[event.seq] = _End(event.at, None if reason is None else str(reason))
@@ -164,7 +163,7 @@ def _record(call_id: str, facts: _Facts) -> CallRecordView | None:
 def _direction(facts: _Facts) -> str:
     if not facts.own:
         return FOREIGN
-    return INBOUND if facts.incoming else OUTBOUND
+    return OUTBOUND if facts.originated else INBOUND
 
 
 def _ended(record: CallRecordView, at: float, reason: str | None) -> CallRecordView:

@@ -54,7 +54,7 @@ def report_of(view: AudibilityView) -> AudibilityReport:
         participants=tuple(map(Participant, named)),
         wanted=wanted,
         standing=standing,
-        unwanted=standing - wanted,
+        unwanted=those(tuple(pair for pair in view.pairs if pair.unwanted)),
         missing=wanted - standing,
         doubled=those(tuple(pair for pair in view.pairs if pair.doubled)),
         strangers=tuple(

@@ -18,8 +18,17 @@ from bridge.store.store import Store
 from tests.support.records import call_record, event
 
 
-def told(seq: int, kind: str, state: CallState, call_id: str = "c1") -> EventView:
-    call = CallView(call_id=call_id, tenant="acme", own=True, since=1000.0, state=state)
+def told(
+    seq: int, kind: str, state: CallState, call_id: str = "c1", *, originated: bool = False
+) -> EventView:
+    call = CallView(
+        call_id=call_id,
+        tenant="acme",
+        own=True,
+        since=1000.0,
+        state=state,
+        originated=originated,
+    )
     return event(seq, type=kind, call_id=call_id, tenant="acme", call=call)
 
 
@@ -39,7 +48,7 @@ async def test_events_make_the_record_of_their_call(store: Store) -> None:
 
 
 async def test_a_daemon_that_found_a_call_does_not_say_who_placed_it(store: Store) -> None:
-    Feed(store).take(told(1, events.CALL_ANSWERED, CallState.ANSWERED))
+    Feed(store).take(told(1, events.CALL_ANSWERED, CallState.ANSWERED, originated=True))
     Feed(store).take(told(2, events.CALL_RESUMED, CallState.CONNECTED))
     record = await store.call_record("c1")
     assert record is not None

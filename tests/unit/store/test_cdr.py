@@ -99,9 +99,16 @@ def test_a_call_that_we_do_not_have() -> None:
 
 
 def test_a_call_that_we_placed() -> None:
-    record = last([told(1, events.CALL_ANSWERED, CallState.ANSWERED)])
+    ringing = told(1, "LIVE_CALL_CHANGED", CallState.PENDING, originated=True)
+    record = last([ringing, told(2, events.CALL_ANSWERED, CallState.ANSWERED, originated=True)])
     assert record is not None
-    assert record.direction == "outbound"
+    assert (record.direction, record.answered_at) == ("outbound", 102.0)
+
+
+def test_a_call_that_came_is_none_that_we_placed_whatever_is_told_first() -> None:
+    record = last([told(1, events.LIVE_CALL_BEGAN, CallState.ANSWERED), *OWN[1:]])
+    assert record is not None
+    assert record.direction == "inbound"
 
 
 def test_a_call_that_goes_on_without_the_agent_has_no_end_yet() -> None:
