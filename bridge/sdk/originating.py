@@ -13,6 +13,7 @@ from bridge.model.participants import AGENT
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.audit import PROGRAM
 from bridge.runtime.names import new_call_id
+from bridge.runtime.notes import Notes
 from bridge.runtime.seat import Rung
 from bridge.sdk.labels import Labels
 from bridge.sdk.routing import endpoint_for
@@ -75,6 +76,8 @@ class Originating:
         """Do what ``originate`` does. labels: what the call has from its beginning."""
         if ring_time_seconds < 1:
             raise BadArgumentError(f"ring_time_seconds={ring_time_seconds}: at least 1")
+        # Refused before anybody is rung.
+        Labels(Notes()).update(labels)
         endpoint = endpoint_for(to, self._endpoint, dialled="")
         number, name = shown_caller(caller_id)
         phone = Rung(endpoint, ring_time_seconds, number, name, checked_headers(headers or {}))

@@ -12,6 +12,7 @@ from bridge import ActiveCall, CallState, Client
 from bridge.lab.fake_ari import Answer, FakeAri, Fault
 from bridge.lab.waiting import until
 from bridge.model.errors import (
+    BadArgumentError,
     CallerGoneError,
     ConnectFailedError,
     ErrorCode,
@@ -50,6 +51,17 @@ async def settled(client: Client) -> None:
     """Wait until what was asked for before is answered, and what follows from it is asked for."""
     for _ in range(3):
         await client.channels()
+
+
+async def test_labels_are_there_from_the_beginning() -> None:
+    async with stage() as (fake, client):
+        fake.world.phones["1004"].answer = Answer.ANSWER
+        call = await client.originate_labelled("1004", {"campaign": "17"})
+        assert (dict(call.labels), call.originated) == ({"campaign": "17"}, True)
+        await call.disconnect()
+        with pytest.raises(BadArgumentError):
+            await client.originate_labelled("1003", {"campaign": "x" * 1001})
+        assert legs(fake) == []
 
 
 async def test_he_answers_while_no_event_comes() -> None:
