@@ -198,6 +198,7 @@ async def test_the_test_call_of_the_night(pbx: Pbx, tmp_path: Path, *, talks: bo
         "PHONE": "1001",
         "PASSWORD": next(a.password for a in info.accounts if a.number == "1001"),
         "NUMBER": "91002",
+        "PATIENCE": "1s",
     }
     folder = tmp_path / "night"
     async with example("nightly", str(folder), environment=environment) as process:
