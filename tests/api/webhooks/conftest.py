@@ -21,7 +21,7 @@ from tests.api.webhooks.receiver import SECRET, Receiver, receiving
 from tests.support.daemon import open_store
 
 SETTINGS = WebhookSettings(
-    retries=Retries(first_seconds=0.02, longest_seconds=3600.0, attempts=4), attempt_seconds=0.3
+    retries=Retries(first_seconds=0.02, longest_seconds=3600.0, attempts=4), attempt_seconds=10.0
 )
 
 

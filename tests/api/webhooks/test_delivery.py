@@ -77,10 +77,11 @@ async def test_a_dropped_connection_is_no_answer(post: Post) -> None:
 
 
 async def test_who_does_not_answer_is_given_up_and_tried_again(post: Post) -> None:
+    await post.webhooks.close()
+    await post.begin(attempt_seconds=0.2)
     post.receiver.behaviours["/a"] = post.receiver.stalls
     hook = await post.hook("/a")
     post.tell("c1")
-    await until(lambda: post.receiver.at_once["/a"], "it comes")
     await until(lambda: post.webhooks.counts["failed"], "it is given up")
     post.receiver.released.set()
     await settled(post, "delivered", hook.webhook_id)
@@ -184,7 +185,7 @@ async def test_a_later_event_waits_for_its_call_and_for_no_other(post: Post) -> 
 
 async def test_a_slow_receiver_holds_up_nobody_else(post: Post) -> None:
     await post.webhooks.close()
-    await post.begin(at_once=6, at_once_each=3, attempt_seconds=5.0)
+    await post.begin(at_once=6, at_once_each=3)
     post.receiver.behaviours["/slow"] = post.receiver.stalls
     await post.hook("/slow")
     for number in range(300):
