@@ -20,6 +20,7 @@ from bridge.lab.waiting import until
 from bridge.model.errors import ServerError
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
+from bridge.runtime import CallEngine, Controller
 from bridge.sdk import ActiveCall, Client, events
 from bridge.session import Session
 
@@ -154,7 +155,15 @@ class Pbx:
 
     def session(self, call: ActiveCall) -> Session:
         """Return what the machine of a call knows."""
-        return call._engine.session
+        return self.engine(call).session
+
+    def engine(self, call: ActiveCall) -> CallEngine:
+        """Return a call as the runtime has it."""
+        return call._engine
+
+    def controller(self, client: Client) -> Controller:
+        """Return the runtime that a client's calls are in."""
+        return client._connected()
 
     async def callee_leg(self, call: ActiveCall) -> str:
         """Wait until the callee of ``call`` is being rung; return his channel's id."""

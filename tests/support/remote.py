@@ -8,9 +8,9 @@ from typing import Any
 
 from bridge.api.auth.dialling import DialRules, Reservation
 from bridge.api.auth.principal import Principal
+from bridge.runtime import CallEngine, Controller
 from bridge.sdk import ActiveCall, Client
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
-from bridge.session import Session
 from tests.support.daemon import RunningApi, running_api
 from tests.support.pbx import Pbx
 
@@ -64,9 +64,15 @@ class RemotePbx(Pbx):
             if isinstance(one, ActiveCall):
                 self._there[one.call_id] = one
 
-    def session(self, call: ActiveCall) -> Session:
-        """Return what the machine of a call at the daemon knows."""
-        return super().session(self._there[call.call_id])
+    def engine(self, call: ActiveCall) -> CallEngine:
+        """Return a call at the daemon as the runtime has it."""
+        return super().engine(self._there[call.call_id])
+
+    def controller(self, client: Client) -> Controller:
+        """Return the runtime of the daemon."""
+        del client
+        assert self.api is not None
+        return super().controller(self.api.client)
 
     async def environment(self) -> dict[str, str]:
         """Return by what a program in a process of its own finds the daemon."""

@@ -61,7 +61,7 @@ class TransferScene:
     @property
     def engine(self) -> CallEngine:
         """The call, as the runtime has it; it goes on when the AI has left."""
-        return self.call._engine
+        return self.pbx.engine(self.call)
 
     async def transfer(self, to: Any = HUMAN, **options: Any) -> Transfer:
         """Begin a transfer; the AI says its tone from then on, to whoever hears it."""
@@ -79,7 +79,9 @@ class TransferScene:
         who = Participant(name)
 
         def there() -> bool:
-            transfer = self.program.client._connected().transfers.of(CallId(self.call.call_id))
+            transfer = self.pbx.controller(self.program.client).transfers.of(
+                CallId(self.call.call_id)
+            )
             return transfer is None or who in transfer.offered or transfer.state.human == who
 
         await until(there, f"{name} has joined")
