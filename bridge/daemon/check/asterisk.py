@@ -176,42 +176,29 @@ async def dialplan(pbx: Pbx, channel_id: str | None, extension: str | None) -> F
 
 
 async def _dialled(pbx: Pbx, extension: str) -> Finding:
-    ours, theirs = pbx.daemons_name(), pbx.daemons_name()
     steps: list[str] = []
     handed = asyncio.Event()
-    gone = asyncio.Event()
-
-    def look(event: AnyMessage) -> None:
-        match event:
-            case events.ChannelDialplan(channel=channel) if channel.id == theirs:
-                steps.append(f"{event.dialplan_app}({event.dialplan_app_data})")
-                if event.dialplan_app == "Stasis":
-                    handed.set()
-            case events.ChannelDestroyed(channel=channel) if channel.id == theirs:
-                gone.set()
-                handed.set()
-            case _:
-                pass
-
-    pbx.listeners.append(look)
-    pbx.remove_later(ours)
-    pbx.remove_later(theirs)
-    own = pbx.ari.settings.application
     try:
-        await pbx.ari.channels.create(
-            endpoint=f"Local/{extension}", app=own, channel_id=ours, other_channel_id=theirs
-        )
-        await pbx.ari.applications.subscribe(
-            application_name=own, event_source=[f"channel:{theirs}"]
-        )
+        ours, theirs = await pbx.local(extension)
+
+        def look(event: AnyMessage) -> None:
+            match event:
+                case events.ChannelDialplan(channel=channel) if channel.id == theirs:
+                    steps.append(f"{event.dialplan_app}({event.dialplan_app_data})")
+                    if event.dialplan_app == "Stasis":
+                        handed.set()
+                case events.ChannelDestroyed(channel=channel) if channel.id == theirs:
+                    handed.set()
+                case _:
+                    pass
+
+        pbx.listeners.append(look)
         await pbx.ari.channels.dial(channel_id=ours)
         await within(DIALPLAN_SECONDS, handed, f"[{extension}] reached no Stasis()")
     except CommandTimeoutError as error:
         return fail("dialplan", f"{error}; {_path(steps)}", _advice(pbx, extension))
     except ServerError as error:
         return fail("dialplan", f"{extension} cannot be called: {error}", _advice(pbx, extension))
-    finally:
-        pbx.listeners.remove(look)
     return _judge(pbx, extension, steps)
 
 

@@ -55,10 +55,6 @@ class Pbx:
         finally:
             await self.ari.close()
 
-    def daemons_name(self) -> str:
-        """Return an id that the daemon takes for one of its own, so that it leaves it alone."""
-        return Names(self.application).fresh(new_call_id(), Key("check"))
-
     async def line(self, audio_format: AudioFormat, on_audio: Audio) -> tuple[str, MediaSocket]:
         """Make a channel whose audio goes through a media socket. Raises ServerError."""
         channel_id = self._fresh(Key("check.line"))
@@ -81,6 +77,28 @@ class Pbx:
             self._stack.push_async_callback(socket.aclose)
             await arrival.wait(ARRIVAL_SECONDS)
         return channel_id, socket
+
+    async def local(self, extension: str) -> tuple[str, str]:
+        """Make both ends of a Local channel to EXTENSION@CONTEXT; nothing runs yet.
+
+        Returns ours, which waits to be dialled, and the one that the dialplan will run, whose
+        events we hear. The daemon takes both for its own, and leaves them alone. Raises
+        ServerError.
+        """
+        daemons = Names(self.application)
+        ours, theirs = (daemons.fresh(new_call_id(), Key("check")) for _ in range(2))
+        self.remove_later(ours)
+        self.remove_later(theirs)
+        own = self.ari.settings.application
+        with self._arrivals.expect(ours) as arrival:
+            await self.ari.channels.create(
+                endpoint=f"Local/{extension}", app=own, channel_id=ours, other_channel_id=theirs
+            )
+            await arrival.wait(ARRIVAL_SECONDS)
+        await self.ari.applications.subscribe(
+            application_name=own, event_source=[f"channel:{theirs}"]
+        )
+        return ours, theirs
 
     async def spy(self, channel_id: str) -> str:
         """Make a snoop that hears what a channel says. Raises ServerError."""
