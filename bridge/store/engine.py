@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +37,7 @@ STATEMENT_S: Final = 20.0
 """Of a statement of the writer; a reader waits less: ``reading``."""
 READ_S: Final = 5.0
 _BUSY_MS: Final = 5_000
+_CLOSE_S: Final = 1.0
 _DRIVERS: Final = {
     "sqlite": "sqlite+aiosqlite",
     "postgres": "postgresql+asyncpg",
@@ -111,6 +114,13 @@ class Database:
         self.is_sqlite = url.get_backend_name() == "sqlite"
         self._readers = make_engine(url, writes=False, size=4)
         self._writers = make_engine(url, writes=True, size=2)
+        self._opened: weakref.WeakSet[asyncpg.Connection] = weakref.WeakSet()
+        if not self.is_sqlite:
+            for engine in (self._readers, self._writers):
+                event.listen(engine.sync_engine, "connect", self._remember)
+
+    def _remember(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+        self._opened.add(connection.driver_connection)
 
     def prepare(self) -> None:
         """Make a database that is a file, its owner's alone. Raises OSError."""
@@ -122,23 +132,50 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection for a few seconds of reading. Raises one of FAILURES."""
-        async with asyncio.timeout(READ_S), self._readers.connect() as connection:
+        async with (
+            asyncio.timeout(READ_S),
+            self._readers.connect() as connection,
+            self._let_go(connection),
+        ):
             yield connection
 
     @asynccontextmanager
     async def writing(self, within_s: float = STATEMENT_S) -> AsyncIterator[AsyncConnection]:
         """Give a transaction, which is committed at the end. Raises one of FAILURES."""
-        async with asyncio.timeout(within_s), self._writers.begin() as connection:
+        async with (
+            asyncio.timeout(within_s),
+            self._writers.begin() as connection,
+            self._let_go(connection),
+        ):
             yield connection
+
+    @asynccontextmanager
+    async def _let_go(self, connection: AsyncConnection) -> AsyncIterator[None]:
+        """End a connection at once whose block is left by a timeout, or cancelled.
+
+        What it would be told else, to roll back, is what a server that stands still does not do.
+        """
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not self.is_sqlite:
+                raw = await connection.get_raw_connection()
+                if raw.driver_connection is not None:
+                    raw.driver_connection.terminate()
+            raise
 
     def insert(self, table: type[Base]) -> Insert:
         """Return an insert that knows what to do about a row that is there already."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._readers.dispose()
-        await self._writers.dispose()
+        """Close all connections: politely, but no longer than that takes a server that answers."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._readers.dispose()
+                await self._writers.dispose()
+        for connection in list(self._opened):
+            connection.terminate()
 
 
 def say(error: BaseException) -> str:

@@ -40,6 +40,7 @@ _REFUSALS: Final = ("22", "23")
 """Classes of SQLSTATE that are the record's fault: bad data, and what a constraint forbids."""
 _KEPT_REFUSALS_BYTES: Final = 1024 * 1024
 _SHOWN: Final = 500
+_CANCEL_S: Final = 0.2
 
 
 class Writer:
@@ -110,13 +111,19 @@ class Writer:
             await self.settled(within_s)
         # Whoever has this lock knows that no thread writes to the spool.
         async with self._disk:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._end_tasks()
         while (self._intake or self._unspooled) and await self._flush():
             pass
         if left := len(self._intake) + len(self._unspooled):
             _log.error("the store ends with %d records that no disk took", left)
+
+    async def _end_tasks(self) -> None:
+        left = set(self._tasks)
+        while left:
+            # More than once: what a broken connection raises may take the place of the first.
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_CANCEL_S)
 
     def put(self, record: Writable) -> None:
         """Take a record. Never raises: what is no record is counted and logged."""

@@ -116,6 +116,25 @@ async def test_a_database_that_stands_still_holds_nobody_up(
     await store.close()
 
 
+async def test_a_database_that_stands_still_does_not_hold_up_the_end(
+    own_postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.store._LAST_TRY_S", 0.3)
+    url = await own_postgres.create()
+    store = await Store.open(url, spool=tmp_path / "spool")
+    store.write(note("n1", at=1.0))
+    assert await note_ids(store) == ["n1"]
+    await asyncio.to_thread(own_postgres.freeze)
+    store.write(note("n2", at=2.0))
+    began = time.monotonic()
+    await store.close()
+    assert time.monotonic() - began < 8.0
+    await asyncio.to_thread(own_postgres.thaw)
+    store = await Store.open(url, spool=tmp_path / "spool")
+    assert await note_ids(store) == ["n1", "n2"]
+    await store.close()
+
+
 async def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = await Store.open(f"sqlite:///{path}", spool=tmp_path / "spool")
