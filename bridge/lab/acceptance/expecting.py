@@ -161,7 +161,10 @@ async def _recorded(doing: Doing, action: do.Recorded) -> None:
         raise StepFailedError(f"{action.by} records nothing")
     async with asyncio.timeout(doing.within):
         await recording.wait_ended()
-    channels = await asyncio.to_thread(_channels, [str(path) for path in recording.files])
+    # A daemon's files are brought here first.
+    whole = {path.name for path in recording.files}
+    paths = [str(path) for path in await recording.fetch() if path.name in whole]
+    channels = await asyncio.to_thread(_channels, paths)
     wanted = {"caller": action.caller, "others": action.others}
     wrong: list[str] = []
     for side, pcm, rate in channels:

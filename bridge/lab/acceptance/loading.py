@@ -19,7 +19,7 @@ from bridge.lab.acceptance.document import (
     line_of,
     pairs,
 )
-from bridge.lab.acceptance.model import BRIEF, MUSIC, VOICES, Head, PhoneSpec, Run, Step
+from bridge.lab.acceptance.model import BRIEF, MUSIC, VOICES, Head, PhoneSpec, Program, Run, Step
 from bridge.lab.acceptance.steps import Action, Hears, Together, Transfer
 from bridge.lab.acceptance.values import Duration
 from bridge.lab.acceptance.verbs import TOGETHER, VERBS
@@ -69,6 +69,9 @@ def _parsed(text: str, path: str, environment: Mapping[str, str] | None) -> Run:
     head = _head(reader, root)
     if head is None:
         raise MistakesError(path, reader.mistakes)
+    if head.server is not None and head.server.callbridge and head.program != Program():
+        what = "program: that is for the configuration of the daemon that server.callbridge names"
+        reader.note(entries["program"], what)
     run = Run(steps=steps, **msgspec.structs.asdict(head))
     reader.mistakes += _References(run, _lines(entries.get("phones"))).mistakes()
     if reader.mistakes:

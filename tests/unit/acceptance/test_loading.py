@@ -140,6 +140,10 @@ steps: [{place: {from: anna, to: "100"}}]
         ("name: x\nphones: {}\nsteps: &a [together: *a]\n", "1: nested too deeply"),
         ("[" * 5000, "1: nested too deeply"),
         ("name: x\nphones: {}\n", "1: the run needs steps"),
+        (
+            "name: x\nphones: {}\nserver: {sip: p, callbridge: u}\nprogram: {music: m}\nsteps: []",
+            "4: program: that is for the configuration of the daemon",
+        ),
         ("name: x\nphones: {}\nsteps: []\n", "3: steps: a sequence"),
         ("name: x\nsteps: [{pause: 1s}]\n", "1: the run needs phones"),
         ("name: x\nphones: {a: 1}\nserver: {sip: p}\nsteps: [{pause: 1s}]\n", "2: phones: a needs"),
