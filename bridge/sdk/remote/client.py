@@ -358,6 +358,12 @@ class RemoteClient(Client):
         del labels, caller_id, ring_time_seconds, headers
         raise ConfigurationError(f"{to} is rung without labels by URL: originate() does")
 
+    def looks_after(self, call_id: str) -> bool:
+        """Tell whether a call of callbridge's goes on, the agent still on it or not."""
+        self._online()
+        view = self.view_of(call_id)
+        return view is not None and view.own
+
     def labels(self, call_id: str) -> Labels | None:
         """Not by URL: raises ConfigurationError."""
         raise ConfigurationError(f"the labels of call {call_id} are noted where the calls are")
