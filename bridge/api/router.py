@@ -32,6 +32,7 @@ from bridge.api import answers, auditing, decoding, idempotency
 from bridge.api.answers import Answer
 from bridge.api.auth.principal import Principal
 from bridge.api.context import PRINCIPAL, REQUEST_ID
+from bridge.api.patience import ENDS_WITH_WHO_ASKS, as_long_as_asked
 from bridge.api.service import Service
 from bridge.model.errors import CallbridgeError, DrainingError, ErrorCode, ForbiddenError
 from bridge.protocol.operations import Operation
@@ -169,10 +170,19 @@ class Endpoint:
             body=body,
             request_id=REQUEST_ID.get(),
         )
+        work = self._once(request, asked, raw)
+        if operation.operation_id in ENDS_WITH_WHO_ASKS:
+            return await as_long_as_asked(request, work)
+        return await work
+
+    async def _once(
+        self, request: web.Request, asked: Asked[Any, Any], raw: bytes
+    ) -> Answer | File:
+        """Carry out, but only once for what has a key. raw: the body as it came."""
         key = request.headers.get(idempotency.HEADER)
-        if key is None or not operation.idempotent_by_key:
+        if key is None or not self.operation.idempotent_by_key:
             return await self._carry_out(asked)
-        name = idempotency.Name(_identity(principal), idempotency.checked_key(key))
+        name = idempotency.Name(_identity(asked.principal), idempotency.checked_key(key))
         same = idempotency.fingerprint(request.method, request.path_qs, raw)
         return await self.kept.once(name, same, lambda: self._told(asked))
 

@@ -12,7 +12,7 @@ from bridge.runtime import CallEngine, Controller
 from bridge.sdk import ActiveCall, Client
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
 from tests.support.daemon import RunningApi, running_api
-from tests.support.pbx import Pbx
+from tests.support.pbx import Pbx, Program
 
 _AT_THE_DAEMON = frozenset(
     {
@@ -42,6 +42,8 @@ class RemotePbx(Pbx):
     """An Asterisk with a daemon beside it, in the process of the test."""
 
     api: RunningApi | None = None
+    _before: Client | None = None
+    """The last program that has no name of its own: the next takes its place, as in process."""
     _there: dict[str, ActiveCall]
     """The calls of the daemon, by id, those that are over included."""
 
@@ -78,6 +80,16 @@ class RemotePbx(Pbx):
         """Return by what a program in a process of its own finds the daemon."""
         api = await self.daemon()
         return {"CALLBRIDGE_URL": api.url, "CALLBRIDGE_KEY": api.keys["program"]}
+
+    async def program(self, **arguments: Any) -> Program:
+        """Start a client by URL whose incoming calls are queued; arguments as in Client."""
+        if "program" not in arguments:
+            if self._before is not None:
+                await self._before.disconnect()
+            started = await super().program(**arguments)
+            self._before = started.client
+            return started
+        return await super().program(**arguments)
 
     async def client(self, **arguments: Any) -> Client:
         """Make a client by URL, which is not connected yet; arguments as in Client.

@@ -14,7 +14,6 @@ from tests.integration.dtmf.test_feature_keys import (
     test_a_blind_transfer,
     test_an_attended_transfer_with_a_word_to_each,
     test_by_default_keys_are_keys,
-    test_what_is_not_allowed_is_told_to_the_phone_alone,
     test_who_changes_his_mind_has_the_caller_back,
 )
 from tests.integration.recording.test_voicemail import (
@@ -42,7 +41,6 @@ __all__ = [
     "test_up_to_as_many_as_wanted_and_the_rest_is_for_the_next",
     "test_up_to_the_terminator",
     "test_what_cannot_be_collected",
-    "test_what_is_not_allowed_is_told_to_the_phone_alone",
     "test_who_changes_his_mind_has_the_caller_back",
     "test_who_hangs_up_during_the_greeting_leaves_nothing",
     "test_who_talks_with_somebody_leaves_no_message",

@@ -22,6 +22,7 @@ from tests.integration.sdk.test_conference import (
 from tests.integration.sdk.test_originate import (
     test_he_and_the_agent_talk_at_once,
     test_somebody_else_is_rung_for_him,
+    test_who_stops_waiting_hangs_up,
 )
 from tests.integration.sdk.test_takeover import (
     test_the_agent_is_let_go,
@@ -53,6 +54,7 @@ __all__ = [
     "test_the_caller_stays_when_the_replaced_callee_hangs_up",
     "test_two_go_on_when_one_of_three_hangs_up",
     "test_who_joins_hears_the_agent_if_his_mode_says_so",
+    "test_who_stops_waiting_hangs_up",
     "test_who_was_replaced_is_heard_when_the_other_just_goes",
     "test_whoever_is_being_added_is_let_go_with_the_agent",
     "test_without_a_callee",
