@@ -7,7 +7,7 @@ import difflib
 import sys
 from pathlib import Path
 
-from scripts.diagrams import calls, observers, operations, transfers
+from scripts.diagrams import calls, configuration, observers, operations, transfers
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = {
@@ -15,6 +15,7 @@ PAGES = {
     "observer-states.md": observers.render,
     "transfer-states.md": transfers.render,
     "reference/http-api.md": operations.render,
+    "reference/configuration.md": configuration.render,
 }
 
 

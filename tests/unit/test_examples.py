@@ -25,7 +25,10 @@ from bridge import (
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
-    *(f"docs/{page}.md" for page in ("sdk", "transfers", "waiting", "recording", "restart")),
+    *(
+        f"docs/{page}.md"
+        for page in ("sdk", "transfers", "waiting", "recording", "restart", "remote", "websockets")
+    ),
 ]
 
 MEANT: dict[str, type] = {
@@ -82,7 +85,8 @@ def called(node: ast.Call) -> Callable[..., object] | None:
             return method
         case ast.Name(name) if name in PUBLIC:
             function: Callable[..., object] = getattr(bridge.public, name)
-            return function
+            # What makes a client is said by __init__: __new__ only chooses which.
+            return Client.__init__ if function is Client else function
         case _:
             return None
 
