@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from bridge.cli.command import Exit, carried_out
 from bridge.cli.optional import require_lab
@@ -122,12 +123,16 @@ async def _made(
                     lab = await asyncio.to_thread(_lab, instance)
                 site = acceptance.LabSite(lab.info)
             folder = None if keep is None else keep / (one.path.stem if one.path else one.name)
-            report = await acceptance.perform(one, site, keep=folder)
-            reports.append(report)
             if as_json:
+                report = await acceptance.perform(one, site, keep=folder)
                 typer.echo(acceptance.as_json(report))
             else:
-                acceptance.show(report, console)
+                console.print(f"[bold]{escape(one.name)}[/] [dim]{escape(site.name)}[/]")
+                report = await acceptance.perform(
+                    one, site, keep=folder, tell=lambda step: acceptance.show_step(step, console)
+                )
+                acceptance.show_end(report, console)
+            reports.append(report)
     finally:
         if lab is not None and instance is None:
             await asyncio.to_thread(lab.stop)

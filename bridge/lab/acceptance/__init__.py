@@ -7,7 +7,14 @@ carries it out with real phones and returns a report.
 from bridge.lab.acceptance.loading import MistakesError, load, parse
 from bridge.lab.acceptance.model import Run
 from bridge.lab.acceptance.reference import reference, scenarios
-from bridge.lab.acceptance.report import RunReport, StepReport, as_json, as_junit, show
+from bridge.lab.acceptance.report import (
+    RunReport,
+    StepReport,
+    as_json,
+    as_junit,
+    show_end,
+    show_step,
+)
 from bridge.lab.acceptance.runner import perform
 from bridge.lab.acceptance.site import LabSite, OwnSite, Site
 
@@ -26,5 +33,6 @@ __all__ = [
     "perform",
     "reference",
     "scenarios",
-    "show",
+    "show_end",
+    "show_step",
 ]

@@ -77,15 +77,14 @@ def as_json(report: RunReport) -> str:
     return msgspec.json.encode(report).decode()
 
 
-def show(report: RunReport, console: Console) -> None:
-    """Print it for people."""
-    sign = _SIGNS[report.verdict]
-    head = f"{sign} [bold]{escape(report.name)}[/] [dim]({escape(report.site)}, "
-    console.print(f"{head}{report.seconds:.1f} s)[/]")
+def show_end(report: RunReport, console: Console) -> None:
+    """Print what is left to say when the steps that were done have been shown, for people."""
     for step in report.steps:
-        show_step(step, console)
+        if step.verdict == "skipped":
+            show_step(step, console)
     if report.message:
         console.print(f"  [red]{escape(report.message)}[/]")
+    console.print(f"{_SIGNS[report.verdict]} {escape(report.name)} [dim]{report.seconds:.1f} s[/]")
 
 
 def show_step(step: StepReport, console: Console, indent: int = 2) -> None:
