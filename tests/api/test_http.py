@@ -14,6 +14,7 @@ from bridge.api.decoding import AUDIO_BODY_BYTES, BODY_BYTES
 from bridge.api.router import HANDLERS
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.states import CallState
 from bridge.protocol.operations import BASE, OPERATIONS
 from bridge.protocol.requests import AuditListing
 from bridge.store.store import Store
@@ -190,6 +191,38 @@ async def test_a_body_whose_length_is_not_said_has_the_same_bound(
     url = api.url + BASE + notes_of(call_id)
     async with api.session.post(url, data=chunks(), headers=headers) as reply:
         assert reply.status == 413
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    api: RunningApi, call_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.api.decoding.BODY_SECONDS", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
+    head = (
+        f"POST {BASE}{notes_of(call_id)} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+        f"Content-Type: application/json\r\nAuthorization: Bearer {api.keys['admin']}\r\n\r\n"
+    )
+    writer.write(head.encode() + b'{"text":')
+    async with asyncio.timeout(5):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 422")
+    writer.close()
+    await writer.wait_closed()
+    await api.done("GET", "/me")
+
+
+async def test_who_hangs_up_meanwhile_has_his_command_carried_out(
+    api: RunningApi, call_id: str
+) -> None:
+    path, key = f"/calls/{call_id}/connect", {"Idempotency-Key": "k1"}
+    asking = asyncio.create_task(api.ask("POST", path, {"to": "1002"}, headers=key))
+    call = api.client.get_call(call_id)
+    assert call is not None
+    await until(lambda: call.state is not CallState.PENDING, "it is being carried out")
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    again = await api.ask("POST", path, {"to": "1002"}, headers=key)
+    assert (again.status, again.json["state"]) == (200, "CONNECTED")
+    assert again.headers["Idempotency-Replayed"] == "true"
 
 
 async def test_every_answer_has_an_id_and_is_kept_by_nobody(api: RunningApi) -> None:
