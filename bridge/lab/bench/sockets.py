@@ -16,6 +16,7 @@ import aiohttp
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.hub import EventHub
+from bridge.api.programs import Programs
 from bridge.api.service import Service
 from bridge.api.views import Views
 from bridge.lab.asterisk import InstanceInfo
@@ -79,12 +80,13 @@ async def measure(info: InstanceInfo) -> Chapter:
 
 def _of(client: Client, folder: Path) -> Callable[[Service], Service]:
     views = Views(client, Tenancy(), recordings=folder)
+    hub = EventHub(views)
     return lambda service: replace(
         service,
         client=client,
         views=views,
-        hub=EventHub(views),
-        programs=None,
+        hub=hub,
+        programs=Programs(client, views, hub),
         audio_positions=AudioPositions(client, lambda: views),
     )
 
