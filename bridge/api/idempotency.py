@@ -3,8 +3,8 @@
 The first request with a key is carried out; the same one again, within 24 hours, gets the same
 answer, also one that says no. While the first is on its way, the second waits for it. What was not
 begun for want of something (503), or was given up with the connection that asked for it, may be
-tried again with the same key. Answers are kept in memory: the oldest give way, and a daemon that was
-started again knows none.
+tried again with the same key. Answers are kept in memory: the oldest give way, and a daemon that
+was started again knows none.
 """
 
 from __future__ import annotations
