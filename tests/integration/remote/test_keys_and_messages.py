@@ -11,7 +11,6 @@ from tests.integration.dtmf.test_digits import (
     test_what_cannot_be_collected,
 )
 from tests.integration.dtmf.test_feature_keys import (
-    test_a_blind_transfer,
     test_an_attended_transfer_with_a_word_to_each,
     test_by_default_keys_are_keys,
     test_who_changes_his_mind_has_the_caller_back,
@@ -28,7 +27,6 @@ from tests.integration.recording.test_voicemail import (
 )
 
 __all__ = [
-    "test_a_blind_transfer",
     "test_a_folder_that_cannot_be_written_to",
     "test_a_key_skips_the_greeting_and_ends_the_message",
     "test_a_message_ends_with_hanging_up",
