@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from bridge.api.archive import Archive
+from bridge.api.auth.principal import Principal
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.shown import (
     observer_of,
@@ -24,8 +25,10 @@ from bridge.api.shown import (
 from bridge.directory import LiveCall
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.ids import CallId
+from bridge.model.keys import KeyLimits
 from bridge.model.participants import CALLEE
 from bridge.model.states import EndReason
+from bridge.protocol.permissions import Permission, Role
 from bridge.protocol.views import CallView, ObserverView, TransferView
 from bridge.runtime.tasks import Tasks
 from bridge.sdk import ActiveCall, Client, Observer, events
@@ -42,6 +45,15 @@ _PLACED_BY: Final = "observer."
 """With an observer's name, the label that says who placed him."""
 _TRANSFERS: Final = 100
 """Of one call that are known by their ids."""
+
+
+class _Placed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Who placed an observer on a phone, as it is noted with him."""
+
+    by: str
+    role: Role
+    tenant: str
+    queues: frozenset[str] = frozenset()
 
 
 class _Known:
@@ -78,6 +90,7 @@ class Views:
         self._tasks = Tasks()
         client.tap(self._happened)
         client.on(events.OBSERVER_RESUMED, self._resumed)
+        client.limits_of = self._limits_of
 
     async def close(self) -> None:
         """End what is under way."""
@@ -123,6 +136,18 @@ class Views:
             with suppress(BadArgumentError):
                 # There are so many labels already: after a restart it is not known.
                 labels[_PLACED_BY + observer.name] = by
+
+    def limits(self, principal: Principal) -> KeyLimits:
+        """Return what the keys of somebody's phone may not do whom a principal lets observe.
+
+        He is heard, and goes to calls, as far as the principal may.
+        """
+        placed = _Placed(principal.name, principal.role, principal.tenant, principal.queues)
+        return KeyLimits(
+            heard=principal.may(Permission.COACH),
+            reaches=lambda call_id: self._is_seen(principal, call_id),
+            note=msgspec.json.encode(placed).decode(),
+        )
 
     def placed_by(self, observer: Observer) -> str:
         """Return who placed an observer; empty when that is not known, or was nobody here."""
@@ -325,6 +350,19 @@ class Views:
             and self._client.get_call(about.call_id) is None
         ):
             self._known.pop(about.call_id, None)
+
+    def _is_seen(self, principal: Principal, call_id: str) -> bool:
+        view = self.call(call_id)
+        return view is not None and principal.sees(view.tenant, view.queue)
+
+    def _limits_of(self, note: str) -> KeyLimits:
+        """Make limits again of what was noted in an earlier life of this daemon."""
+        try:
+            placed = msgspec.json.decode(note, type=_Placed)
+        except msgspec.MsgspecError as error:
+            _log.warning("what an observer may do is not understood: %s", error)
+            return KeyLimits.strictest(note)
+        return self.limits(Principal(placed.by, placed.role, placed.tenant, placed.queues))
 
     def _resumed(self, observer: Observer) -> None:
         """An observer of an earlier program is there again: who placed him is noted at his call."""

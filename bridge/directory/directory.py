@@ -120,13 +120,17 @@ class Directory:
             f"PJSIP/1002, or a channel of one of {_listed(self.calls)}"
         )
 
-    def after(self, call_id: CallId | None) -> LiveCall | None:
+    def after(
+        self, call_id: CallId | None, meant: Callable[[CallId], bool] | None = None
+    ) -> LiveCall | None:
         """Return the next call in the order of age, the eldest after the youngest.
 
         For a call that has ended, its place in the order counts; for None and for ids that were
-        never known, the eldest comes next. None when there is no other call.
+        never known, the eldest comes next. meant: says of an id whether that call counts, by
+        default all do. None when there is no other call.
         """
-        calls = [call for call in self.calls if call.call_id != call_id]
+        others = (call for call in self.calls if call.call_id != call_id)
+        calls = [call for call in others if meant is None or meant(call.call_id)]
         if call_id is None or not calls:
             return calls[0] if calls else None
         known = self._calls.get(call_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -43,6 +43,32 @@ _DEFAULT: Final = MappingProxyType(
     }
 )
 """4, 5 and 6 are the habit from ChanSpy (app_chanspy.c, option d)."""
+
+
+_HEARD: Final = frozenset({KeyAction.WHISPER, KeyAction.BARGE, KeyAction.TAKE_OVER})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """What the keys of one supervisor may not do, whatever the map says.
+
+    heard: whether he may let himself be heard. reaches: tells of a call, by its id, whether he may
+    go to it. note: a text that is kept with him in Asterisk, of which the next program makes his
+    limits again.
+    """
+
+    heard: bool
+    reaches: Callable[[str], bool]
+    note: str = ""
+
+    @classmethod
+    def strictest(cls, note: str) -> KeyLimits:
+        """Return those of whom nothing is known but that he has some: hear, and leave."""
+        return cls(heard=False, reaches=lambda _call_id: False, note=note)
+
+    def allow(self, action: KeyAction) -> bool:
+        """Tell whether he may do that at all."""
+        return self.heard or action not in _HEARD
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from bridge.ari import AriConnection
 from bridge.directory import Directory, LiveCall
 from bridge.model.errors import CallbridgeError, CallNotFoundError
 from bridge.model.ids import CallId
-from bridge.model.keys import KeyMap
+from bridge.model.keys import KeyLimits, KeyMap
 from bridge.model.participants import Participant, participant
 from bridge.runtime.desk import Desk
 from bridge.runtime.memory import RememberedObserver
@@ -48,6 +48,8 @@ class Admission:
         self._pulses = pulses
         self.listeners: list[Callable[[ObserverEngine], None]] = []
         """Told of everybody who has come by the access code; must not block."""
+        self.limits_of: Callable[[str], KeyLimits] = KeyLimits.strictest
+        """Makes the limits again of somebody whom an earlier program has let in, of their note."""
         self._coming: set[str] = set()
         """Channels whose access code is being looked at."""
 
@@ -58,14 +60,17 @@ class Admission:
         *,
         phone: Rung | None = None,
         hears_coaching: bool = False,
+        limits: KeyLimits | None = None,
     ) -> ObserverEngine:
         """Let an observer join a live call, as a spy; return when he hears it.
 
-        target: as in Directory.find. phone: his own; None for a program. Raises what choosing the
-        call and joining it raise; nothing is left then.
+        target: as in Directory.find. phone: his own; None for a program. limits: of his keys.
+        Raises what choosing the call and joining it raise; nothing is left then.
         """
         call = (await self._watch()).find(target)
-        return await self._join(call, name, phone, target=target, hears_coaching=hears_coaching)
+        return await self._join(
+            call, name, phone, target=target, hears_coaching=hears_coaching, limits=limits
+        )
 
     def seat_again(
         self, call: LiveCall, was: RememberedObserver, phone: Sat, observer_id: CallId
@@ -83,6 +88,7 @@ class Admission:
             observer_id=observer_id,
         )
         engine.coaches = was.coaches
+        engine.limits = self.limits_of(was.note) if was.note else None
         return engine
 
     async def let_in(self, access: Access) -> None:
@@ -122,10 +128,12 @@ class Admission:
         *,
         target: str,
         hears_coaching: bool = False,
+        limits: KeyLimits | None = None,
     ) -> ObserverEngine:
         desk = None if phone is None else self._desk(phone)
         engine = self._supervision.admit(call, name, desk=desk, hears_coaching=hears_coaching)
         engine.coaches = coached(call, target)
+        engine.limits = limits
         joining = asyncio.ensure_future(engine.command(inputs.Join))
         try:
             await asyncio.shield(joining)

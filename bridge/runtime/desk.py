@@ -6,7 +6,7 @@ import asyncio
 from typing import Protocol
 
 from bridge.ari import AriConnection
-from bridge.model.errors import CallbridgeError
+from bridge.model.errors import CallbridgeError, ForbiddenError
 from bridge.model.keys import KeyAction, KeyMap
 from bridge.model.modes import BARGE, SPY, AudioMode, ObserverMode, whisper
 from bridge.model.participants import Participant
@@ -90,6 +90,8 @@ class Desk:
         if engine is None:
             return
         by = f"key {self._digit}"
+        if engine.limits is not None and not engine.limits.allow(action):
+            raise ForbiddenError(f"{engine.name} is to listen alone")
         match action:
             case KeyAction.SPY | KeyAction.BARGE:
                 await self._commands.change_mode(engine, _MODES[action], by=by)

@@ -61,6 +61,8 @@ class RememberedObserver:
     mode: ObserverMode = SPY
     hears_coaching: bool = False
     coaches: Participant = CALLEE
+    note: str = ""
+    """Of his limits: see ``KeyLimits``."""
 
 
 @dataclass(frozen=True, slots=True)

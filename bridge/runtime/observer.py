@@ -17,6 +17,7 @@ from bridge.model.errors import (
     ServerUnreachableError,
 )
 from bridge.model.ids import CallId
+from bridge.model.keys import KeyLimits
 from bridge.model.participants import CALLEE, Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
@@ -105,6 +106,8 @@ class ObserverEngine:
         """Whom he whispers to when nobody else is named: the agent he supervises."""
         self.phone = ""
         """The endpoint of his phone; empty for a program."""
+        self.limits: KeyLimits | None = None
+        """What his keys may not do; None: they may do all that they are for."""
         self.internal = False
         """He is part of something else that callbridge does, such as a recording."""
         self.state = Observer(name, seated=program is None)

@@ -69,7 +69,9 @@ def remembered_seat(engine: ObserverEngine, call: LiveCall | None) -> Remembered
 
 
 def _observer(engine: ObserverEngine) -> RememberedObserver:
-    return RememberedObserver(engine.name, engine.state.mode, engine.hears_coaching, engine.coaches)
+    note = "" if engine.limits is None else engine.limits.note
+    mode, hears = engine.state.mode, engine.hears_coaching
+    return RememberedObserver(engine.name, mode, hears, engine.coaches, note)
 
 
 @dataclass(slots=True)

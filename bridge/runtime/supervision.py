@@ -221,7 +221,8 @@ class Supervision:
 
     def move_on(self, engine: ObserverEngine, *, by: str) -> None:
         """Take an observer to the next live call. Raises CallNotFoundError, and what move does."""
-        found = self._host.directory.after(self.call_of(engine))
+        reaches = None if engine.limits is None else engine.limits.reaches
+        found = self._host.directory.after(self.call_of(engine), reaches)
         if found is None:
             raise CallNotFoundError("there is no other live call")
         self.move(engine, found, by=by)

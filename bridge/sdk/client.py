@@ -14,7 +14,7 @@ from bridge.ari import Capabilities
 from bridge.directory import CallBegan, CallEnded, Change, PartiesChanged
 from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.features import FeatureKeys
-from bridge.model.keys import KeyMap
+from bridge.model.keys import KeyLimits, KeyMap
 from bridge.model.states import CallState
 from bridge.protocol.frames import Route as CallRoute
 from bridge.runtime import CallEngine, Controller, ControllerSettings
@@ -181,6 +181,8 @@ class Client(Originating, Exchange, Observing):
         self._unheard: list[ActiveCall] = []
         self._onlookers = Onlookers(self._handlers)
         self._resuming = Resuming(self._handlers, self._onlookers)
+        self.limits_of: Callable[[str], KeyLimits] = KeyLimits.strictest
+        """Makes the limits of an observer's keys of their note: see ``observe_limited``."""
         self._controller: Controller | None = None
 
     async def __aenter__(self) -> Self:
@@ -288,6 +290,7 @@ class Client(Originating, Exchange, Observing):
         controller.supervision.listeners.append(partial(self._observer_told, controller))
         controller.outage.listeners.append(self._server_changed)
         controller.admission.listeners.append(self._dialled_in)
+        controller.admission.limits_of = self.limits_of
         controller.refers.on_transfer = self._transfer_begun
         controller.feature_phones.on_transfer = self._transfer_begun
         controller.resumption.resumers.append(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.directory import LiveCall
 from bridge.model.errors import BadArgumentError
 from bridge.model.ids import CallId
+from bridge.model.keys import KeyLimits
 from bridge.model.participants import participant
 from bridge.runtime import Controller
 from bridge.runtime.audibility import AudibilityReport
@@ -111,6 +112,29 @@ class Observing:
         Raises CallNotFoundError, AmbiguousCallError, BadArgumentError, ConnectFailedError when the
         phone is not answered, CapabilityError, ServerError.
         """
+        return await self.observe_limited(
+            target,
+            None,
+            name,
+            phone=phone,
+            ring_time_seconds=ring_time_seconds,
+            hear_coaching=hear_coaching,
+        )
+
+    async def observe_limited(
+        self,
+        target: str | LiveCall | ActiveCall,
+        limits: KeyLimits | None,
+        name: str | None = None,
+        *,
+        phone: str | None = None,
+        ring_time_seconds: int = 30,
+        hear_coaching: bool = False,
+    ) -> Observer:
+        """Do what ``observe`` does. limits: what the keys of his phone may not do.
+
+        What makes them again for a program that takes him up is ``limits_of``.
+        """
         controller = self._connected()
         selector = target if isinstance(target, str) else target.call_id
         rung = None
@@ -123,7 +147,7 @@ class Observing:
         except ValueError as error:
             raise BadArgumentError(str(error)) from None
         engine = await controller.admission.observe(
-            selector, who, phone=rung, hears_coaching=hear_coaching
+            selector, who, phone=rung, hears_coaching=hear_coaching, limits=limits
         )
         return self._onlookers.of(engine, controller)
 

@@ -35,8 +35,9 @@ async def observe(asked: Asked[Observe, NoQuery]) -> ObserverView:
         leg = None
         if body.phone is not None:
             leg = stack.enter_context(dialled(asked, body.phone, view.tenant))
-        observer = await service.client.observe(
+        observer = await service.client.observe_limited(
             view.call_id,
+            service.views.limits(who),
             body.name,
             phone=None if leg is None else leg.endpoint,
             ring_time_seconds=body.ring_time_seconds,
