@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Final, Literal, Protocol
@@ -14,6 +13,7 @@ import msgspec
 
 from bridge.api.auth.principal import Principal
 from bridge.api.hub import EventHub, sees
+from bridge.api.programs.fates import connect, hang_up, leave, silence, tried, turn_away
 from bridge.api.programs.leases import (
     Abandon,
     Activate,
@@ -23,17 +23,17 @@ from bridge.api.programs.leases import (
     Leases,
     Offer,
     ProgramId,
-    Shown,
     Silence,
     StandBy,
     Terms,
     Withdraw,
 )
-from bridge.api.programs.routes import Facts, text_of
+from bridge.api.programs.owners import Noted, is_same, may_see, read, shown_as
+from bridge.api.programs.routes import Facts
 from bridge.model.errors import CallbridgeError, NotFoundError, ServerError
 from bridge.model.states import CallState
 from bridge.protocol import frames
-from bridge.protocol.permissions import EVERY_TENANT, Role
+from bridge.protocol.permissions import Role
 from bridge.protocol.views import CallView, EventView, ProgramView
 from bridge.runtime.tasks import Tasks
 from bridge.sdk import ActiveCall, Client, events
@@ -50,18 +50,6 @@ _TENANT_SECONDS: Final = 2.0
 """How long it is waited until it is known whose a call is."""
 _LOOK_SECONDS: Final = 0.02
 _NUMBERS: Final = itertools.count(1)
-
-
-class _Noted(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is noted at a call."""
-
-    name: str
-    tenant: str
-    queues: tuple[str, ...] = ()
-    lease_seconds: float = 10.0
-    when_gone: Literal["leave", "hang_up"] = "leave"
-    by: str = ""
-    key_id: str = ""
 
 
 class Calls(Protocol):
@@ -144,7 +132,7 @@ class Programs:
         if principal.role is not Role.PROGRAM:
             return True
         owner = self._leases.owning_principal(call_id)
-        return owner is None or _is_same(owner, principal)
+        return owner is None or is_same(owner, principal)
 
     def require(self, principal: Principal, name: str) -> None:
         """Raise NotFoundError unless a program of this name is connected."""
@@ -165,7 +153,7 @@ class Programs:
     def shown(self, principal: Principal) -> tuple[ProgramView, ...]:
         """Return the programs that somebody may see."""
         return tuple(
-            _view(one) for one in self._leases.programs if _may_see(principal, one.program)
+            shown_as(one) for one in self._leases.programs if may_see(principal, one.program)
         )
 
     # --- sockets --------------------------------------------------------------------------------
@@ -245,7 +233,7 @@ class Programs:
 
     async def _resumed(self, call: ActiveCall) -> None:
         """A call of an earlier life of this daemon goes on."""
-        noted = _read(call.labels.get(LABEL, ""))
+        noted = read(call.labels.get(LABEL, ""))
         if noted is not None:
             program = ProgramId(noted.name, noted.tenant, frozenset(noted.queues))
             principal = Principal(
@@ -337,11 +325,11 @@ class Programs:
             case Withdraw(number, call_id):
                 self._say(number, frames.Withdrawn(call_id=call_id))
             case Silence(call_id):
-                self._spawn(call_id, _silence, "is silent")
+                self._spawn(call_id, silence, "is silent")
             case FallBack(call_id):
                 self._headers.pop(call_id, None)
                 _log.warning("call %s: no program takes it: %s", call_id, self._fallback)
-                work = self._connect if self._fallback == "connect" else _turn_away
+                work = self._connect if self._fallback == "connect" else turn_away
                 self._spawn(call_id, work, "falls back")
             case Abandon(call_id, when_gone):
                 self._abandon(call_id, when_gone)
@@ -352,9 +340,9 @@ class Programs:
             view, target = self._views.call(call.call_id), await call.target()
             if not self._may_dial(target, "" if view is None else view.tenant):
                 _log.warning("call %s: %s may not be dialled for it", call.call_id, target)
-                await _turn_away(call)
+                await turn_away(call)
                 return
-        await _connect(call)
+        await connect(call)
 
     def _activate(self, number: int, calls: tuple[str, ...]) -> None:
         after = self._after.pop(number, None)
@@ -406,13 +394,13 @@ class Programs:
             self._tasks.spawn(self._incoming(call), f"call {call_id} is offered again")
             return
         _log.warning("call %s: its program is gone: %s", call_id, when_gone)
-        self._spawn(call_id, _hang_up if when_gone == "hang_up" else _leave, when_gone)
+        self._spawn(call_id, hang_up if when_gone == "hang_up" else leave, when_gone)
 
     def _spawn(
         self, call_id: str, work: Callable[[ActiveCall], Coroutine[None, None, None]], what: str
     ) -> None:
         if (call := self._client.get_call(call_id)) is not None:
-            self._tasks.spawn(_tried(call, work), f"call {call_id} {what}")
+            self._tasks.spawn(tried(call, work), f"call {call_id} {what}")
 
     def _watch(self, call: ActiveCall) -> None:
         """Tell its program of every change of a call, once for all changes of one turn."""
@@ -441,7 +429,7 @@ class Programs:
         shown = next((one for one in self._leases.programs if one.program == program), None)
         if principal is None or shown is None:
             return
-        noted = _Noted(
+        noted = Noted(
             name=program.name,
             tenant=program.tenant,
             queues=tuple(sorted(program.queues)),
@@ -464,7 +452,7 @@ class Programs:
         if self._leases.holder(own) is not None:
             return own
         for one in self._leases.programs:
-            if one.program.name == name and _may_see(principal, one.program):
+            if one.program.name == name and may_see(principal, one.program):
                 return one.program
         return own
 
@@ -475,83 +463,3 @@ class Programs:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-async def _tried(
-    call: ActiveCall, work: Callable[[ActiveCall], Coroutine[None, None, None]]
-) -> None:
-    try:
-        await work(call)
-    except CallbridgeError as error:
-        _log.warning("call %s: %s", call.call_id, error)
-
-
-async def _silence(call: ActiveCall) -> None:
-    call.clear_send_audio_buffer()
-    if call.state is CallState.CONNECTED:
-        await call.spy(cut=True)
-
-
-async def _leave(call: ActiveCall) -> None:
-    await call.close(cut=True)
-
-
-async def _turn_away(call: ActiveCall) -> None:
-    """Hang up on who has waited, unless somebody else has taken him meanwhile."""
-    if call.state is CallState.PENDING:
-        await call.disconnect(cut=True)
-
-
-async def _hang_up(call: ActiveCall) -> None:
-    await call.disconnect(cut=True)
-
-
-async def _connect(call: ActiveCall) -> None:
-    """Ring whom the caller dialled, and leave the two alone; hang up when he is not had."""
-    if call.state is not CallState.PENDING:
-        return
-    try:
-        await call.connect()
-        await call.close(cut=True)
-    except CallbridgeError:
-        await call.disconnect(cut=True)
-        raise
-
-
-def _is_same(owner: Principal, principal: Principal) -> bool:
-    return (owner.name, owner.key_id, owner.tenant) == (
-        principal.name,
-        principal.key_id,
-        principal.tenant,
-    )
-
-
-def _may_see(principal: Principal, program: ProgramId) -> bool:
-    if principal.tenant not in {EVERY_TENANT, program.tenant}:
-        return False
-    return not principal.queues or bool(program.queues and program.queues <= principal.queues)
-
-
-def _read(label: str) -> _Noted | None:
-    if not label:
-        return None
-    try:
-        return msgspec.json.decode(label, type=_Noted)
-    except msgspec.MsgspecError as error:
-        _log.warning("whose a call was is not understood: %s", error)
-        return None
-
-
-def _view(one: Shown) -> ProgramView:
-    until = None
-    if one.lease_until is not None:
-        until = time.time() + one.lease_until - asyncio.get_running_loop().time()
-    return ProgramView(
-        name=one.program.name,
-        connected=one.connected,
-        standby=one.standby,
-        lease_until=until,
-        routes=tuple(map(text_of, one.terms.routes)),
-        calls=len(one.calls),
-        tenant=one.program.tenant,
-    )
