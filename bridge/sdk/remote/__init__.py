@@ -5,6 +5,13 @@ RemoteTransfer and RemoteRecording. Commands are the operations of ``bridge.prot
 over HTTP; what happens comes over WebSockets (``bridge.protocol.frames``), and so does the audio.
 """
 
-from bridge.sdk.remote.client import RemoteClient
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bridge.sdk.remote.client import RemoteClient
+else:
+    from bridge.lazy import lazily
+
+    __getattr__ = lazily(__name__, {"RemoteClient": "bridge.sdk.remote.client:RemoteClient"})
 
 __all__ = ["RemoteClient"]
