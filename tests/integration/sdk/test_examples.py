@@ -36,13 +36,7 @@ def seconds_heard(pcm: Pcm, hz: float) -> float:
 @asynccontextmanager
 async def running(pbx: Pbx, name: str, folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run an example; leave it by Ctrl-C. Its output is in ``folder``/output."""
-    ari = pbx.instance.info.ari
-    environment = {
-        **os.environ,
-        "CALLBRIDGE_ARI_URL": ari.url,
-        "CALLBRIDGE_ARI_USERNAME": ari.username,
-        "CALLBRIDGE_ARI_PASSWORD": ari.password,
-    }
+    environment = {**os.environ, **await pbx.environment()}
     with (folder / "output").open("wb") as output:
         # A run in the background ignores Ctrl-C, and would have the example ignore it, too.
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
