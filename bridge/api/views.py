@@ -43,6 +43,7 @@ QUEUE: Final = "queue"
 """Labels of a call that say whose it is, where no rule can any more: see ``ActiveCall.labels``."""
 _PLACED_BY: Final = "observer."
 """With an observer's name, the label that says who placed him."""
+_MICROSECONDS: Final = 1_000_000
 _TRANSFERS: Final = 100
 """Of one call that are known by their ids."""
 
@@ -87,6 +88,8 @@ class Views:
         self._tenancy = tenancy
         self._known: dict[str, _Known] = {}
         self._by: dict[Observer, str] = {}
+        self._revision = int(time.time() * _MICROSECONDS)
+        """Of the view that was made last: greater than those of an earlier life of the daemon."""
         self._tasks = Tasks()
         client.tap(self._happened)
         client.on(events.OBSERVER_RESUMED, self._resumed)
@@ -234,10 +237,12 @@ class Views:
             recordings=tuple(msgspec.structs.replace(one, seconds=0.0) for one in recordings),
         )
         before = known.view
-        revision = 1 if before is None else before.revision
-        view = msgspec.structs.replace(view, revision=revision)
-        if before is not None and view != before:
-            view = msgspec.structs.replace(view, revision=revision + 1)
+        if before is not None:
+            view = msgspec.structs.replace(view, revision=before.revision)
+        if view != before:
+            # Of all calls together: one that is forgotten, and seen again, is newer even so.
+            self._revision += 1
+            view = msgspec.structs.replace(view, revision=self._revision)
         known.view = view
         return view if not recordings else msgspec.structs.replace(view, recordings=recordings)
 

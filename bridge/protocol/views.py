@@ -128,7 +128,8 @@ class CallView(View, frozen=True, kw_only=True):
     taken_over_by: str | None = None
     end_reason: EndReason | None = None
     revision: int = 0
-    """Grows with every change of the call: of two views the one with the greater is newer."""
+    """Grows with every change of the call, also over restarts of the daemon: of two views the one
+    with the greater is newer."""
 
 
 class NoteView(View, frozen=True, kw_only=True):

@@ -61,6 +61,42 @@ async def test_a_revision_grows_with_every_change_and_with_nothing_else(
     assert (views.call(call.call_id), views.calls()) == (None, ())
 
 
+@pytest.mark.asterisk
+async def test_no_view_is_older_than_one_of_an_earlier_daemon(pbx: Pbx, tmp_path: Path) -> None:
+    async with opened(pbx, tmp_path) as desk:
+        call, caller = await desk.picked_up(
+            desk.api.done("POST", "/calls", {"to": DIRECT}), "leg.caller"
+        )
+        path = f"/calls/{call['call_id']}"
+        _, callee = await desk.picked_up(
+            desk.api.done("POST", f"{path}/connect", {"to": DIRECT}), "leg.callee"
+        )
+        before = await desk.api.done("GET", path)
+        await desk.api.client.disconnect()
+    async with opened(pbx, tmp_path) as desk:
+        view = await desk.api.done("GET", path)
+        assert view["revision"] > before["revision"]
+        await desk.api.client.hang_up(call["call_id"])
+    await asyncio.gather(caller.wait_closed(), callee.wait_closed())
+
+
+async def test_a_call_that_was_not_seen_for_a_while_is_shown_newer_than_before(
+    api: RunningApi, fake: FakeAri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, views = await called(api, fake), api.service.views
+    await call.answer()
+    before = views.call(call.call_id)
+    with monkeypatch.context() as nothing:
+        nothing.setattr(api.client, "get_call", lambda _call_id: None)
+        nothing.setattr(api.client, "live_call", lambda _call_id: None)
+        assert views.call(call.call_id) is None
+    again = views.call(call.call_id)
+    assert before is not None
+    assert again is not None
+    assert again.revision > before.revision
+    await call.disconnect()
+
+
 async def test_a_call_is_its_tenants_and_its_queues(fake: FakeAri, tmp_path: Path) -> None:
     async with running_api(fake, tmp_path, tenancy=ACME) as api:
         ours, theirs = await called(api, fake), await called(api, fake, "2001")
