@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bridge import ActiveCall, CallRoute, CallState, Client, EndReason, events
+from bridge import ActiveCall, CallRoute, CallState, Client, EndReason, errors, events
 from bridge.api.programs import leases
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.waiting import until
@@ -226,3 +226,36 @@ async def test_a_break_of_the_socket_costs_nothing(pbx: RemotePbx) -> None:
     assert await direct.call.wait_ended() is EndReason.CALLER_HUNG_UP
     await asyncio.sleep(0)
     assert told == ["over"]
+
+
+async def test_a_long_break_is_the_end_of_its_calls(
+    pbx: RemotePbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, direct = await talking(pbx, lease_seconds=0.5)
+    client = program.client
+    assert isinstance(client, RemoteClient)
+    told: list[str] = []
+    client.on(events.SERVER_LOST, lambda _why: told.append("lost"))
+    client.on(events.SERVER_BACK, lambda: told.append("back"))
+
+    async def unreachable(_path: str, **_query: str) -> None:
+        raise errors.ServerUnreachableError("cut")
+
+    with monkeypatch.context() as cut:
+        cut.setattr(client.http, "socket", unreachable)
+        wire = client._program._wire
+        assert wire._socket is not None
+        await wire._socket.close()
+        assert await direct.call.wait_ended() is EndReason.SERVER_LOST
+        await until(lambda: told == ["lost"], "the server is lost")
+        assert client.calls == ()
+        with pytest.raises(errors.CallClosedError):
+            await direct.call.spy()
+    await until(lambda: told == ["lost", "back"], "the server is back")
+    assert await both_hear(pbx, direct).heard_by_parties() == everyone("caller", "callee")
+    await direct.caller.hangup()
+    # And calls are taken as before.
+    caller = await dial(pbx)
+    call = await program.next_call()
+    await call.disconnect()
+    await caller.wait_closed()
