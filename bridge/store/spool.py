@@ -272,9 +272,17 @@ class Spool:
             self._end_active()
         if self._active is None:
             path = self.folder / f"{serial:020d}{_SUFFIX}"
-            self._active = path.open("ab", buffering=0)
-            path.chmod(0o600)
-            self._sync_folder()
+            stream = path.open("ab", buffering=0)
+            try:
+                path.chmod(0o600)
+                self._sync_folder()
+            except OSError:
+                # Nothing stands in it, and nobody knows of it.
+                stream.close()
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                raise
+            self._active = stream
             self._segments.append(_Segment(path, serial, serial - 1))
         return self._segments[-1], self._active
 

@@ -259,6 +259,8 @@ class Writer:
                 select(Spools.stored).where(Spools.spool_id == self._spool.id)
             )
             stored = found.scalar() or 0
+        # The clock was set back since: what is written from now on is not stored yet even so.
+        self._serial = max(self._serial, stored)
         if stored != self._stored:
             # The start; or a commit whose answer was lost; or another database than before.
             async with self._disk:

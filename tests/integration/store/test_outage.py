@@ -319,3 +319,16 @@ async def test_two_daemons_do_not_share_a_spool(store: Store, url: str, tmp_path
         await Store.open(url, spool=tmp_path / "spool")
     store.write(note("n1"))
     assert await note_ids(store) == ["n1"]
+
+
+async def test_a_clock_that_is_set_back_costs_no_record(url: str, tmp_path: Path) -> None:
+    now = time.time()
+    for life, ahead in enumerate((3600.0, 3600.0, 0.0)):
+        store = await Store.open(url, spool=tmp_path / "spool", clock=lambda at=now + ahead: at)
+        if life != 1:
+            store.write(note(f"n{life}"))
+        await stored(store)
+        await store.close()
+    store = await Store.open(url, spool=tmp_path / "spool")
+    assert await note_ids(store) == ["n0", "n2"]
+    await store.close()

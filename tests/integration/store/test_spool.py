@@ -259,3 +259,18 @@ def test_the_folder_is_its_owners_alone(tmp_path: Path) -> None:
         (segment,) = folder.glob("*.spool")
         assert folder.stat().st_mode & 0o077 == 0
         assert segment.stat().st_mode & 0o077 == 0
+
+
+def test_a_segment_that_cannot_be_begun_is_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_spool: Spool) -> None:
+        raise OSError(errno.EIO, "no folder today")
+
+    with opened(tmp_path) as spool:
+        with monkeypatch.context() as broken:
+            broken.setattr(Spool, "_sync_folder", fails)
+            with pytest.raises(OSError, match="no folder today"):
+                spool.append(frames(1, 3))
+        spool.append(frames(1, 3))
+        assert (serials(spool), on_disk(tmp_path)) == ([1, 2, 3], [1, 2, 3])
