@@ -21,6 +21,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_NOBODYS: Final = tuple(
+    map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10", "::/96")),
+)
+"""Of no global use, whatever ``ipaddress`` says: NAT64 of a network's own (RFC 8215), site-local
+(RFC 3879), IPv4-compatible (RFC 4291, 2.5.5.1)."""
 _SCHEMES: Final = frozenset({"http", "https"})
 
 
@@ -53,6 +58,8 @@ class Addresses:
     def _is_allowed(self, address: Address) -> bool:
         if any(address in network for network in self._allowed):
             return True
+        if any(address in network for network in _NOBODYS):
+            return False
         return address.is_global and not address.is_multicast
 
     def checked(self, url: str) -> SplitResult:
