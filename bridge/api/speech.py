@@ -17,6 +17,7 @@ from bridge.model.errors import (
     BadArgumentError,
     BufferFullError,
     ConfigurationError,
+    RateLimitedError,
 )
 from bridge.sdk import Observer
 
@@ -29,11 +30,14 @@ DEFAULT_VOICE: Final = "en"
 TIMEOUT_SECONDS: Final = 20.0
 AT_ONCE: Final = 2
 """Commands that run at a time; who asks for more waits."""
+WAITING: Final = 16
+"""Who may wait for that; who comes then is to try again."""
 _MOST_BYTES: Final = int(MOST_SECONDS * 48_000 * 2 * 2)
 _MOST_WORDS: Final = 500
 """Letters of what a command says of its failure."""
 _PIECE_SECONDS: Final = 0.5
 _ROOM_SECONDS: Final = 0.1
+_SOON: Final = 2.0
 _END_SECONDS: Final = 2.0
 
 
@@ -61,6 +65,7 @@ class Speech:
         self._voice = voice
         self._timeout = timeout_seconds
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._asked = 0
 
     @classmethod
     def installed(cls, sample_rate: int) -> Self | None:
@@ -70,11 +75,20 @@ class Speech:
     async def spoken(self, text: str, *, voice: str = "") -> bytes:
         """Return a text as PCM, s16le, mono, at the rate of the calls.
 
-        Raises ConfigurationError when the command fails, takes too long, or writes no WAV.
+        Raises ConfigurationError when the command fails, takes too long, or writes no WAV,
+        RateLimitedError when too many wait already.
         """
         command = [part.replace(VOICE, voice or self._voice) for part in self._command]
-        async with self._free:
-            wav = await self._run(command, text)
+        if self._asked >= AT_ONCE + WAITING:
+            raise RateLimitedError(
+                f"{self._asked} texts are to be spoken already: try again", retry_after=_SOON
+            )
+        self._asked += 1
+        try:
+            async with self._free:
+                wav = await self._run(command, text)
+        finally:
+            self._asked -= 1
         try:
             return await asyncio.to_thread(pcm_of_wav, wav, self._format)
         except BadArgumentError as error:

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from bridge.api.speech import Speech
+from bridge.api.speech import AT_ONCE, WAITING, Speech
 from bridge.media.clips import pcm_of_wav
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import BadArgumentError, ConfigurationError
+from bridge.model.errors import BadArgumentError, ConfigurationError, RateLimitedError
 
 RATE = 16000
 
@@ -51,6 +51,19 @@ async def test_text_and_voice_reach_the_command() -> None:
     assert await speech.spoken("grüß Gott", voice="de") == bytes(1600)
     with pytest.raises(ConfigurationError, match="AssertionError"):
         await speech.spoken("grüß Gott")
+
+
+async def test_who_would_wait_behind_too_many_is_told_to_come_again() -> None:
+    speech = speaking("import time; time.sleep(60)")
+    tasks = [asyncio.create_task(speech.spoken("x")) for _ in range(AT_ONCE + WAITING)]
+    await asyncio.sleep(0)
+    with pytest.raises(RateLimitedError) as refused:
+        await speech.spoken("x")
+    assert refused.value.retry_after
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert speech._asked == 0
 
 
 async def test_it_is_brought_to_the_rate_of_the_calls() -> None:
