@@ -42,6 +42,8 @@ LOCAL: Final = "local"
 """What the audit calls who found the daemon by its run file."""
 SETTLE_SECONDS: Final = 10.0
 """How long a connection to Asterisk that is being made may still take."""
+IDLE_SECONDS: Final = 75.0
+"""How long a connection is kept on which nobody asks for anything, or not to the end."""
 SHUTDOWN_SECONDS: Final = 1.0
 """How long a request may still take when the server goes."""
 
@@ -253,7 +255,12 @@ async def listening(
     app: web.Application, host: str, port: int, section: str, *, tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[int]:
     """Serve an application while the block runs; the port is given. Raises ConfigurationError."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        keepalive_timeout=IDLE_SECONDS,
+    )
     await runner.setup()
     try:
         try:
