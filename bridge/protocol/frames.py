@@ -43,6 +43,9 @@ CLOSE_SLOW: Final = 4008
 CLOSE_TAKEN: Final = 4009
 CLOSE_GOING_AWAY: Final = 1001
 
+HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!%*_+~-]{1,64}\Z")]
+"""Of a SIP header, as far as Asterisk's dialplan can ask for it."""
+
 
 class ClientFrame(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True
@@ -86,7 +89,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     dialled: str | None = None
     endpoint: str | None = None
     """The caller's: ``PJSIP/trunk*``."""
-    header: tuple[str, str] | None = None
+    header: tuple[HeaderName, str] | None = None
     """A SIP header and what it must be: ``["X-Queue", "sales*"]``."""
 
 
@@ -102,6 +105,9 @@ class Attach(ClientFrame, frozen=True, kw_only=True, tag="attach"):
     instance: Annotated[str, Meta(max_length=80)] = ""
     """Names those who stand in for each other at once, such as the processes of one host: the same
     one gets a lease back without waiting for its end."""
+    client: Annotated[str, Meta(max_length=80)] = ""
+    """Names who attaches, for as long as he runs: attached again, he takes the place of the socket
+    that he had, of which the daemon may not know yet that the network has lost it."""
     after: Position | None = None
     """Tell what befell its calls behind this event first, as far as it is known."""
 

@@ -8,7 +8,16 @@ from typing import Any
 from bridge.api.auth.principal import Principal
 from bridge.api.paging import whole
 from bridge.api.router import Asked, NoBody, NoQuery, handles
-from bridge.api.scope import all_visible, dialled, found, in_stream, is_at, visible
+from bridge.api.scope import (
+    all_visible,
+    check_his,
+    controlled,
+    dialled,
+    found,
+    in_stream,
+    is_at,
+    visible,
+)
 from bridge.model.errors import CallNotFoundError, ForbiddenError, NotFoundError
 from bridge.protocol import operations
 from bridge.protocol.permissions import Permission
@@ -31,6 +40,8 @@ async def observe(asked: Asked[Observe, NoQuery]) -> ObserverView:
         who.require(Permission.COACH)
     selector = asked.path["call_id"]
     view = found(service, who, selector)
+    if body.mode != "spy":
+        check_his(service, who, view)
     with ExitStack() as stack:
         leg = None
         if body.phone is not None:
@@ -69,6 +80,8 @@ async def change_observer_mode(asked: Asked[ChangeMode, NoQuery]) -> ObserverVie
     if body.mode != "spy":
         asked.principal.require(Permission.COACH)
     observer = _his(asked)
+    if body.mode != "spy":
+        controlled(asked)
     await in_stream(asked, observer.name)
     await _turn(observer, body.mode, body.to, cut=body.cut)
     return _shown(asked, observer)
@@ -78,6 +91,7 @@ async def change_observer_mode(asked: Asked[ChangeMode, NoQuery]) -> ObserverVie
 async def take_over(asked: Asked[TakeOver, NoQuery]) -> ObserverView:
     """Let an observer speak in the place of the agent."""
     observer = _his(asked)
+    controlled(asked)
     await in_stream(asked, observer.name)
     await observer.take_over(asked.body.replaced, keep=asked.body.keep)
     return _shown(asked, observer)
@@ -136,7 +150,7 @@ def _observer(asked: Asked[Any, Any]) -> Observer:
 def _his(asked: Asked[Any, Any]) -> Observer:
     """Return the observer of the path for who is about to change what he does.
 
-    Raises ForbiddenError for one whom somebody else placed, unless one may control calls.
+    Raises ForbiddenError for one whom somebody else placed, unless one may control the call.
     """
     observer = _observer(asked)
     placed_by = asked.service.views.placed_by(observer)
@@ -145,6 +159,8 @@ def _his(asked: Asked[Any, Any]) -> Observer:
             f"{observer.name} was placed by {placed_by}: for others' observers one needs the "
             f"permission {Permission.CONTROL}"
         )
+    if placed_by != asked.principal.name:
+        controlled(asked)
     return observer
 
 

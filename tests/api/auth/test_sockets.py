@@ -9,12 +9,14 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import pytest
 
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from bridge.model.errors import ErrorCode
 from bridge.protocol.frames import (
+    CLOSE_BAD_FRAME,
     CLOSE_FORBIDDEN,
     CLOSE_NOT_FOUND,
     CLOSE_UNAUTHENTICATED,
@@ -26,6 +28,7 @@ from bridge.protocol.frames import (
     AudioReady,
     Authenticate,
     Offer,
+    Route,
     Snapshot,
     Subscribe,
 )
@@ -203,14 +206,43 @@ async def test_a_program_commands_its_own_calls_and_nobodys(scene: Scene) -> Non
                 assert reason(await other.next()) == REFUSED, key
         # It sees it and may listen; the program itself, and a supervisor, may command it.
         assert (await api.done("GET", path, key="two"))["program"] == "bot"
-        observer = await api.done("POST", f"{path}/observers", {}, key="two")
-        await api.done("DELETE", f"{path}/observers/{observer['name']}", key="two")
+        await api.done("POST", f"{path}/observers", {"name": "boss"}, key="supervisor")
+        await api.done("POST", f"{path}/observers", {"name": "spy"}, key="two")
+        coaching: tuple[tuple[str, str, object], ...] = (
+            ("POST", "", {"mode": "barge"}),
+            ("PUT", "/spy/mode", {"mode": "whisper", "to": ["caller"]}),
+            ("POST", "/spy/takeover", {}),
+            ("PUT", "/boss/mode", {"mode": "spy"}),
+            ("POST", "/boss/move", {}),
+            ("DELETE", "/boss", None),
+        )
+        for method, what, wanted in coaching:
+            reply = await api.ask(method, f"{path}/observers{what}", wanted, key="two")
+            assert (reply.status, reply.code) == (403, "FORBIDDEN"), (what, reply.raw)
+        seen = {one["name"] for one in (await api.done("GET", f"{path}/observers"))["items"]}
+        assert seen == {"boss", "spy"}
+        await api.done("PUT", f"{path}/observers/spy/mode", {"mode": "spy"}, key="two")
+        await api.done("DELETE", f"{path}/observers/spy", key="two")
         await api.done("POST", f"{path}/answer", key="one")
         async with far_end(api, audio_path(call_id), key="one", query={"as": "ai"}) as own:
             await own.ready()
         await api.done("DELETE", path, key="supervisor")
         nobodys = {"music": "default"}
         await api.done("PUT", f"/calls/{scene.call}/music", nobodys, key="two")
+
+
+@pytest.mark.parametrize("name", ["", "X Y", "X)", "X,1", "X\n", "é", "X" * 65])
+async def test_a_route_by_no_header_is_refused_and_disturbs_nobody(scene: Scene, name: str) -> None:
+    bad, good = (PROGRAM_SOCKET.format(name=one) for one in ("bad", "good"))
+    async with far_end(scene.api, bad, key="program") as far:
+        frame = {"type": "attach", "routes": [{"header": [name, "*"]}]}
+        await far.ws.send_str(msgspec.json.encode(frame).decode())
+        assert reason(await far.next()) == (ErrorCode.BAD_ARGUMENT, CLOSE_BAD_FRAME)
+    async with far_end(scene.api, good, key="program") as far:
+        await far.say(Attach(routes=(Route(header=("X-Queue", "*")), Route())))
+        assert isinstance(await far.next(), Attached)
+        await scene.ring("1002")
+        assert isinstance(await far.next(), Offer)
 
 
 async def take(scene: Scene, far: FarEnd) -> str:
