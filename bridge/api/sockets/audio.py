@@ -39,6 +39,7 @@ from bridge.model.participants import AGENT
 from bridge.model.states import CallState
 from bridge.protocol.frames import (
     AUDIO_SOCKET,
+    CLOSE_NOT_FOUND,
     CLOSE_TAKEN,
     AudioProgress,
     AudioReady,
@@ -58,6 +59,9 @@ PIECE_SECONDS: Final = 0.2
 """What is sent in one message goes on in pieces of this length: each has to fit into the buffer."""
 ROOM_SECONDS: Final = 0.02
 """How soon it is looked again whether there is room."""
+SEEN_SECONDS: Final = 1.0
+"""How often it is looked whether the call is still somebody's business: one may turn out to be
+another tenant's, and an observer may be taken to another call."""
 PRESENT_SECONDS: Final = 5.0
 """How long it may take until an observer who goes to another call can speak there."""
 _PARAMETERS: Final = frozenset({"as", "speaker", "hear"})
@@ -192,7 +196,12 @@ class AudioSession:
 
     async def _tell(self) -> None:
         """Say how far it is, and when it is over."""
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + SEEN_SECONDS
         while not self._link.closed:
+            if loop.time() >= look_at:
+                look_at = loop.time() + SEEN_SECONDS
+                self._require_seen()
             gone = self._is_gone()
             self._count_lost()
             # Who reads slowly is to know of it, and who reads nothing is not told for ever.
@@ -204,6 +213,15 @@ class AudioSession:
                 )
                 return
             await asyncio.sleep(PROGRESS_SECONDS)
+
+    def _require_seen(self) -> None:
+        """Close the socket when the call is none of his business any more."""
+        link, call_id = self._link, self._speaker.call_id
+        view = link.service.views.call(call_id)
+        if view is not None and not link.principal.sees(view.tenant, view.queue):
+            link.cut_off(
+                ErrorCode.CALL_NOT_FOUND, f"there is no live call {call_id!r}", CLOSE_NOT_FOUND
+            )
 
     def _count_lost(self) -> None:
         """Add what this socket was too slow for to what all of them were."""

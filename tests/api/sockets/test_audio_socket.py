@@ -305,6 +305,18 @@ async def test_who_may_not_is_told_so(pbx: Pbx, tmp_path: Path) -> None:
         assert (end.code, end.cut_off and end.cut_off.code) == (4004, ErrorCode.CALL_NOT_FOUND)
 
 
+async def test_who_has_no_business_there_any_more_hears_no_more(pbx: Pbx, tmp_path: Path) -> None:
+    async with connected(pbx, tmp_path) as scene:
+        await scene.observe("sue", by="the-supervisor")
+        path, query = audio_path(scene.call.call_id), {"as": "sue"}
+        async with far_end(scene.api, path, key="supervisor", query=query) as far:
+            await far.ready()
+            # By the rules it turns out to be another tenant's.
+            scene.api.service.views.assign(scene.call, "acme")
+            end = await far.ended()
+        assert (end.code, end.cut_off and end.cut_off.code) == (4004, ErrorCode.CALL_NOT_FOUND)
+
+
 async def test_who_may_only_listen_is_heard_by_nobody(pbx: Pbx, tmp_path: Path) -> None:
     async with connected(pbx, tmp_path, silent=True) as scene:
         observer = await scene.observe("ben", by="the-observer")
