@@ -1,13 +1,36 @@
 """The only place that speaks ARI."""
 
-from bridge.ari.backoff import Backoff
-from bridge.ari.capabilities import Capabilities
-from bridge.ari.connection import AriConnection
-from bridge.ari.generated import events, models, resources
-from bridge.ari.ids import is_ours, new_id
-from bridge.ari.refs import ResourceRef
-from bridge.ari.settings import AriSettings
-from bridge.ari.state import LinkState, LinkStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bridge.ari.backoff import Backoff
+    from bridge.ari.capabilities import Capabilities
+    from bridge.ari.connection import AriConnection
+    from bridge.ari.generated import events, models, resources
+    from bridge.ari.ids import is_ours, new_id
+    from bridge.ari.refs import ResourceRef
+    from bridge.ari.settings import AriSettings
+    from bridge.ari.state import LinkState, LinkStatus
+else:
+    from bridge.lazy import lazily
+
+    __getattr__ = lazily(
+        __name__,
+        {
+            "AriConnection": "bridge.ari.connection:AriConnection",
+            "AriSettings": "bridge.ari.settings:AriSettings",
+            "Backoff": "bridge.ari.backoff:Backoff",
+            "Capabilities": "bridge.ari.capabilities:Capabilities",
+            "LinkState": "bridge.ari.state:LinkState",
+            "LinkStatus": "bridge.ari.state:LinkStatus",
+            "ResourceRef": "bridge.ari.refs:ResourceRef",
+            "events": "bridge.ari.generated.events:",
+            "is_ours": "bridge.ari.ids:is_ours",
+            "models": "bridge.ari.generated.models:",
+            "new_id": "bridge.ari.ids:new_id",
+            "resources": "bridge.ari.generated.resources:",
+        },
+    )
 
 __all__ = [
     "AriConnection",

@@ -1,0 +1,134 @@
+"""What a command does that observes a call with audio: hear it, and speak on it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bridge.cli.audio import Microphone, file_frames, require_audio, sink_for
+from bridge.cli.choosing import party_of
+from bridge.cli.connection import Api
+from bridge.cli.output import Out
+from bridge.media.clips import load_wav
+from bridge.media.ears import AudioStream
+from bridge.media.pcm import AudioFormat
+from bridge.model.errors import CallbridgeError
+from bridge.protocol import operations as ops
+from bridge.protocol import requests as asked
+from bridge.protocol.views import CallView
+from bridge.sdk.remote.audio import Audio
+
+_AHEAD_SECONDS: Final = 1.0
+"""How much of what is said is on its way at once: so much is still heard after Ctrl-C at most."""
+_POLL_SECONDS: Final = 0.05
+_KEPT_SECONDS: Final = 10.0
+_ANY_RATE: Final = 8000
+
+
+async def listened(
+    api: Api,
+    out: Out,
+    call: CallView,
+    output: Path | None,
+    *,
+    speaker: str | None = None,
+    seconds: float | None = None,
+) -> None:
+    """Hear a call, by speakers or into a file, until it is over, or for so long."""
+    if output is None:
+        require_audio(sounds="--output FILE")
+    alone = None if speaker is None else party_of(call, speaker)
+    async with _attending(api, call, asked.Observe()) as (audio, rate):
+        stream = audio.subscribe(alone, _KEPT_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _hear(out, stream, rate, output)
+
+
+async def _hear(out: Out, stream: AudioStream, rate: int, output: Path | None) -> None:
+    """Take what is heard until the call is over."""
+    frames = 0
+    try:
+        with sink_for(output, rate) as sink:
+            out.hint(f"listening at {rate} Hz; Ctrl-C ends it")
+            async for frame in stream:
+                sink.take(frame)
+                frames += 1
+    finally:
+        lost = f", {stream.dropped_frames} frames lost" if stream.dropped_frames else ""
+        out.note(f"{frames / 50:.1f} s heard{lost}")
+
+
+async def spoken(
+    api: Api,
+    out: Out,
+    call: CallView,
+    body: asked.Observe,
+    *,
+    file: Path | None,
+    output: Path | None,
+) -> None:
+    """Say a file, or what the microphone hears, and listen meanwhile."""
+    if file is None:
+        require_audio(sounds="--file FILE")
+    else:
+        # Before anybody is on the call: the rate does not matter yet.
+        await asyncio.to_thread(load_wav, file, AudioFormat(_ANY_RATE))
+    async with _attending(api, call, body) as (audio, rate):
+        stream = audio.subscribe(None, _KEPT_SECONDS)
+        listens = output is not None or file is None
+        hearing = asyncio.create_task(_hear(out, stream, rate, output)) if listens else None
+        try:
+            await _say(out, audio, stream, rate, file)
+        finally:
+            if hearing is not None:
+                hearing.cancel()
+                await asyncio.gather(hearing, return_exceptions=True)
+
+
+async def _say(out: Out, audio: Audio, stream: AudioStream, rate: int, file: Path | None) -> None:
+    frames = Microphone(rate).frames() if file is None else file_frames(file, rate)
+    out.hint("speaking; Ctrl-C ends it")
+    async for frame in frames:
+        await _played(audio, stream, round(_AHEAD_SECONDS * rate) * 2)
+        await audio.send(frame)
+    await _played(audio, stream, 0)
+
+
+async def _played(audio: Audio, stream: AudioStream, left_bytes: int) -> None:
+    """Wait until no more than that is unplayed, or the call is over."""
+    while audio.unplayed > left_bytes and not stream.ended:  # noqa: ASYNC110 - nothing tells it
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+@asynccontextmanager
+async def _attending(
+    api: Api, call: CallView, body: asked.Observe
+) -> AsyncIterator[tuple[Audio, int]]:
+    """Observe a call with audio, of so many Hz; leave it at the end, whatever happens."""
+    rate: int = (await api.ask(ops.SHOW_CAPABILITIES)).view.sample_rate
+    name = f"cli_{secrets.token_hex(3)}"
+    try:
+        named = msgspec.structs.replace(body, name=name)
+        await api.ask(ops.OBSERVE, body=named, call_id=call.call_id)
+        audio = Audio(api.http, lambda: (call.call_id, name), rate)
+        try:
+            yield audio, rate
+        finally:
+            await audio.aclose()
+    finally:
+        # The call may be over, and the observer with it.
+        with contextlib.suppress(CallbridgeError):
+            await api.tell(
+                ops.DISMISS_OBSERVER,
+                query=asked.Leave(cut=True),
+                call_id=call.call_id,
+                observer=name,
+            )
