@@ -406,6 +406,8 @@ class Programs:
         """Tell its program of every change of a call, once for all changes of one turn."""
         if self._changed not in call.watchers:
             call.watchers.append(self._changed)
+            # Its program deals with who is back: of a call at which nobody listens he stays parked.
+            call.on(events.PARKING_TIMED_OUT, _told_elsewhere)
 
     def _changed(self, call: ActiveCall) -> None:
         if call.call_id not in self._changing:
@@ -463,3 +465,7 @@ class Programs:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
+
+
+def _told_elsewhere() -> None:
+    """Nothing is to be done here: the program hears of it by its socket."""

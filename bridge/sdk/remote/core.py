@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeVar
 
 from bridge.model.errors import (
     BadArgumentError,
+    CallbridgeError,
     CallClosedError,
     CallNotFoundError,
     ConfigurationError,
@@ -43,6 +45,7 @@ from bridge.sdk.remote.transfer import RemoteTransfer
 from bridge.sdk.transferring import Fallback
 from bridge.session.transfer.effects import Outcome
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TOLD_SECONDS: Final = 2.0
@@ -224,10 +227,23 @@ class Core(ActiveCall):
         details = [str(event.data[name]) for name in _ABOUT_SOMEBODY if name in event.data]
         if kind is events.DTMF_RECEIVED:
             self._keys.pressed(*details)
+        elif kind is events.PARKING_TIMED_OUT and not self._listened(kind):
+            # As in process: where nobody listens he stays parked.
+            self._host.spawn(self._parked_again(*details), f"call {self.call_id} stays parked")
+            return
         elif kind is events.PARTY_LEFT:
             self._keys.gone(*details)
             self._audio.leave(*details)
         self._happened(kind, *details)
+
+    def _listened(self, kind: CallEvent) -> bool:
+        return self._handlers.has(kind) or self._host.handlers.has(kind)
+
+    async def _parked_again(self, slot: str) -> None:
+        try:
+            await self.park(slot)
+        except CallbridgeError as error:
+            _log.warning("call %s: not parked again in %s: %s", self.call_id, slot, error)
 
     def _happened(self, kind: CallEvent, *details: object) -> None:
         self._handlers.emit(kind, self, *details)

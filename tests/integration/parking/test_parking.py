@@ -69,7 +69,7 @@ class Scene:
         legs: list[str] = []
 
         def rung() -> list[str]:
-            executor = self.call._engine.executor
+            executor = self.pbx.engine(self.call).executor
             legs[:] = [
                 leg
                 for key, party in executor.stands.legs.items()
