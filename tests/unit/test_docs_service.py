@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
+import typer.main
 from prometheus_client import Metric
 
+from bridge import Client, FeatureKeys, errors
 from bridge.api.sockets import common
+from bridge.cli.main import app
 from bridge.daemon.config import Configuration, ConfigurationFaultsError, parse
 from bridge.daemon.config.base import Section, section_of
 from bridge.daemon.metrics import Metrics
@@ -29,6 +32,7 @@ DIALPLAN = {"CALL", "SEAT", "FETCH", "GATE", "OTHERS", "SPARED"}
 EXAMPLES = {"ADMIN_KEY", "WEBHOOK_SECRET"}
 """Names of somebody's own, in examples."""
 PAGES = ["docs/daemon.md", "docs/access.md"]
+COMMANDS_IN = ["README.md", *PAGES, "docs/http-api.md", "docs/remote.md"]
 
 
 def text_of(path: str) -> str:
@@ -130,6 +134,39 @@ def test_every_exit_code_of_the_daemon_is_explained() -> None:
     assert codes == {*ExitCode, 1, 2}
 
 
+def commands() -> dict[str, set[str]]:
+    """Return every command of ``callbridge`` with its options."""
+    found: dict[str, set[str]] = {}
+
+    def walk(name: str, command: Any) -> None:
+        found[name] = {
+            option for one in command.params for option in (*one.opts, *one.secondary_opts)
+        }
+        for child, below in getattr(command, "commands", {}).items():
+            walk(f"{name} {child}", below)
+
+    walk("callbridge", typer.main.get_command(app))
+    return found
+
+
+@pytest.mark.parametrize("page", COMMANDS_IN)
+def test_commands_in_the_pages_exist_with_their_options(page: str) -> None:
+    known = commands()
+    named = re.findall(r"(?:^|[ `$(])callbridge ([a-z][^`#|&;>)\n]*)", text_of(page), re.MULTILINE)
+    assert named
+    for text in named:
+        words = text.split()
+        if not words or f"callbridge {words[0]}" not in known:
+            # A sentence about callbridge, and not a command of it.
+            assert not any(word.startswith("-") for word in words), text
+            continue
+        name = f"callbridge {words.pop(0)}"
+        while words and f"{name} {words[0]}" in known:
+            name += f" {words.pop(0)}"
+        options = {word.rstrip(".,:") for word in words if word.startswith("-")}
+        assert options <= {*known[name], "--help"}, text
+
+
 # --- who may do what ----------------------------------------------------------------------------
 
 
@@ -172,6 +209,34 @@ def test_every_status_is_explained() -> None:
     text = " ".join(first_cells("docs/http-api.md", "Status "))
     explained = {int(status) for status in re.findall(r"\d{3}", text)}
     assert {STATUS[code] for code in {*STATUS, *EVERY_OPERATION}} <= explained
+
+
+# --- programs by URL ----------------------------------------------------------------------------
+
+DAEMONS: dict[str, Any] = {
+    "supervisors": ["1003"],
+    "keys": {"4": "spy"},
+    "feature_keys": FeatureKeys(),
+    "transfer_policy": lambda _request: True,
+    "phone_transfers": True,
+    "parking_slots": ["7200"],
+    "endpoint": "PJSIP/{number}@trunk",
+    "application": "another",
+    "send_buffer_seconds": 1.0,
+    "instance": "another",
+}
+"""Arguments that are the daemon's alone, each with some value."""
+
+
+def test_what_only_the_daemon_can_be_told_is_refused_as_the_page_says() -> None:
+    (row,) = re.findall(r"^\| (`supervisors`[^|]*) \|", text_of("docs/remote.md"), re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", row)) == set(DAEMONS)
+    for name, value in DAEMONS.items():
+        with pytest.raises(errors.ConfigurationError, match=name):
+            Client(url="http://127.0.0.1:1", key="cbk_x", **{name: value})
+    # Whatever else there is may be given.
+    rest = {"music": "jazz", "probe": False, "sample_rate": 8000, "program": "p", "routes": ["1*"]}
+    Client(url="http://127.0.0.1:1", key="cbk_x", **rest)
 
 
 # --- WebSockets ---------------------------------------------------------------------------------
