@@ -235,7 +235,13 @@ def test_what_only_the_daemon_can_be_told_is_refused_as_the_page_says() -> None:
         with pytest.raises(errors.ConfigurationError, match=name):
             Client(url="http://127.0.0.1:1", key="cbk_x", **{name: value})
     # Whatever else there is may be given.
-    rest = {"music": "jazz", "probe": False, "sample_rate": 8000, "program": "p", "routes": ["1*"]}
+    rest: dict[str, Any] = {
+        "music": "jazz",
+        "probe": False,
+        "sample_rate": 8000,
+        "program": "p",
+        "routes": ["1*"],
+    }
     Client(url="http://127.0.0.1:1", key="cbk_x", **rest)
 
 
