@@ -44,6 +44,7 @@ class Known:
     """What a test knows of one connection."""
 
     program: ProgramId
+    client: str = ""
     active: bool = False
     offers: set[str] = field(default_factory=set)
 
@@ -71,6 +72,7 @@ class Machine(RuleBasedStateMachine):
         lease=st.sampled_from([1.0, 10.0]),
         gone=st.sampled_from(["leave", "hang_up"]),
         instance=st.sampled_from("xy"),
+        client=st.sampled_from(["", "p", "q"]),
     )
     def comes(
         self,
@@ -81,12 +83,21 @@ class Machine(RuleBasedStateMachine):
         lease: float,
         gone: str,
         instance: str,
+        client: str,
     ) -> None:
         self.serial += 1
         who = principal(tenant)
-        self.lines[self.serial] = Known(ProgramId.of(name, who))
+        program = ProgramId.of(name, who)
+        old = [n for n, one in self.lines.items() if (one.program, one.client) == (program, client)]
+        for number in old if client else ():
+            del self.lines[number]
+        self.lines[self.serial] = Known(program, client)
         terms = Terms(
-            (Route(dialled=pattern),), lease, "leave" if gone == "leave" else "hang_up", instance
+            (Route(dialled=pattern),),
+            lease,
+            "leave" if gone == "leave" else "hang_up",
+            instance,
+            client,
         )
         self.leases.attach(self.serial, name, who, terms, self.now)
         self._take()
@@ -96,6 +107,7 @@ class Machine(RuleBasedStateMachine):
     def again(self, data: st.DataObject) -> None:
         number = data.draw(st.sampled_from(sorted(self.lines)))
         program = self.lines[number].program
+        self.lines[number].client = ""
         self.leases.attach(number, program.name, principal(program.tenant), Terms(), self.now)
         self._take()
 

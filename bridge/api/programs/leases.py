@@ -43,6 +43,7 @@ class Terms:
     lease_seconds: float = 10.0
     when_gone: WhenGone = "leave"
     instance: str = ""
+    client: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Abandon:
 
     call_id: str
     when_gone: WhenGone
+    program: ProgramId
 
 
 Effect: TypeAlias = Activate | StandBy | Offer | Withdraw | Grant | Silence | FallBack | Abandon
@@ -245,13 +247,17 @@ class Leases:
     ) -> None:
         """A connection wants to be a program; one that is already says its terms again."""
         known = self._connections.get(connection)
+        is_back = False
         if known is None:
             self._order += 1
             known = _Connection(ProgramId.of(name, principal), principal, terms, self._order)
+            is_back = bool(terms.client) and self._leaves_old(known)
             self._connections[connection] = known
         known.terms, known.principal = terms, principal
         there = self._programs.setdefault(known.program, _Program(terms, principal))
-        may_have = there.anyone or not there.calls or terms.instance == there.terms.instance
+        may_have = (
+            is_back or there.anyone or not there.calls or terms.instance == there.terms.instance
+        )
         if there.holder == connection or (there.holder is None and may_have):
             self._hold(known.program, connection, now)
             return
@@ -360,6 +366,30 @@ class Leases:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _leaves_old(self, new: _Connection) -> bool:
+        """Forget the connections that the same client had; tell whether one of them had the lease.
+
+        He goes on as if it had not broken: his agents are not silenced.
+        """
+        there = self._programs.get(new.program)
+        old = [
+            number
+            for number, one in self._connections.items()
+            if (one.program, one.terms.client) == (new.program, new.terms.client)
+        ]
+        had = False
+        for number in old:
+            del self._connections[number]
+            if there is not None and number in there.standby:
+                there.standby.remove(number)
+            if there is not None and there.holder == number:
+                there.holder, had = None, True
+            for waiting in self._waiting.values():
+                waiting.refused_by.discard(number)
+                if waiting.offered_to == number:
+                    waiting.offered_to = None
+        return had
+
     def _hold(self, program: ProgramId, connection: int, now: float) -> None:
         there, known = self._programs[program], self._connections[connection]
         there.holder, there.lease_until, there.anyone = connection, None, False
@@ -401,7 +431,7 @@ class Leases:
         calls, there.calls = tuple(there.calls), {}
         for call_id in calls:
             del self._owners[call_id]
-            self._effects.append(Abandon(call_id, there.terms.when_gone))
+            self._effects.append(Abandon(call_id, there.terms.when_gone, program))
         self._forget(program)
 
     def _own(self, call_id: str, program: ProgramId) -> None:

@@ -166,7 +166,9 @@ class Programs:
 
     def attach(self, number: int, name: str, principal: Principal, asked: frames.Attach) -> None:
         """Let a socket be a program, or stand by."""
-        terms = Terms(asked.routes, asked.lease_seconds, asked.when_gone, asked.instance)
+        terms = Terms(
+            asked.routes, asked.lease_seconds, asked.when_gone, asked.instance, asked.client
+        )
         self._after[number] = asked.after
         self._leases.attach(number, name, principal, terms, self._now())
         self._do()
@@ -275,10 +277,14 @@ class Programs:
         self._told.pop(call_id, None)
         program = self._leases.over(call_id)
         if program is not None:
-            self._past[call_id] = program
-            while len(self._past) > PAST:
-                self._past.popitem(last=False)
+            self._remember(call_id, program)
         self._do()
+
+    def _remember(self, call_id: str, program: ProgramId) -> None:
+        """Note whose a call was that is nobody's any more."""
+        self._past[call_id] = program
+        while len(self._past) > PAST:
+            self._past.popitem(last=False)
 
     def _tell(self, number: int, event: EventView) -> None:
         line = self._lines.get(number)
@@ -288,7 +294,7 @@ class Programs:
             kept = self._hub.kept(event.seq)
             if kept is not None:
                 line.put(kept.frame)
-            if event.call is not None:
+            if event.call is not None and self._leases.owner(event.call.call_id) is not None:
                 self._told[event.call.call_id] = event.call.revision
 
     # --- what is to be done ---------------------------------------------------------------------
@@ -316,6 +322,8 @@ class Programs:
             case Activate(number, calls):
                 self._activate(number, calls)
             case StandBy(number):
+                # What befalls its calls from now on is told to somebody else.
+                self._after.pop(number, None)
                 self._say(number, self._attached(active=False))
             case Offer(number, call_id):
                 if (view := self._views.call(call_id)) is not None:
@@ -331,7 +339,8 @@ class Programs:
                 _log.warning("call %s: no program takes it: %s", call_id, self._fallback)
                 work = self._connect if self._fallback == "connect" else turn_away
                 self._spawn(call_id, work, "falls back")
-            case Abandon(call_id, when_gone):
+            case Abandon(call_id, when_gone, program):
+                self._remember(call_id, program)
                 self._abandon(call_id, when_gone)
 
     async def _connect(self, call: ActiveCall) -> None:

@@ -390,7 +390,11 @@ class RemoteClient(Lookout):
         await self._program.close()
         await self._watch.close()
         for call in list(self._calls.values()):
-            _remote(call).finish(EndReason.AGENT_LEFT)
+            _remote(call).lose(EndReason.AGENT_LEFT, "this program has left the daemon")
+        for past in self._past.values():
+            past.lose_transfers()
+        for observer in self._observers:
+            observer.finish(LeftReason.LEFT)
         await self._handlers.close(HANDLER_SECONDS)
         for task in list(self._tasks):
             task.cancel()

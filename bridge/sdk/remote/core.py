@@ -16,6 +16,7 @@ from bridge.model.errors import (
     ConfigurationError,
     InvalidStateError,
     NotFoundError,
+    ServerUnreachableError,
 )
 from bridge.model.modes import AudioMode
 from bridge.model.participants import AGENT, CALLEE, CALLER
@@ -215,13 +216,38 @@ class Core(ActiveCall):
         asyncio.get_running_loop().call_later(_AUDIO_SECONDS, self._audio.end)
         self._happened(events.CALL_TERMINATED)
 
-    def lose(self) -> None:
+    def lose(
+        self, reason: EndReason = EndReason.SERVER_LOST, why: str = "the daemon is lost"
+    ) -> None:
         """Nothing more is known of the call: nobody waits for a transfer or a recording of it."""
-        self.finish(EndReason.SERVER_LOST)
+        self.finish(reason)
+        self.lose_transfers()
+        for recording in self._recorded.values():
+            recording.lose(why)
+
+    def lose_transfers(self) -> None:
+        """Nobody waits for a transfer any more: nothing more is known of them."""
         for transfer in self._transfers.values():
             transfer.lose()
-        for recording in self._recorded.values():
-            recording.lose("the daemon is lost")
+
+    async def settle(self, program: str) -> None:
+        """Find out about a call that the daemon does not count among those of its program.
+
+        Its end is told, or a program of the same name has it after all, or it is lost.
+        """
+        try:
+            async with asyncio.timeout(_TOLD_SECONDS):
+                await self._ended.wait()
+        except TimeoutError:
+            try:
+                view = await self._ask(operations.SHOW_CALL, CallView)
+            except ServerUnreachableError:
+                # As soon as the daemon is there again it is found out anew.
+                return
+            except CallbridgeError:
+                view = None
+            if view is None or view.program != program:
+                self.lose()
 
     def _somebody(self, kind: CallEvent, event: EventView) -> None:
         details = [str(event.data[name]) for name in _ABOUT_SOMEBODY if name in event.data]

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Coroutine
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import quote
+
+import msgspec
 
 from bridge.model.errors import CallbridgeError, ServerError
 from bridge.model.states import EndReason
@@ -81,7 +84,11 @@ class ProgramLine:
         self._lease_seconds = lease_seconds
         self._when_gone = when_gone
         self._instance = instance
+        self._client = secrets.token_hex(8)
         self._at: frames.Position | None = None
+        """All up to here is known."""
+        self._told: frames.Position | None = None
+        """The newest event that was told."""
         self._opening = asyncio.Lock()
         self._is_open = False
         self._said: frames.Attach | None = None
@@ -122,7 +129,7 @@ class ProgramLine:
         """Be no program any more. Idempotent."""
         self._outage.stop()
         self._is_open = self.active = False
-        self._at = None
+        self._at = self._told = None
         await self._wire.close()
 
     def _attach(self) -> frames.Attach:
@@ -131,17 +138,12 @@ class ProgramLine:
             lease_seconds=self._lease_seconds,
             when_gone=self._when_gone,
             instance=self._instance,
+            client=self._client,
         )
 
     def _hello(self) -> frames.Attach:
         self._said = self._attach()
-        return frames.Attach(
-            routes=self._said.routes,
-            lease_seconds=self._said.lease_seconds,
-            when_gone=self._said.when_gone,
-            instance=self._said.instance,
-            after=self._at,
-        )
+        return msgspec.structs.replace(self._said, after=self._at)
 
     def _frame(self, frame: frames.ServerMessage) -> None:
         match frame:
@@ -156,14 +158,21 @@ class ProgramLine:
             case frames.Withdrawn(call_id=call_id):
                 _log.info("call %s is not for this program any more", call_id)
             case frames.Event(event=event):
-                self._at = frames.Position(epoch=event.epoch, seq=event.seq)
-                self._event(event)
+                self._take(event)
             case _:
                 pass
 
     def _see(self, view: CallView) -> None:
         if (known := self._owner.own(view.call_id)) is not None:
             known.see(view)
+
+    def _take(self, event: EventView) -> None:
+        """Take an event, once: who attaches again may be told what was on its way already."""
+        told = self._told
+        if told is not None and told.epoch == event.epoch and told.seq >= event.seq:
+            return
+        self._at = self._told = frames.Position(epoch=event.epoch, seq=event.seq)
+        self._event(event)
 
     def _event(self, event: EventView) -> None:
         if event.type == events.SERVER_LOST:
@@ -182,10 +191,13 @@ class ProgramLine:
         there = {view.call_id: view for view in frame.calls}
         for call in self._owner.own_calls:
             if not frame.active:
-                call.finish(EndReason.HANDED_OVER)
+                call.lose(EndReason.HANDED_OVER, "another process has the call")
             elif (view := there.get(call.call_id)) is not None:
                 call.see(view)
-            elif not frame.resumed:
+            elif frame.resumed:
+                # Its end follows, unless it became somebody else's meanwhile.
+                self._owner.spawn(call.settle(self.name), f"settle {call.call_id}")
+            else:
                 call.lose()
         for view in frame.calls:
             if self._owner.own(view.call_id) is None:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from textwrap import dedent
 
@@ -324,7 +325,7 @@ async def test_two_daemons_do_not_share_a_spool(store: Store, url: str, tmp_path
 async def test_a_clock_that_is_set_back_costs_no_record(url: str, tmp_path: Path) -> None:
     now = time.time()
     for life, ahead in enumerate((3600.0, 3600.0, 0.0)):
-        store = await Store.open(url, spool=tmp_path / "spool", clock=lambda at=now + ahead: at)
+        store = await Store.open(url, spool=tmp_path / "spool", clock=partial(float, now + ahead))
         if life != 1:
             store.write(note(f"n{life}"))
         await stored(store)

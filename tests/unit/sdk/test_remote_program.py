@@ -1,0 +1,126 @@
+"""What a program by URL makes of what its socket says, without a daemon."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bridge.model.errors import CallNotFoundError
+from bridge.model.states import CallState, EndReason
+from bridge.protocol import frames
+from bridge.protocol.views import CallView, EventView, TransferView
+from bridge.sdk import events
+from bridge.sdk.remote import RemoteClient, core
+from bridge.sdk.remote.call import RemoteCall
+from bridge.sdk.remote.http import Http
+from bridge.session.transfer.effects import Outcome
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[RemoteClient]:
+    """A client that is connected to nothing."""
+    client = RemoteClient(url="http://127.0.0.1:1", key="none", sample_rate=8000, program="desk")
+    yield client
+    await client._end()
+
+
+def attached(
+    *calls: CallView, seq: int, active: bool = True, resumed: bool = True
+) -> frames.Attached:
+    """Return what the daemon says to who attaches."""
+    return frames.Attached(
+        active=active,
+        sample_rate=8000,
+        calls=calls,
+        resumed=resumed,
+        at=frames.Position(epoch="e", seq=seq),
+    )
+
+
+def call_view(transfer: TransferView | None = None) -> CallView:
+    return CallView(
+        call_id="c1",
+        tenant="",
+        own=True,
+        since=0.0,
+        state=CallState.CONNECTED,
+        program="desk",
+        transfer=transfer,
+        revision=7,
+    )
+
+
+def key(seq: int) -> frames.Event:
+    """Return the event of a key."""
+    event = EventView(
+        seq=seq,
+        epoch="e",
+        at=0.0,
+        type=events.DTMF_RECEIVED,
+        call_id="c1",
+        data={"party": "caller", "key": str(seq)},
+    )
+    return frames.Event(event=event)
+
+
+def taken(client: RemoteClient) -> RemoteCall:
+    """Let the program have a call."""
+    client._program._frame(attached(seq=1))
+    return client.take(call_view())
+
+
+async def test_an_event_that_is_told_again_is_told_once(client: RemoteClient) -> None:
+    call, pressed = taken(client), list[str]()
+    call.on(events.DTMF_RECEIVED, lambda _call, _party, one: pressed.append(one))
+    for frame in (key(2), key(3), attached(call_view(), seq=3), key(2), key(3), key(4)):
+        client._program._frame(frame)
+    await asyncio.sleep(0)
+    await client.handlers.close(1.0)
+    assert pressed == ["2", "3", "4"]
+
+
+async def test_a_call_that_the_program_has_no_longer_is_lost(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_arguments: object, **_how: object) -> None:
+        raise CallNotFoundError("c1")
+
+    monkeypatch.setattr(core, "_TOLD_SECONDS", 0.01)
+    monkeypatch.setattr(Http, "ask", gone)
+    call = taken(client)
+    client._program._frame(attached(seq=9))
+    await asyncio.gather(*client._tasks)
+    assert (call.state, call.end_reason) == (CallState.DISCONNECTED, EndReason.SERVER_LOST)
+
+
+async def test_a_call_that_it_has_after_all_goes_on(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def there(*_arguments: object, **_how: object) -> CallView:
+        return call_view()
+
+    monkeypatch.setattr(core, "_TOLD_SECONDS", 0.01)
+    monkeypatch.setattr(Http, "ask", there)
+    call = taken(client)
+    client._program._frame(attached(seq=9))
+    await asyncio.gather(*client._tasks)
+    assert call.state is CallState.CONNECTED
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_nobody_waits_for_a_transfer_that_is_another_ones(
+    client: RemoteClient, *, leaves: bool
+) -> None:
+    call = taken(client)
+    call.see(call_view(TransferView(transfer_id="t1", call_id="c1", stage="ringing")))
+    transfer = call.last_transfer
+    assert transfer is not None
+    waiting = asyncio.create_task(transfer.wait())
+    if leaves:
+        await client._end()
+    else:
+        client._program._frame(attached(seq=2, active=False))
+    async with asyncio.timeout(1.0):
+        assert await waiting is Outcome.CALL_OVER
