@@ -27,7 +27,7 @@ from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyLimits
 from bridge.model.participants import CALLEE
-from bridge.model.states import EndReason
+from bridge.model.states import CallState, EndReason
 from bridge.protocol.permissions import Permission, Role
 from bridge.protocol.views import CallView, ObserverView, TransferView
 from bridge.runtime.tasks import Tasks
@@ -272,21 +272,23 @@ class Views:
 
     def _foreign(self, live: LiveCall, known: _Known) -> CallView:
         """Show a call that no agent of ours is on: not ours at all, or left."""
-        caller, callee = live.caller, live.callee
+        caller, callee, state = live.caller, live.callee, state_of(live)
         last = known.view if known.view is not None and known.view.own and live.own else None
+        # To one that nobody has answered the agent is still to come.
+        is_left = live.own and state is not CallState.PENDING
         return CallView(
             call_id=live.call_id,
             tenant="",
             own=live.own,
             since=known.since,
-            state=state_of(live),
+            state=state,
             caller_number=last.caller_number if last else caller.number if caller else "",
             caller_name=last.caller_name if last else caller.name if caller else "",
             originated=last.originated if last else False,
             callee_number=last.callee_number if last else callee.number if callee else "",
             parties=tuple(map(party_of, live.parties)),
             transfer=self._last_transfer(live.call_id, known),
-            end_reason=EndReason.AGENT_LEFT if live.own else None,
+            end_reason=EndReason.AGENT_LEFT if is_left else None,
         )
 
     def _last_transfer(self, call_id: str, known: _Known) -> TransferView | None:

@@ -97,6 +97,17 @@ async def test_a_call_that_was_not_seen_for_a_while_is_shown_newer_than_before(
     await call.disconnect()
 
 
+async def test_a_call_that_comes_is_one_that_nobody_has_answered_or_left(
+    api: RunningApi, fake: FakeAri
+) -> None:
+    told: list[EventView] = []
+    api.service.hub.listeners.append(told.append)
+    call = await called(api, fake)
+    shown = [one.call for one in told if one.call_id == call.call_id and one.call is not None]
+    assert {(one.state, one.end_reason) for one in shown} == {(CallState.PENDING, None)}
+    await call.disconnect()
+
+
 async def test_a_call_is_its_tenants_and_its_queues(fake: FakeAri, tmp_path: Path) -> None:
     async with running_api(fake, tmp_path, tenancy=ACME) as api:
         ours, theirs = await called(api, fake), await called(api, fake, "2001")
