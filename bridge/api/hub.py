@@ -34,6 +34,7 @@ SNAPSHOT_SECONDS: Final = 0.1
 
 EVERYBODYS: Final = frozenset({events.SERVER_LOST, events.SERVER_BACK, "DRAINING"})
 """Types of events that belong to no tenant, and are told to all."""
+_RECORDED: Final = frozenset({events.RECORDING_ENDED, events.RECORDING_FAILED})
 
 
 class Calls(Protocol):
@@ -141,6 +142,8 @@ class EventHub:
         view = self._view(told.call_id) if told.call_id is not None else None
         if kind in {events.CALL_TERMINATED, events.LIVE_CALL_ENDED} and told.call_id is not None:
             view = self._ended(told.call_id, view, told.data.get("reason"))
+        elif kind in _RECORDED and view is not None:
+            view = self._recorded(view, told.data["recording_id"])
         if view is not None and view.transfer is not None and str(kind).startswith("TRANSFER_"):
             told.data["transfer_id"] = view.transfer.transfer_id
         self._tell(str(kind), told.call_id, view, told.data, ("", ""))
@@ -204,6 +207,15 @@ class EventHub:
         )
         self._calls[call_id] = over
         return over
+
+    def _recorded(self, view: CallView, recording_id: str) -> CallView:
+        """Return a call without a recording that goes on no longer: it may outlive the call."""
+        left = tuple(one for one in view.recordings if one.recording_id != recording_id)
+        if left == view.recordings:
+            return view
+        later = msgspec.structs.replace(view, recordings=left, revision=view.revision + 1)
+        self._calls[view.call_id] = later
+        return later
 
     def _is_live(self, call_id: str) -> bool:
         try:

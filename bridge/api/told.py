@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import msgspec
+
+from bridge.api.shown import recording_of
 from bridge.directory import LiveCall
 from bridge.runtime.audit import AuditRecord
 from bridge.sdk import ActiveCall, Observer, events
@@ -107,13 +110,8 @@ def _recording(told: Told, recording: Recording) -> None:
     if told.call_id is None:
         # Of a call that no agent is on: its recording's id begins with the call's.
         told.call_id = recording.recording_id.rpartition("-")[0]
-    told.data |= {
-        "recording_id": recording.recording_id,
-        "state": recording.state,
-        "seconds": recording.seconds,
-        "ended_by": recording.ended_by,
-        "failure": recording.failure,
-    }
+    # The whole of it: a call's view has those alone that go on.
+    told.data |= msgspec.to_builtins(recording_of(recording, told.call_id))
 
 
 _TAKES: Final[Mapping[type, Callable[[Told, Any], None]]] = {

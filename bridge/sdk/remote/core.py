@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal, TypeVar
 
+import msgspec
+
 from bridge.model.errors import (
     BadArgumentError,
     CallbridgeError,
@@ -201,8 +203,7 @@ class Core(ActiveCall):
         elif kind in _TRANSFERS:
             self._transfer_told(kind, event)
         elif kind in _RECORDINGS:
-            for view in event.call.recordings if event.call is not None else ():
-                self._recording(view)
+            self._recording(msgspec.convert(event.data, RecordingView))
         elif self._end_reason is None:
             self._somebody(kind, event)
 
@@ -310,8 +311,9 @@ class Core(ActiveCall):
     def _recording(self, view: RecordingView) -> RemoteRecording:
         known = self._recorded.get(view.recording_id)
         if known is None:
-            known = self._recorded[view.recording_id] = RemoteRecording(view, self._host)
-            known.listeners.append(self._recording_event)
+            known = self._recorded[view.recording_id] = RemoteRecording(
+                view, self._host, self._recording_event
+            )
         else:
             known.see(view)
         return known

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +28,15 @@ _STOP_SECONDS: Final = 60.0
 class RemoteRecording(Recording):
     """A recording of a call at a daemon. ``path`` and ``files`` are names in its folder."""
 
-    def __init__(self, view: RecordingView, host: Host) -> None:
+    def __init__(
+        self, view: RecordingView, host: Host, listener: Callable[[CallEvent, Recording], None]
+    ) -> None:
         self._view = view
         self._host = host
         self.folder = Path()
         """Where ``fetch`` puts files by default."""
         self._over = asyncio.Event()
-        self.listeners = []
+        self.listeners = [listener]
         self.see(view)
 
     @property
@@ -145,8 +148,11 @@ class RemoteRecording(Recording):
 
     def see(self, view: RecordingView) -> CallEvent | None:
         """Take a newer view; return what is to be told of it, once, to the call and its client."""
+        event = _EVENTS.get(RecordingState(view.state))
+        if event is None and self._over.is_set():
+            # It was on its way when the end was told.
+            return None
         self._view = view
-        event = _EVENTS.get(self.state)
         if event is None or self._over.is_set():
             return None
         self._over.set()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from bridge.api.shown import recording_of
 from bridge.lab.waiting import until
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
-from bridge.protocol.views import EventView
+from bridge.protocol.views import EventView, RecordingView
 from tests.api.sockets.scene import arrived, connected
 from tests.support.daemon import RunningApi
 from tests.support.pbx import Pbx
@@ -114,3 +116,21 @@ async def test_a_recording(pbx: Pbx, tmp_path: Path) -> None:
         assert ended.call_id == scene.call.call_id
         assert ended.data["recording_id"] == recording.recording_id
         assert (ended.data["state"], ended.data["ended_by"]) == ("ended", "stopped")
+
+
+async def test_a_recording_that_ends_with_its_call(pbx: Pbx, tmp_path: Path) -> None:
+    async with connected(pbx, tmp_path) as scene, watching(scene.api) as (far, _):
+        recording = await scene.call.record(tmp_path / "call.wav", coaching=True)
+        await scene.caller.wait_seconds(0.2)
+        await scene.call.disconnect(cut=True)
+        over = (await told_of(far, "CALL_TERMINATED"))["CALL_TERMINATED"][0]
+        assert over.call is not None
+        assert [one.recording_id for one in over.call.recordings] == [recording.recording_id]
+        ended = (await told_of(far, "RECORDING_ENDED"))["RECORDING_ENDED"][0]
+        assert ended.call is not None
+        assert ended.call.recordings == (), "it goes on no longer"
+        assert ended.call.state is CallState.DISCONNECTED
+        assert ended.call.revision > over.call.revision
+        view = msgspec.convert(ended.data, RecordingView)
+        assert view == recording_of(recording, scene.call.call_id)
+        assert (view.state, len(view.files), len(view.coaching_files)) == ("ended", 1, 1)
