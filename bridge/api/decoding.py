@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 
 from bridge.model.errors import BadArgumentError
 from bridge.protocol.operations import Operation
@@ -28,6 +29,8 @@ DEPTH: Final = 64
 """How deep a body may be nested."""
 INTEGER: Final = 1 << 63
 """No whole number may be as great as this: no database keeps it."""
+
+_AS_IT_IS: Final = "identity"
 
 _AT: Final = re.compile(r"^(?P<message>.*?)(?: - at `(?:key in )?(?P<at>\$.*)`)?$", re.DOTALL)
 _FIELD: Final = re.compile(r"field `(\w+)`")
@@ -89,7 +92,13 @@ def path_of(request: web.Request) -> Mapping[str, str]:
 
 
 async def raw_body_of(request: web.Request, operation: Operation) -> bytes:
-    """Return a request's body as it came. Raises TooLargeError, FieldsError when it stalls."""
+    """Return a request's body as it came.
+
+    Raises TooLargeError; FieldsError when it stalls, breaks off, or is compressed: of a few bytes
+    as many could be made as one likes.
+    """
+    if request.headers.get(hdrs.CONTENT_ENCODING, _AS_IT_IS).lower() != _AS_IT_IS:
+        raise wrong("$", "is compressed: leave out Content-Encoding, and send it as it is")
     kind = operation.body
     return await _read(request, AUDIO_BODY_BYTES if kind and _has_audio(kind) else BODY_BYTES)
 
@@ -139,6 +148,8 @@ async def _read(request: web.Request, limit: int) -> bytes:
                     raise TooLargeError(limit)
     except TimeoutError:
         raise wrong("$", f"the body did not come within {BODY_SECONDS:g} s") from None
+    except (ConnectionError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise wrong("$", f"the body did not come whole: {error}") from None
     return bytes(raw)
 
 

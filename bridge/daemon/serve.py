@@ -260,6 +260,8 @@ async def listening(
         access_log=None,
         shutdown_timeout=SHUTDOWN_SECONDS,
         keepalive_timeout=IDLE_SECONDS,
+        # What is compressed is refused: nothing is to be unpacked of it before.
+        auto_decompress=False,
     )
     await runner.setup()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -336,3 +337,12 @@ async def test_a_store_that_is_down_is_told_and_notes_are_taken(
         assert health["ready"]
         assert health["parts"]["store"] != "ok"
         await call.disconnect(cut=True)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "deflate", "br", "gzip, gzip", "x"])
+@pytest.mark.parametrize("data", [gzip.compress(bytes(1 << 24)), b"{}"], ids=["bomb", "lie"])
+async def test_what_is_compressed_is_refused(api: RunningApi, coding: str, data: bytes) -> None:
+    for key, status in (("admin", 422), (None, 401)):
+        sent = {"Content-Encoding": coding}
+        reply = await api.ask("POST", "/calls", data=data, headers=sent, key=key)
+        assert reply.status == status, reply.raw

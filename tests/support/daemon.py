@@ -169,7 +169,9 @@ async def running_api(
         if service.programs is not None:
             stack.push_async_callback(service.programs.close)
         await stack.enter_async_context(of_client)
-        runner = web.AppRunner(make_app(service), shutdown_timeout=SHUTDOWN_SECONDS)
+        runner = web.AppRunner(
+            make_app(service), shutdown_timeout=SHUTDOWN_SECONDS, auto_decompress=False
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()

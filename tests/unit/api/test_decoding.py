@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from unittest.mock import Mock
 
 import pytest
+from aiohttp import StreamReader, web
+from aiohttp.http_exceptions import ContentEncodingError, TransferEncodingError
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.api.decoding import DEPTH, FieldsError, decoded, optional
-from bridge.protocol.operations import OPERATIONS
+from bridge.api.decoding import DEPTH, FieldsError, decoded, optional, raw_body_of
+from bridge.protocol.operations import OPERATIONS, ORIGINATE
 from bridge.protocol.requests import (
     ChangeMode,
     Connect,
@@ -94,3 +99,20 @@ def test_whatever_comes_is_a_body_or_an_error(raw: bytes) -> None:
     for kind in {operation.body for operation in OPERATIONS if operation.body is not None}:
         with contextlib.suppress(FieldsError):
             assert isinstance(decoded(raw, kind), kind)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        ConnectionResetError("gone"),
+        ContentEncodingError("x"),
+        TransferEncodingError("x"),
+        web.RequestPayloadError("half"),
+    ],
+)
+async def test_what_does_not_come_whole_is_the_senders_fault(fault: Exception) -> None:
+    content = StreamReader(Mock(), 1 << 16, loop=asyncio.get_running_loop())
+    content.feed_data(b"{")
+    content.set_exception(fault)
+    with pytest.raises(FieldsError, match="did not come whole"):
+        await raw_body_of(make_mocked_request("POST", "/", payload=content), ORIGINATE)
