@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from bridge.cli.optional import require_server
+from bridge.cli.output import escape
 
 if TYPE_CHECKING:
     from bridge.daemon.check import Finding, Report

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from rich import box
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as as_no_markup
 from rich.table import Table
 
 from bridge.cli.connection import Shown
@@ -23,7 +23,23 @@ _WIDE: Final = 10_000
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 
+_KEPT: Final = frozenset("\n\t")
+_CONTROL: Final = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(0x20), *range(0x7F, 0xA0))
+    if chr(code) not in _KEPT
+}
+
 Row = Callable[[Any], Sequence[str]]
+
+
+def escape(text: str) -> str:
+    """Return a text of anybody's, such as a caller's name, as what a terminal shows as it is.
+
+    Neither rich's markup nor a control character is in it: those could move the cursor, name the
+    window, or type for whoever looks.
+    """
+    return as_no_markup(text.translate(_CONTROL))
 
 
 class Out:

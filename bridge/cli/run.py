@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from bridge.cli.command import Exit, carried_out
 from bridge.cli.optional import require_lab
+from bridge.cli.output import escape
 from bridge.model.errors import BadArgumentError, CallbridgeError
 
 if TYPE_CHECKING:

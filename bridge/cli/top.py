@@ -16,7 +16,6 @@ from typing import Annotated, Final
 import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +23,7 @@ from bridge.cli.calls import HEADS, observers_of, row_of
 from bridge.cli.command import command
 from bridge.cli.connection import Api
 from bridge.cli.observing import Mode, by_phone
-from bridge.cli.output import Out
+from bridge.cli.output import Out, escape
 from bridge.cli.parameters import complete_phone
 from bridge.cli.watching import Follower, line_of
 from bridge.model.errors import BadArgumentError, CallbridgeError

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
 
 from bridge.cli.calls import call_of
 from bridge.cli.choosing import shown_call
 from bridge.cli.command import command
 from bridge.cli.connection import Api
-from bridge.cli.output import Out, clock, moment
+from bridge.cli.output import Out, clock, escape, moment
 from bridge.cli.parameters import AnyCall, Limit
 from bridge.model.errors import CallbridgeError, CallNotFoundError, ErrorCode
 from bridge.protocol import frames

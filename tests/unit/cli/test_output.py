@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from bridge.cli.command import Exit, carried_out, exit_code, failure
 from bridge.cli.connection import daemon
 from bridge.cli.main import app
-from bridge.cli.output import lasting
+from bridge.cli.output import escape, lasting
 from bridge.cli.top import Board
 from bridge.daemon import runfile
 from bridge.daemon.runfile import RunFile
@@ -25,6 +25,14 @@ from bridge.protocol.views import CallView, EventView, PartyView
 )
 def test_lengths_of_time(seconds: float, shown: str) -> None:
     assert lasting(100.0, 100.0 + seconds) == shown
+
+
+@pytest.mark.parametrize("control", ["\x1b[2J", "\x1b]0;x\x07", "\x9b31m", "\r", "\x08", "\x7f"])
+def test_what_somebody_is_called_does_nothing_to_a_terminal(control: str) -> None:
+    shown = escape(f"a{control}b[red]ü\nc")
+    assert shown.replace("\n", "").isprintable()
+    assert shown.startswith("a\N{REPLACEMENT CHARACTER}")
+    assert shown.endswith("b\\[red]ü\nc")
 
 
 def test_every_command_has_help_and_the_common_options() -> None:
