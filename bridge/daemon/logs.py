@@ -28,6 +28,7 @@ _STOP_SECONDS: Final = 2.0
 AUDIT: Final = "callbridge.audit"
 HIDDEN: Final = "***"
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CALL: Final = re.compile(r"\bcall %s\b")
 _FIELDS: Final = ("call_id", "request_id", "principal")
 _SECRETS: Final = (
@@ -150,6 +151,11 @@ def hide(text: str, *, numbers: bool, keep: str = "") -> str:
     return text
 
 
+def _visible(text: str) -> str:
+    """Return a text with its control characters as people write them."""
+    return _CONTROL.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
+
+
 class TextLines(logging.Formatter):
     """For people: time, level, logger, whose doing it is, message."""
 
@@ -160,8 +166,10 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return a line, and more of them for a traceback."""
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
-        whose = " ".join(f"{name}={value}" for name, value in _whose(record))
-        text = record.getMessage() + (f"\n{record.exc_text}" if record.exc_text else "")
+        whose = " ".join(f"{name}={_visible(value)}" for name, value in _whose(record))
+        # Whatever somebody has sent begins no line of its own.
+        message = "\n    ".join(map(_visible, record.getMessage().split("\n")))
+        text = message + (f"\n{record.exc_text}" if record.exc_text else "")
         return (
             f"{at}.{int(record.msecs):03} {record.levelname:<7} {record.name}"
             f"{f' [{whose}]' if whose else ''}: "

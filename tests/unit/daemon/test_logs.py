@@ -55,6 +55,17 @@ def test_a_line_of_a_call_has_its_id_request_and_principal() -> None:
     assert f"[call_id={CALL} request_id=r-1 principal=desk]: rang PJSIP/1002" in line
 
 
+def test_nobody_writes_lines_of_his_own() -> None:
+    def say() -> None:
+        CALL_ID.set("x\n2026-11-20 00:00:00.000 ERROR")
+        log.warning("no call %r%s", "a", "\n2026-11-20 00:00:00.000 ERROR \x1b[2J\x9b\u2028")
+
+    first, second = written(lambda: contextvars.copy_context().run(say))
+    assert r"[call_id=x\n2026-11-20" in first
+    assert first.endswith("no call 'a'")
+    assert second == r"    2026-11-20 00:00:00.000 ERROR \x1b[2J\x9b\u2028"
+
+
 def test_a_message_about_a_call_says_which_by_itself() -> None:
     assert as_json(lambda: log.info("call %s: lost: %s", CALL, "x"))["call_id"] == CALL
     assert as_json(lambda: log.info("%s: call %s is over", "x", CALL))["call_id"] == CALL
