@@ -244,7 +244,8 @@ class AudioSession:
         lost = progress.lost_frames and (
             before is None or before.lost_frames < progress.lost_frames
         )
-        speaks = self._place.holder is self
+        # Who is there to speak alone may have spoken before, over a socket that broke.
+        speaks = self._place.holder is self or self._stream is None
         if lost or (speaks and (progress.buffered or progress != before)):
             self._link.send(progress)
 

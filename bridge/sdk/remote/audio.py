@@ -28,6 +28,7 @@ from bridge.model.errors import (
     CallClosedError,
     CommandTimeoutError,
     ForbiddenError,
+    InvalidStateError,
     NotFoundError,
     UnauthenticatedError,
 )
@@ -52,7 +53,13 @@ _OVER: Final = frozenset(
     }
 )
 """Closed so, the audio has ended."""
-_REFUSED: Final = (NotFoundError, ForbiddenError, UnauthenticatedError, BadArgumentError)
+_REFUSED: Final = (
+    NotFoundError,
+    ForbiddenError,
+    UnauthenticatedError,
+    BadArgumentError,
+    InvalidStateError,
+)
 
 Where = Callable[[], tuple[str, str]]
 """Returns a call's id, and the name of the participant."""
@@ -87,6 +94,11 @@ class AudioSocket:
     def over(self) -> bool:
         """Whether it is of no more use."""
         return self._task.done() or self._ending
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else speaks in its place."""
+        return isinstance(self._refusal, InvalidStateError)
 
     @property
     def done(self) -> bool:
@@ -139,7 +151,11 @@ class AudioSocket:
             self._ended()
 
     async def _live(self) -> bool:
-        """Go through the life of one socket; tell whether it ended in order."""
+        """Go through the life of one socket; tell whether it ended in order.
+
+        Raises InvalidStateError when another one speaks for this participant: who takes the place
+        back would be displaced again, and both for ever.
+        """
         call_id, name = self._where()
         path = frames.AUDIO_SOCKET.replace("{call_id}", quote(call_id, safe=""))
         socket = await self._http.socket(path, **{"as": name, **self._query})
@@ -155,6 +171,10 @@ class AudioSocket:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
             await socket.close()
+        if socket.close_code == frames.CLOSE_TAKEN:
+            raise InvalidStateError(
+                f"another program speaks for {name} now: what this one says is heard no more"
+            )
         return socket.close_code in _OVER
 
     def _told(self, text: str) -> bool:
@@ -346,7 +366,7 @@ class Audio:
         """Say it; see ``Mouth.send``."""
         if self._closed:
             raise CallClosedError("the audio has ended")
-        if self._mouth is None or self._mouth.over:
+        if self._mouth is None or (self._mouth.over and not self._mouth.is_taken):
             self._replace(self._mouth)
             self._mouth = Mouth(self._http, self._where, self._rate)
         await self._mouth.send(pcm)

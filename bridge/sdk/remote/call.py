@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
@@ -65,13 +66,11 @@ class RemoteCall(Arranging):
             return
         body = requests.Leave(cut=cut, after_audio=self._audio.position)
         connected = self.state is CallState.CONNECTED
-        with self._until_left():
-            try:
-                await self._host.http.tell(
-                    operations.LEAVE, body=body, seconds=self._until_said(), call_id=self.call_id
-                )
-            except (CallClosedError, CallNotFoundError):
-                return
+        # It may have ended by itself meanwhile.
+        with self._until_left(), suppress(CallClosedError, CallNotFoundError):
+            await self._host.http.tell(
+                operations.LEAVE, body=body, seconds=self._until_said(), call_id=self.call_id
+            )
         await self._gone(EndReason.AGENT_LEFT if connected else EndReason.AGENT_ENDED)
 
     async def disconnect(self, *, cut: bool = False) -> None:
@@ -79,16 +78,13 @@ class RemoteCall(Arranging):
         if self._end_reason is not None:
             return
         query = requests.Leave(cut=cut, after_audio=self._audio.position)
-        with self._until_left():
-            try:
-                await self._host.http.tell(
-                    operations.HANG_UP,
-                    query=query,
-                    seconds=self._until_said(),
-                    call_id=self.call_id,
-                )
-            except (CallClosedError, CallNotFoundError):
-                return
+        with self._until_left(), suppress(CallClosedError, CallNotFoundError):
+            await self._host.http.tell(
+                operations.HANG_UP,
+                query=query,
+                seconds=self._until_said(),
+                call_id=self.call_id,
+            )
         await self._gone(EndReason.AGENT_ENDED)
 
     # --- keys -----------------------------------------------------------------------------------

@@ -305,6 +305,22 @@ async def test_who_may_not_is_told_so(pbx: Pbx, tmp_path: Path) -> None:
         assert (end.code, end.cut_off and end.cut_off.code) == (4004, ErrorCode.CALL_NOT_FOUND)
 
 
+async def test_who_connects_again_is_told_how_far_it_is(pbx: Pbx, tmp_path: Path) -> None:
+    async with connected(pbx, tmp_path) as scene:
+        path, query = audio_path(scene.call.call_id), {"as": "ai", "hear": "0"}
+        said = saying("agent", 0.8)
+        async with far_end(scene.api, path, query=query) as far:
+            await far.ready()
+            await far.ws.send_bytes(said)
+            await scene.api.service.audio_positions.wait(scene.call.call_id, "ai", len(said))
+        async with far_end(scene.api, path, query=query) as again:
+            assert (await again.ready()).position == len(said)
+            progress = await again.progress()
+            assert progress.buffered > 0
+            while progress.buffered:
+                progress = await again.progress()
+
+
 async def test_who_has_no_business_there_any_more_hears_no_more(pbx: Pbx, tmp_path: Path) -> None:
     async with connected(pbx, tmp_path) as scene:
         await scene.observe("sue", by="the-supervisor")
