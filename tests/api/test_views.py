@@ -12,7 +12,7 @@ from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from bridge.model.states import CallState, EndReason
 from bridge.protocol.views import EventView
-from bridge.sdk import ActiveCall
+from bridge.sdk import ActiveCall, events
 from tests.api.desk import DIRECT, Desk, opened
 from tests.support.daemon import RunningApi, running_api
 from tests.support.pbx import Pbx
@@ -59,6 +59,19 @@ async def test_a_revision_grows_with_every_change_and_with_nothing_else(
     assert (left.observers, left.revision > observed.revision) == ((), True)
     await api.client.hang_up(call)
     assert (views.call(call.call_id), views.calls()) == (None, ())
+
+
+async def test_an_end_in_order_is_no_fault(
+    api: RunningApi, fake: FakeAri, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = await called(api, fake)
+    await call.answer()
+    await api.done("POST", f"/calls/{call.call_id}/observers", {"name": "boss"})
+    left: list[str] = []
+    api.client.tap(lambda event, *_about: left.append(event))
+    await api.client.disconnect()
+    assert events.OBSERVER_LEFT in left
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
 
 
 @pytest.mark.asterisk
