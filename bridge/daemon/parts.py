@@ -6,6 +6,7 @@ import importlib.metadata
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
@@ -31,6 +32,9 @@ from bridge.store.feed import Feed
 from bridge.store.records import StoredKey
 from bridge.store.store import Store
 from bridge.webhooks import Addresses, Webhooks
+
+PHONES_TRANSFER: Final = "transfers by phones"
+FALLBACK: Final = "calls that no program takes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +76,14 @@ def make_parts(
 
         Whom an attended transfer is to is on the line, and was dialled by the PBX.
         """
-        if asked.source is TransferSource.PROGRAM or asked.kind is TransferKind.ATTENDED:
+        if asked.source is TransferSource.PROGRAM:
+            return True
+        if asked.kind is TransferKind.ATTENDED and asked.source is TransferSource.PHONE:
             return True
         call = views.call(asked.call_id)
-        return call is not None and rules.allows(asked.target, tenant=call.tenant)
+        return call is not None and rules.attempt(
+            asked.target, tenant=call.tenant, by=PHONES_TRANSFER
+        )
 
     client = DaemonClient(configuration, may_transfer)
     tenancy = configuration.auth.tenancy()
@@ -96,7 +104,7 @@ def make_parts(
         hub,
         wait_seconds=configuration.programs.wait_seconds,
         fallback=configuration.programs.fallback,
-        may_dial=lambda target, tenant: rules.allows(target, tenant=tenant),
+        may_dial=lambda target, tenant: rules.attempt(target, tenant=tenant, by=FALLBACK),
     )
     service = Service(
         client=client,

@@ -9,6 +9,7 @@ provider's codes (call forwarding), while one of a denied pattern stands for eve
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import deque
@@ -20,7 +21,10 @@ from typing import Final, Self, TypeVar
 from bridge.api.auth.patterns import ANYTHING, compiled
 from bridge.api.auth.principal import Principal
 from bridge.model.errors import BadArgumentError, ConfigurationError, DialDeniedError
+from bridge.protocol.permissions import Role
 from bridge.sdk.routing import DEFAULT_ENDPOINT, endpoint_for
+
+_log = logging.getLogger(__name__)
 
 K = TypeVar("K")
 
@@ -164,6 +168,19 @@ class DialRules:
         try:
             return self._judge(tenant).allows(self.endpoint_of(target))
         except BadArgumentError:
+            return False
+
+    def attempt(self, target: str, *, tenant: str, by: str) -> bool:
+        """Tell whether a tenant may have this dialled now, and count the attempt, not the leg.
+
+        For what nobody asked for over the API. by: what wants it, which is counted as a key is.
+        """
+        asker = Principal(by, Role.PROGRAM, tenant)
+        try:
+            with self.check(target, asker, tenant=tenant):
+                return True
+        except (BadArgumentError, DialDeniedError) as error:
+            _log.warning("%s of the tenant %s: %s", by, tenant, error)
             return False
 
     def check(self, target: str, principal: Principal, *, tenant: str = "") -> Reservation:

@@ -115,7 +115,8 @@ async def test_what_phones_may_transfer_to_is_what_may_be_dialled(
 
         assert may("1003", TransferSource.PHONE, TransferKind.BLIND) is True
         assert may("0900123", TransferSource.PHONE, TransferKind.BLIND) is False
-        assert may("0900123", TransferSource.FEATURE_KEYS, TransferKind.BLIND) is False
+        for kind in TransferKind:
+            assert may("0900123", TransferSource.FEATURE_KEYS, kind) is False
         assert may("0900123", TransferSource.PHONE, TransferKind.ATTENDED) is True
 
 

@@ -239,3 +239,23 @@ def test_limits_below_nothing_are_refused() -> None:
         DialRule(concurrent=-1)
     with pytest.raises(ConfigurationError, match="bracket"):
         DialRules(DialRule(allow=("PJSIP/[",)))
+
+
+def test_what_nobody_asked_for_counts_as_an_attempt() -> None:
+    now = [0.0]
+    rules = DialRules(DialRule(per_minute=2, deny=("1666",)), clock=lambda: now[0])
+
+    def attempt(target: str, tenant: str = "acme") -> bool:
+        return rules.attempt(target, tenant=tenant, by="phones")
+
+    assert [attempt(one) for one in ("1002", "1666", "PJSIP/1@x", "1003", "1004")] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert attempt("1004", "other")
+    assert rules.live("acme") == 0, "no leg counts that nobody tells the end of"
+    now[0] = 61.0
+    assert attempt("1004")
