@@ -6,7 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Final, Literal, TypeVar, overload
 
@@ -63,6 +63,9 @@ GRACE_SECONDS: Final = 1.0
 _LEAVE_SECONDS: Final = 5.0
 _PAST: Final = 200
 """Calls that are over whose transfers and recordings may still be told of."""
+_EARLY: Final = 100
+"""Events that are kept of calls that are not known: of one that is originated just now they may be
+here before the answer is."""
 _OF_A_PROGRAM: Final = frozenset({events.INCOMING_CALL, events.CALL_RESUMED})
 _WATCHED: Final = frozenset(ClientEvent) - _OF_A_PROGRAM - {events.SERVER_LOST, events.SERVER_BACK}
 
@@ -126,6 +129,7 @@ class RemoteClient(Lookout):
         self._unheard = []
         self._unresumed: list[RemoteCall] = []
         self._past: OrderedDict[str, RemoteCall] = OrderedDict()
+        self._early: deque[EventView] = deque(maxlen=_EARLY)
         self._observers: list[RemoteObserver] = []
         self._audios: list[Audio] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -428,6 +432,11 @@ class RemoteClient(Lookout):
             return call
         call = RemoteCall(view, self)
         self._calls[call.call_id] = call
+        early = [event for event in self._early if event.call_id == call.call_id]
+        for event in early:
+            self._early.remove(event)
+            if event.call is None or event.call.revision >= view.revision:
+                call.told(event)
         return call
 
     def own(self, call_id: str) -> RemoteCall | None:
@@ -456,6 +465,8 @@ class RemoteClient(Lookout):
         call = self.own(call_id) or self._past.get(call_id)
         if call is not None:
             call.told(event)
+        else:
+            self._early.append(event)
 
     def watch_lost(self, reason: str) -> None:
         """Nothing was heard for too long."""

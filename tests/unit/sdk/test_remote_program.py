@@ -81,6 +81,22 @@ async def test_an_event_that_is_told_again_is_told_once(client: RemoteClient) ->
     assert pressed == ["2", "3", "4"]
 
 
+async def test_a_call_may_end_before_it_is_known_that_it_was_placed(client: RemoteClient) -> None:
+    client._program._frame(attached(seq=1))
+    ended = EventView(
+        seq=2,
+        epoch="e",
+        at=0.0,
+        type=events.CALL_TERMINATED,
+        call_id="c1",
+        data={"reason": EndReason.CALLER_HUNG_UP},
+    )
+    client._program._frame(frames.Event(event=ended))
+    call = client.take(call_view())
+    assert (call.state, call.end_reason) == (CallState.DISCONNECTED, EndReason.CALLER_HUNG_UP)
+    assert client.calls == ()
+
+
 async def test_a_call_that_the_program_has_no_longer_is_lost(
     client: RemoteClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
