@@ -171,7 +171,8 @@ class Say(Request, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=2000)]
     to: Annotated[list[str], Meta(min_length=1, max_length=20)] | None = None
     """By default everybody."""
-    voice: Annotated[str, Meta(max_length=40, pattern="^[A-Za-z0-9+_-]*$")] = ""
+    voice: Annotated[str, Meta(max_length=40, pattern="^([A-Za-z0-9+_][A-Za-z0-9+_-]*)?$")] = ""
+    """No option of the command that speaks: it does not begin with ``-``."""
 
 
 class SetMusic(Request, frozen=True, kw_only=True):

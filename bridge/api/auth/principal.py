@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from bridge.model.errors import ForbiddenError
 from bridge.protocol.permissions import EVERY_TENANT, PERMISSIONS, Permission, Role
+
+_NOBODYS_NAMES: Final = re.compile(
+    r"callbridge|program|api|local|bootstrap|key .*", re.IGNORECASE | re.DOTALL
+)
+"""What the audit calls those who have neither key nor token: the daemon, its own keys, programs in
+process, keys of phones."""
+
+
+def may_be_called(name: str) -> bool:
+    """Tell whether somebody may be called so: by his name the audit says who did what."""
+    return name.isprintable() and name == name.strip() and not _NOBODYS_NAMES.fullmatch(name)
 
 
 @dataclass(frozen=True, slots=True)

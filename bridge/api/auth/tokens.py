@@ -18,7 +18,7 @@ from jwt.exceptions import (
 )
 
 from bridge.api.auth.jwks import KeySource, PublicKey
-from bridge.api.auth.principal import Principal
+from bridge.api.auth.principal import Principal, may_be_called
 from bridge.model.errors import ConfigurationError, UnauthenticatedError
 from bridge.protocol.permissions import EVERY_TENANT, Role
 
@@ -132,10 +132,10 @@ class Tokens:
 
     def _principal(self, claims: Mapping[str, Any]) -> Principal:
         name = _claim(claims, self._settings.name_claim)
-        if not (isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME):
+        if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and may_be_called(name)):
             raise UnauthenticatedError(
                 f"the token's {self._settings.name_claim} is no name of 1 to {_LONGEST_NAME} "
-                "characters"
+                "characters, or one that the audit has for somebody else"
             )
         return Principal(
             name=name,

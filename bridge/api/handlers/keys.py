@@ -10,7 +10,7 @@ import msgspec
 
 from bridge.api import auditing
 from bridge.api.auth.keys import new_key
-from bridge.api.auth.principal import Principal
+from bridge.api.auth.principal import Principal, may_be_called
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.model.errors import BadArgumentError, ForbiddenError, NotFoundError
 from bridge.protocol import operations
@@ -20,8 +20,6 @@ from bridge.protocol.views import KeyView, MeView, NewKeyView, Page
 from bridge.store.records import Scope, StoredKey
 
 _ID: Final = re.compile("[0-9a-f]{16}")
-_OTHERS_NAMES: Final = re.compile(r"callbridge|program|api|key .*", re.IGNORECASE)
-"""What the audit calls those who have no key: the daemon, programs in process, keys of phones."""
 
 
 @handles(operations.LIST_KEYS)
@@ -92,7 +90,7 @@ def _reaches(principal: Principal, key: KeyView) -> bool:
 
 
 def _check_name(name: str) -> None:
-    if not name.isprintable() or name != name.strip() or _OTHERS_NAMES.fullmatch(name):
+    if not may_be_called(name):
         raise BadArgumentError(
             f"{name!r} cannot be a key's name, by which the audit says who did what: "
             "name who is to have it, such as 'nightly test'"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from unittest.mock import Mock
 
+import msgspec
 import pytest
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import ContentEncodingError, TransferEncodingError
@@ -21,6 +22,7 @@ from bridge.protocol.requests import (
     Leave,
     Originate,
     SaveContext,
+    Say,
     StartTransfer,
 )
 
@@ -60,6 +62,12 @@ def test_a_body_is_what_it_says() -> None:
 )
 def test_what_is_wrong_is_said_by_its_path(raw: bytes, at: str) -> None:
     assert fields_of(raw) == [at]
+
+
+@pytest.mark.parametrize("voice", ["-q", "--stdout", "a b", "../x", "\u00e9"])
+def test_a_voice_is_no_option_of_the_command(voice: str) -> None:
+    assert fields_of(msgspec.json.encode({"text": "x", "voice": voice}), Say) == ["$.voice"]
+    assert decoded(b'{"text":"x","voice":"en-us+f3"}', Say).voice == "en-us+f3"
 
 
 def test_a_path_leads_into_lists() -> None:
