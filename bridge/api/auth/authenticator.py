@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Generic, Protocol, TypeVar
 
 from bridge.api.auth.keys import PREFIX, is_secret_of, split
-from bridge.api.auth.limits import FailureLimits
+from bridge.api.auth.limits import FailureLimits, WaitingRoom
 from bridge.api.auth.principal import Principal
 from bridge.api.auth.tokens import Tokens
 from bridge.model.errors import StoreError, UnauthenticatedError
@@ -71,6 +71,8 @@ class Authenticator:
         self._known: _Newest[StoredKey] = _Newest(monotonic)
         self._judged: _Newest[Principal] = _Newest(monotonic)
         self._looking: dict[str, asyncio.Task[StoredKey | None]] = {}
+        self.waiting = WaitingRoom()
+        """Sockets that have not said yet who is there."""
         self.revoked: set[Callable[[str], None]] = set()
         """Told the id of every key that is revoked here, at once: sockets it opened are closed."""
 

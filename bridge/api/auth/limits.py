@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,10 @@ from bridge.model.errors import ConfigurationError, RateLimitedError
 
 REMEMBERED: Final = 10_000
 """Buckets that are kept, those used last: one that is forgotten is full again."""
+WAITING: Final = 1000
+WAITING_OF_ONE: Final = 200
 _IPV6_SITE: Final = 64
+_SOON: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,38 @@ class FailureLimits:
         """Count a wrong key."""
         if remote:
             self._buckets.take(_site(remote))
+
+
+class WaitingRoom:
+    """How many may be connected at a time who have not said who they are.
+
+    most: all together; of_one: from one address, which may be a proxy's.
+    """
+
+    def __init__(self, *, most: int = WAITING, of_one: int = WAITING_OF_ONE) -> None:
+        self._most, self._of_one = most, of_one
+        self._waiting: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self._waiting.total()
+
+    @contextmanager
+    def enter(self, remote: str) -> Iterator[None]:
+        """Be in it for the length of the block. Raises RateLimitedError when there is no room."""
+        site = _site(remote)
+        if len(self) >= self._most or self._waiting[site] >= self._of_one:
+            raise RateLimitedError(
+                "too many sockets wait for their first frame: send the Authorization header, or "
+                f"try again in {_SOON:g} s",
+                retry_after=_SOON,
+            )
+        self._waiting[site] += 1
+        try:
+            yield
+        finally:
+            self._waiting[site] -= 1
+            if not self._waiting[site]:
+                del self._waiting[site]
 
 
 def _site(remote: str) -> str:

@@ -56,8 +56,6 @@ _CLOSE_NORMAL: Final = 1000
 CLOSE_FAULT: Final = 1011
 CLOSE_AGAIN_LATER: Final = 1013
 
-_ENDS: Final = frozenset({WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR})
-
 _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.UNAUTHENTICATED: CLOSE_UNAUTHENTICATED,
     ErrorCode.FORBIDDEN: CLOSE_FORBIDDEN,
@@ -140,8 +138,9 @@ class Link:
         given = self._given
         if not given:
             try:
-                async with asyncio.timeout(AUTHENTICATE_SECONDS):
-                    given = f"Bearer {(await self.receive_one(Authenticate)).key}"
+                with self.service.authenticator.waiting.enter(self.remote):
+                    async with asyncio.timeout(AUTHENTICATE_SECONDS):
+                        given = f"Bearer {(await self.receive_one(Authenticate)).key}"
             except TimeoutError:
                 raise CutOffError(
                     ErrorCode.UNAUTHENTICATED,
@@ -240,19 +239,9 @@ class Link:
         self._is_cut = True
         self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
 
-    async def farewell(self) -> None:
-        """Wait until who was cut off has read why, and has closed, too; not for ever.
-
-        Who closes first resets the connection at times, and takes his last words with it.
-        """
-        if self._is_cut:
-            while (await self._ws.receive()).type not in _ENDS:
-                pass
-            self.transport.close()
-        if not self.transport.get_write_buffer_size():
-            if self._end is not None:
-                self._end.cancel()
-        elif self._end is None:
+    def let_go(self) -> None:
+        """Nothing more is said: what is on its way may still come, but not for ever."""
+        if self._end is None and self.transport.get_write_buffer_size():
             # The network has lost him: without that it would try to reach him for minutes.
             self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
 
@@ -304,6 +293,7 @@ async def serve(
     finally:
         service.hub.enders.discard(link.go_away)
         service.authenticator.revoked.discard(link.key_revoked)
+        link.let_go()
     return ws
 
 

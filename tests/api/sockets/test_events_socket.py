@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
+from bridge.api.auth.limits import WaitingRoom
 from bridge.lab.waiting import until
 from bridge.model.errors import ErrorCode, UnauthenticatedError
 from bridge.protocol.frames import (
@@ -317,3 +319,24 @@ async def test_an_event_says_how_the_call_was_last(told: RunningApi, shown: Show
         first, later = await far.event(), await far.event()
     assert later.call == first.call
     assert (later.tenant, later.queue) == ("default", "sales")
+
+
+async def test_who_does_not_say_who_he_is_leaves_room_for_others(told: RunningApi) -> None:
+    waiting = told.service.authenticator.waiting = WaitingRoom(of_one=2)
+    async with AsyncExitStack() as stack:
+        silent = [
+            await stack.enter_async_context(far_end(told, EVENTS_SOCKET, key=None))
+            for _ in range(2)
+        ]
+        await until(lambda: len(waiting) == len(silent), "they wait")
+        async with far_end(told, EVENTS_SOCKET, key=None) as far:
+            end = await far.ended()
+        assert (end.code, end.cut_off and end.cut_off.code) == (1013, ErrorCode.RATE_LIMITED)
+        async with far_end(told, EVENTS_SOCKET, key="observer") as far:
+            assert isinstance(await far.subscribe(), Snapshot)
+        await silent[0].say(Authenticate(key=told.keys["observer"]))
+        assert isinstance(await silent[0].subscribe(), Snapshot)
+        async with far_end(told, EVENTS_SOCKET, key=None) as far:
+            await far.say(Authenticate(key=told.keys["observer"]))
+            assert isinstance(await far.subscribe(), Snapshot)
+    await until(lambda: not len(waiting), "nobody waits any more")
