@@ -227,6 +227,11 @@ class Leases:
         """SIP headers that routes of connected programs ask for."""
         return headers_of(route for one in self._connections.values() for route in one.terms.routes)
 
+    def headers_for(self, tenant: str, queue: str) -> frozenset[str]:
+        """SIP headers that those ask for who may get a call of a tenant and a queue."""
+        there = (one for one in self._connections.values() if one.principal.sees(tenant, queue))
+        return headers_of(route for one in there for route in one.terms.routes)
+
     def next_at(self) -> float | None:
         """Return when time itself changes something; None for never."""
         times = [

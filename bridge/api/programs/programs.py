@@ -209,16 +209,21 @@ class Programs:
 
     async def _facts(self, call: ActiveCall) -> Facts:
         """Return what routes ask for. A header that cannot be read is as if it were not there."""
+        view = await self._settled(call.call_id)
+        tenant, queue = ("", "") if view is None else (view.tenant, view.queue)
         known = self._headers.setdefault(call.call_id, {})
-        for name in sorted(self._leases.headers - known.keys()):
+        failed: set[str] = set()
+        # Those alone that matter for it: nobody has others' calls wait for what he asks for.
+        while missing := self._leases.headers_for(tenant, queue) - known.keys() - failed:
+            name = min(missing)
             try:
                 known[name] = await call.header(name)
             except ServerError as error:
+                failed.add(name)
                 _log.warning("call %s: header %s is not known: %s", call.call_id, name, error)
-        view = await self._settled(call.call_id)
         return Facts(
-            tenant="" if view is None else view.tenant,
-            queue="" if view is None else view.queue,
+            tenant=tenant,
+            queue=queue,
             dialled=call.callee_number,
             endpoint=call.caller_endpoint,
             headers={name.lower(): value for name, value in known.items()},

@@ -245,6 +245,29 @@ async def test_a_route_by_no_header_is_refused_and_disturbs_nobody(scene: Scene,
         assert isinstance(await far.next(), Offer)
 
 
+async def test_nobodys_calls_wait_for_the_headers_of_another_tenants_program(scene: Scene) -> None:
+    def asked(name: str) -> bool:
+        return any(name in one.query.get("variable", "") for one in scene.fake.received)
+
+    async with AsyncExitStack() as stack:
+        foreign, own = [
+            await stack.enter_async_context(
+                far_end(scene.api, PROGRAM_SOCKET.format(name="bot"), key=key_of(role, reach))
+            )
+            for role, reach in ((Role.PROGRAM, "foreign"), (Role.PROGRAM, "own"))
+        ]
+        await foreign.say(Attach(routes=(Route(header=("X-Theirs", "*")),)))
+        await own.say(Attach(routes=(Route(header=("X-Own", "*")),)))
+        for far in (foreign, own):
+            assert isinstance(await far.next(), Attached)
+        await take(scene, own)
+        assert asked("X-Own")
+        assert not asked("X-Theirs")
+        await scene.ring("1004")
+        assert isinstance(await foreign.next(), Offer)
+        assert asked("X-Theirs")
+
+
 async def take(scene: Scene, far: FarEnd) -> str:
     """Let a call come in for a program, which takes it."""
     call_id = await scene.ring("1002")
