@@ -158,7 +158,10 @@ class Wire:
                     type="", title="", status=0, code=frame.code, detail=frame.message
                 )
                 raise error_of(problem)
-            self._on_frame(frame)
+            try:
+                self._on_frame(frame)
+            except Exception:  # noqa: BLE001 - one frame must not cost all that follow it
+                _log.exception("%s: a frame cannot be dealt with", self._path)
             if self._welcome is not None and not self._welcome.done():
                 self._welcome.set_result(None)
         code = socket.close_code or 0
