@@ -34,6 +34,7 @@ from bridge.api.auth.principal import Principal
 from bridge.api.context import PRINCIPAL, REQUEST_ID
 from bridge.api.patience import ENDS_WITH_WHO_ASKS, as_long_as_asked
 from bridge.api.service import Service
+from bridge.model.context import CALL_ID
 from bridge.model.errors import CallbridgeError, DrainingError, ErrorCode, ForbiddenError
 from bridge.protocol.operations import Operation
 from bridge.protocol.permissions import Role
@@ -203,9 +204,11 @@ class Endpoint:
             with acting(asked.principal.name):
                 answer = await self.handler(asked)
         except BaseException as error:
-            self._note(asked, call_id, str(error) or type(error).__name__)
+            self._note(asked, CALL_ID.get() or call_id, str(error) or type(error).__name__)
             raise
-        self._note(asked, call_id or getattr(answer, "call_id", None), auditing.DONE)
+        # The path may have named it otherwise than by its id, or not at all.
+        which = CALL_ID.get() or call_id or getattr(answer, "call_id", None)
+        self._note(asked, which, auditing.DONE)
         return answer if isinstance(answer, File) else answers.shown(answer, self.operation.status)
 
     def _note(self, asked: Asked[Any, Any], call_id: str | None, result: str) -> None:

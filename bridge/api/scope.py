@@ -11,6 +11,7 @@ from bridge.api.auth.dialling import Reservation, Reservations
 from bridge.api.auth.principal import Principal
 from bridge.api.router import Asked
 from bridge.api.service import Service
+from bridge.model.context import CALL_ID
 from bridge.model.errors import (
     AmbiguousCallError,
     CallClosedError,
@@ -67,6 +68,16 @@ def found(service: Service, principal: Principal, selector: str) -> CallView:
         f"there is no live call for {selector!r}: give a call's id, an extension such as 1002 or "
         "PJSIP/1002, or a channel of somebody on it"
     )
+
+
+def addressed(asked: Asked[Any, Any]) -> CallView:
+    """Return the one call that the path means: its audit and its log are about that call.
+
+    Raises what ``found`` raises.
+    """
+    view = found(asked.service, asked.principal, asked.path["call_id"])
+    CALL_ID.set(view.call_id)
+    return view
 
 
 def is_at(party: PartyView, selector: str) -> bool:

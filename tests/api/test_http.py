@@ -305,6 +305,22 @@ async def test_every_command_is_in_the_audit_and_no_question(api: RunningApi, ca
     ]
 
 
+async def test_the_audit_names_a_call_by_its_id_however_it_was_meant(
+    api: RunningApi, fake: FakeAri
+) -> None:
+    caller = fake.incoming_call()
+    await until(lambda: api.client.calls, "the call is there")
+    (call,) = api.client.calls
+    await api.client.live_calls()
+    await api.done("POST", f"/calls/{call.call_id}/answer")
+    path = f"/calls/{caller.id}"
+    await api.done("POST", f"{path}/observers", {"name": "spy"}, key="supervisor")
+    await api.done("DELETE", path, key="supervisor")
+    listing = AuditListing(by="the-supervisor", call_id=call.call_id)
+    records = (await api.service.store.audit(listing)).items
+    assert [one.what for one in records if one.who == "api"] == ["hang_up", "observe"]
+
+
 async def test_a_fault_of_our_own_is_told_as_little_as_possible(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,11 +7,11 @@ from typing import Any, Final
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import (
+    addressed,
     all_dialled,
     all_visible,
     as_it_is,
     check_his,
-    found,
     home_of,
     in_stream,
     is_at,
@@ -112,7 +112,7 @@ def _check_program(asked: Asked[Any, Any], name: str) -> None:
 @handles(operations.HANG_UP)
 async def hang_up(asked: Asked[NoBody, Leave]) -> None:
     """Hang up everybody on a call, whoever placed it."""
-    view = found(asked.service, asked.principal, asked.path["call_id"])
+    view = addressed(asked)
     check_his(asked.service, asked.principal, view)
     if asked.service.client.get_call(view.call_id) is not None:
         await in_stream(asked)
@@ -211,7 +211,7 @@ def one_of(**sounds: bytes | str | None) -> bytes | str | None:
 async def say(asked: Asked[Say, NoQuery]) -> CallView:
     """Speak a text to a call, ours or not, by an observer who comes, speaks and leaves."""
     service, body = asked.service, asked.body
-    view = found(service, asked.principal, asked.path["call_id"])
+    view = addressed(asked)
     check_his(service, asked.principal, view)
     if service.speech is None:
         raise CapabilityError(
@@ -253,5 +253,5 @@ async def set_music(asked: Asked[SetMusic, NoQuery]) -> CallView:
 @handles(operations.SHOW_AUDIBILITY)
 async def show_audibility(asked: Asked[NoBody, NoQuery]) -> AudibilityView:
     """Show who hears whom on a call, ours or not."""
-    view = found(asked.service, asked.principal, asked.path["call_id"])
+    view = addressed(asked)
     return audibility_of(await asked.service.client.audibility(view.call_id))

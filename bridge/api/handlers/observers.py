@@ -9,6 +9,7 @@ from bridge.api.auth.principal import Principal
 from bridge.api.paging import whole
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import (
+    addressed,
     all_visible,
     check_his,
     controlled,
@@ -39,7 +40,7 @@ async def observe(asked: Asked[Observe, NoQuery]) -> ObserverView:
     if body.mode != "spy":
         who.require(Permission.COACH)
     selector = asked.path["call_id"]
-    view = found(service, who, selector)
+    view = addressed(asked)
     if body.mode != "spy":
         check_his(service, who, view)
     with ExitStack() as stack:
