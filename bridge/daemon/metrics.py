@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -30,6 +30,8 @@ from bridge.protocol.views import EventView
 COMMAND_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 LAG_SECONDS: Final = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0)
 PATH: Final = "/metrics"
+_FORWARDED: Final = frozenset({hdrs.FORWARDED, hdrs.X_FORWARDED_FOR})
+"""Of a request that a proxy on this machine hands on for somebody else."""
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "::ffff:127.0.0.1"})
 
 Gauge = Callable[[], float]
@@ -91,7 +93,8 @@ class Metrics:
         """Return what answers ``GET /metrics``. public: to everybody, else to this machine."""
 
         async def answer(request: web.Request) -> web.Response:
-            if not public and request.remote not in _LOOPBACK:
+            forwarded = any(name in request.headers for name in _FORWARDED)
+            if not public and (forwarded or request.remote not in _LOOPBACK):
                 raise web.HTTPForbidden(
                     text="figures are told to this machine alone: set metrics.public or "
                     "metrics.port\n"
