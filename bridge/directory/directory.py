@@ -64,9 +64,12 @@ class Directory:
     ) -> tuple[Change, ...]:
         """Note that a call is ours, and the ids of its parties' channels; they need not be known.
 
-        Replaces what was noted of the call before. at: seconds since 1970, when it began.
+        Replaces what was noted of the call before. at: seconds since 1970, when it began, unless
+        they talk already: a call that is taken up has gone on meanwhile.
         """
-        entry = self._entries.get(call_id, Entry(call_id, at))
+        talks = self._standing.talks(parties.values())
+        began = min((at, *(talk.since for talk in talks)))
+        entry = self._entries.get(call_id, Entry(call_id, began))
         return self._replace(
             Entry(call_id, entry.since, entry.roles, own=True, fixed=dict(parties))
         )

@@ -85,6 +85,12 @@ def test_adopting_again_changes_who_takes_part(world: World) -> None:
     assert change.call.since == 5.0
 
 
+def test_a_call_that_is_taken_up_began_when_they_began_to_talk(world: World) -> None:
+    guessed = world.dialled("1001", "1002")
+    world.directory.adopt(OWN, {CALLER: "c-1001", CALLEE: "c-1002"}, at=guessed.since + 600)
+    assert [call.since for call in world.directory.calls] == [guessed.since]
+
+
 def test_released_it_goes_on_while_somebody_is_there(world: World) -> None:
     world.dialled("1001", "1002")
     world.directory.adopt(OWN, {CALLER: "c-1001", CALLEE: "c-1002"}, at=5.0)
