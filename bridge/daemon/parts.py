@@ -10,7 +10,8 @@ from typing import Final
 
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
-from bridge.api.auth.bootstrap import bootstrap_key, configured_key
+from bridge.api.auth.bootstrap import FILE as KEY_FILE
+from bridge.api.auth.bootstrap import bootstrap_key, configured_key, derived_key
 from bridge.api.auth.jwks import FetchedKeys, GivenKeys, KeySource
 from bridge.api.auth.limits import Rate, RateLimits
 from bridge.api.auth.tokens import Tokens, TokenSettings
@@ -23,7 +24,7 @@ from bridge.daemon.client import DaemonClient
 from bridge.daemon.config import Configuration
 from bridge.daemon.config.access import Oidc
 from bridge.daemon.paths import Paths
-from bridge.model.errors import ServerError
+from bridge.model.errors import ConfigurationError, ServerError
 from bridge.protocol.views import AuditView
 from bridge.runtime.audit import AuditRecord
 from bridge.runtime.transfer_policy import TransferKind, TransferRequest, TransferSource
@@ -33,6 +34,8 @@ from bridge.store.records import StoredKey
 from bridge.store.store import Store
 from bridge.webhooks import Addresses, Webhooks
 
+LOCAL: Final = "local"
+"""What the audit calls who found the daemon by its run file."""
 PHONES_TRANSFER: Final = "transfers by phones"
 FALLBACK: Final = "calls that no program takes"
 
@@ -63,6 +66,21 @@ def first_key(configuration: Configuration, paths: Paths) -> StoredKey:
     if given is not None:
         return configured_key(given.get_secret_value(), now=now)
     return bootstrap_key(paths.state, now=now)
+
+
+def local_key(configuration: Configuration, paths: Paths) -> tuple[StoredKey, str]:
+    """Return the key of commands of the daemon's own user, and its text; the first key is there.
+
+    It outlives the daemon: who follows events, or listens, goes on with the next one. Raises
+    ConfigurationError.
+    """
+    given = configuration.auth.bootstrap_key
+    path = paths.state / KEY_FILE
+    try:
+        secret = path.read_text() if given is None else given.get_secret_value()
+    except OSError as error:
+        raise ConfigurationError(f"the admin key {path} cannot be read: {error}") from error
+    return derived_key(secret, LOCAL, now=time.time())
 
 
 def make_parts(

@@ -1,6 +1,7 @@
 """How commands of the same user find a running daemon: a private file with its address and a key.
 
-One file a daemon, in the user's runtime folder; the key is good for as long as this daemon runs.
+One file a daemon, in the user's runtime folder. The key is the next daemon's, too: who follows
+events goes on with it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     """Such as ``http://127.0.0.1:8100``, without ``/api/v1``."""
     key: str
-    """Of an admin of all tenants, for this daemon's life."""
+    """Of an admin of all tenants."""
     pid: int
     started_at: float
     version: str = ""

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,6 @@ from aiohttp import web
 
 from bridge.api.app import make_app
 from bridge.api.auth.bootstrap import FILE as KEY_FILE
-from bridge.api.auth.keys import new_key
 from bridge.api.auth.tls import reload_certificate, server_tls
 from bridge.daemon import metrics as figures
 from bridge.daemon import probes, runfile
@@ -25,7 +25,7 @@ from bridge.daemon.config import Configuration
 from bridge.daemon.housekeeping import keep_removing
 from bridge.daemon.metrics import Metrics
 from bridge.daemon.notify import notify
-from bridge.daemon.parts import Parts, first_key, make_parts, version
+from bridge.daemon.parts import Parts, first_key, local_key, make_parts, version
 from bridge.daemon.paths import Paths
 from bridge.daemon.pulse import LATE_SECONDS, Pulse
 from bridge.daemon.requests import Requests
@@ -33,13 +33,10 @@ from bridge.daemon.runfile import RunFile
 from bridge.daemon.stopping import Stop, first_of
 from bridge.daemon.traces import traces
 from bridge.model.errors import ConfigurationError
-from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.store.store import Store
 
 _log = logging.getLogger(__name__)
 
-LOCAL: Final = "local"
-"""What the audit calls who found the daemon by its run file."""
 SETTLE_SECONDS: Final = 10.0
 """How long a connection to Asterisk that is being made may still take."""
 IDLE_SECONDS: Final = 75.0
@@ -91,7 +88,7 @@ class Daemon:
             parts = await self._build(stack)
             await self._listen(stack, parts)
             connecting = asyncio.create_task(
-                parts.client.keep_connected(self._connected), name="connect"
+                parts.client.keep_connected(partial(self._connected, parts)), name="connect"
             )
             beating = asyncio.create_task(self._pulse.run(), name="pulse")
             removing = asyncio.create_task(
@@ -140,10 +137,11 @@ class Daemon:
             retention=configuration.store.retention(),
         )
         stack.push_async_callback(store.close)
-        local, self._local_key = new_key(LOCAL, Role.ADMIN, EVERY_TENANT, now=time.time())
+        local, self._local_key = await asyncio.to_thread(local_key, configuration, paths)
         parts = self.parts = make_parts(configuration, paths, store, (key, local))
         service = parts.service
         service.health = self._health
+        service.taken_up = parts.client.taken_up
         service.hub.listeners.append(self.metrics.event)
         self.metrics.look_at(service, log_dropped=self._log_dropped)
         stack.push_async_callback(service.authenticator.close)
@@ -189,7 +187,8 @@ class Daemon:
         notify("READY=1", "STATUS=waiting for Asterisk")
         self.started.set()
 
-    def _connected(self) -> None:
+    def _connected(self, parts: Parts) -> None:
+        parts.programs.take_up()
         self._reached.set()
         notify("STATUS=connected to Asterisk")
 

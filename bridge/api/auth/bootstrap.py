@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
 from pathlib import Path
 from typing import Final
 
-from bridge.api.auth.keys import kept_of, new_key
+from bridge.api.auth.keys import PREFIX, kept_of, new_key
 from bridge.model.errors import BadArgumentError, ConfigurationError
 from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.store.records import StoredKey
@@ -22,6 +25,18 @@ def configured_key(text: str, *, now: float, name: str = NAME) -> StoredKey:
         return kept_of(text.strip(), name, Role.ADMIN, EVERY_TENANT, now=now)
     except BadArgumentError as error:
         raise ConfigurationError(f"the admin key of the configuration: {error}") from error
+
+
+def derived_key(secret: str, name: str, *, now: float) -> tuple[StoredKey, str]:
+    """Make an admin's key out of another one's text; return what is kept of it, and its own text.
+
+    Of the same one it is the same, so that who has it needs no other when the daemon is started
+    again; and it does not tell the one that it was made of.
+    """
+    made = hmac.new(secret.strip().encode(), name.encode(), hashlib.sha512).digest()
+    own = base64.urlsafe_b64encode(made[8:40]).rstrip(b"=").decode()
+    text = f"{PREFIX}_{made[:8].hex()}_{own}"
+    return kept_of(text, name, Role.ADMIN, EVERY_TENANT, now=now), text
 
 
 def bootstrap_key(folder: Path, *, now: float) -> StoredKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,6 +56,24 @@ async def test_the_first_key_is_good_and_stays_the_same(fake: FakeAri, tmp_path:
                 assert answer.status == 200
     assert keys[0] == keys[1]
     assert (tmp_path / "admin.key").stat().st_mode & 0o777 == 0o600
+
+
+async def test_commands_go_on_with_the_next_daemon_by_the_same_key(
+    fake: FakeAri, tmp_path: Path
+) -> None:
+    found = []
+    for _ in range(2):
+        async with running(configured(fake, tmp_path)) as one:
+            run = runfile.find()
+            assert run is not None
+            found.append(run.key)
+            assert (await one.ask("GET", "/me"))[0] == 200
+    assert found[0] == found[1] != (tmp_path / "admin.key").read_text().strip()
+    (tmp_path / "admin.key").unlink()
+    async with running(configured(fake, tmp_path)):
+        run = runfile.find()
+        assert run is not None
+        assert run.key != found[0]
 
 
 async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path) -> None:
@@ -164,7 +183,9 @@ async def test_asked_twice_it_waits_for_nobody(fake: FakeAri, tmp_path: Path) ->
         await asyncio.gather(ringing, return_exceptions=True)
 
 
-async def test_a_call_is_left_to_the_next_daemon(fake: FakeAri, tmp_path: Path) -> None:
+async def test_a_call_is_left_to_the_next_daemon(
+    fake: FakeAri, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(configured(fake, tmp_path)) as one:
         await one.ready()
         waiting = fake.incoming_call(caller="1003")
@@ -174,7 +195,10 @@ async def test_a_call_is_left_to_the_next_daemon(fake: FakeAri, tmp_path: Path) 
         for command in ("answer", "connect"):
             status, _, _ = await one.ask("POST", f"/calls/{call_id}/{command}", {})
             assert status == 200
+        status, _, _ = await one.ask("POST", f"/calls/{call_id}/observers", {})
+        assert status == 201
         assert await one.end() is ExitCode.DONE
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
     assert {waiting.id, talking.id} <= fake.world.channels.keys()
     async with running(configured(fake, tmp_path)) as one:
         await one.ready()
