@@ -19,7 +19,13 @@ from bridge.cli.output import Out
 from bridge.media.clips import load_wav
 from bridge.media.ears import AudioStream
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import CallbridgeError
+from bridge.model.errors import (
+    CallbridgeError,
+    CallClosedError,
+    CallNotFoundError,
+    MediaError,
+    NotFoundError,
+)
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.views import CallView
@@ -45,11 +51,23 @@ async def listened(
     if output is None:
         require_audio(sounds="--output FILE")
     alone = None if speaker is None else party_of(call, speaker)
-    async with _attending(api, call, asked.Observe()) as (audio, rate):
+    async with _attending(api, call, asked.Observe()) as (audio, rate, name):
         stream = audio.subscribe(alone, _KEPT_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await _hear(out, stream, rate, output)
+                await _require_over(api, call, name)
+
+
+async def _require_over(api: Api, call: CallView, name: str) -> None:
+    """See to it that the audio ended because the observer left, or the call is over.
+
+    Raises CallbridgeError: what was heard is not all.
+    """
+    with contextlib.suppress(NotFoundError, CallNotFoundError, CallClosedError):
+        view = (await api.ask(ops.SHOW_OBSERVER, call_id=call.call_id, observer=name)).view
+        if not view.left:
+            raise MediaError(f"no more is heard of call {call.call_id}, though it goes on")
 
 
 async def _hear(out: Out, stream: AudioStream, rate: int, output: Path | None) -> None:
@@ -81,7 +99,7 @@ async def spoken(
     else:
         # Before anybody is on the call: the rate does not matter yet.
         await asyncio.to_thread(load_wav, file, AudioFormat(_ANY_RATE))
-    async with _attending(api, call, body) as (audio, rate):
+    async with _attending(api, call, body) as (audio, rate, _):
         stream = audio.subscribe(None, _KEPT_SECONDS)
         listens = output is not None or file is None
         hearing = asyncio.create_task(_hear(out, stream, rate, output)) if listens else None
@@ -111,8 +129,8 @@ async def _played(audio: Audio, stream: AudioStream, left_bytes: int) -> None:
 @asynccontextmanager
 async def _attending(
     api: Api, call: CallView, body: asked.Observe
-) -> AsyncIterator[tuple[Audio, int]]:
-    """Observe a call with audio, of so many Hz; leave it at the end, whatever happens."""
+) -> AsyncIterator[tuple[Audio, int, str]]:
+    """Observe a call with audio, of so many Hz, by some name; leave it at the end in any case."""
     rate: int = (await api.ask(ops.SHOW_CAPABILITIES)).view.sample_rate
     name = f"cli_{secrets.token_hex(3)}"
     try:
@@ -120,7 +138,7 @@ async def _attending(
         await api.ask(ops.OBSERVE, body=named, call_id=call.call_id)
         audio = Audio(api.http, lambda: (call.call_id, name), rate)
         try:
-            yield audio, rate
+            yield audio, rate, name
         finally:
             await audio.aclose()
     finally:

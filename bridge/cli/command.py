@@ -129,6 +129,11 @@ def carried_out(work: Callable[[], Awaitable[R]]) -> R:
         # Nobody reads any more: the interpreter's own flush at exit must not complain of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.PIPE_CLOSED
+    except OSError as error:
+        # A file or a folder of the command line; what the network does is a CallbridgeError.
+        about = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"callbridge: {about}{error.strerror or error}\n")
+        code = Exit.FAILED
     raise typer.Exit(code)
 
 

@@ -11,7 +11,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from bridge.daemon import runfile
-from bridge.model.errors import ConfigurationError, ServerUnreachableError
+from bridge.model.errors import (
+    CallbridgeError,
+    ConfigurationError,
+    ErrorCode,
+    ServerUnreachableError,
+)
 from bridge.protocol import operations as ops
 from bridge.protocol.operations import Operation
 from bridge.protocol.requests import Request
@@ -58,7 +63,7 @@ class Api:
         raw = await self.http.ask(
             operation, msgspec.Raw, query=query, body=body, seconds=seconds, **path
         )
-        return Shown(raw, msgspec.json.decode(raw, type=operation.answer))
+        return Shown(raw, _understood(raw, operation.answer, self.url))
 
     async def tell(
         self,
@@ -92,7 +97,7 @@ class Api:
                 seconds=USUAL_SECONDS,
                 **path,
             )
-            found += [Shown(raw, msgspec.json.decode(raw, type=kind)) for raw in page.items]
+            found += [Shown(raw, _understood(raw, kind, self.url)) for raw in page.items]
             cursor = page.next
             if cursor is None:
                 break
@@ -101,6 +106,17 @@ class Api:
     async def calls(self) -> list[CallView]:
         """Return all live calls."""
         return [one.view for one in await self.listed(ops.LIST_CALLS)]
+
+
+def _understood(raw: msgspec.Raw, kind: Any, url: str) -> Any:  # noqa: ANN401 - of an operation
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.MsgspecError as error:
+        raise CallbridgeError(
+            f"an answer of {url} is not understood: {error}; see whether that is the address of "
+            "`callbridge serve`, of about the same version",
+            code=ErrorCode.REQUEST_FAILED,
+        ) from None
 
 
 def _paged(
@@ -125,6 +141,8 @@ def daemon(url: str | None, key: str | None) -> tuple[DaemonAddress, str]:
         same = here is not None and here.url.rstrip("/") == named.rstrip("/")
         secret = key or os.environ.get(KEY_VARIABLE) or (here.key if same and here else None)
         certificate = here.certificate if same and here else ""
+        if not secret:
+            raise ConfigurationError(f"no key for {named}: give one by --key, or {KEY_VARIABLE}")
         address = find_daemon(url=named, key=secret)
     elif here is None:
         raise ServerUnreachableError(

@@ -187,10 +187,16 @@ async def recordings(
 async def _fetched(api: Api, recording_id: str, name: str, folder: Path) -> Path:
     # A name is the server's: nothing of it may lead out of the folder.
     path = folder / Path(name).name
-    with path.open("wb") as file:
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
 
-        async def write(chunk: bytes) -> None:
-            file.write(chunk)
+            async def write(chunk: bytes) -> None:
+                file.write(chunk)
 
-        await api.http.fetch(ops.FETCH_RECORDING, write, recording_id=recording_id, name=name)
+            await api.http.fetch(ops.FETCH_RECORDING, write, recording_id=recording_id, name=name)
+        part.replace(path)
+    finally:
+        # A half of a recording is not to be taken for one.
+        part.unlink(missing_ok=True)
     return path

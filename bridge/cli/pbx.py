@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.command import command
+from bridge.cli.command import Exit, command
 from bridge.cli.connection import Api
 from bridge.cli.optional import require_server
 from bridge.cli.output import Out, lasting, moment
@@ -70,8 +70,11 @@ async def programs(api: Api, out: Out) -> None:
 
 @command(app)
 async def health(api: Api, out: Out) -> None:
-    """Show how the daemon does."""
-    out.facts(await api.ask(ops.SHOW_HEALTH), _health)
+    """Show how the daemon does; exit code 1 when it takes no calls."""
+    shown = await api.ask(ops.SHOW_HEALTH)
+    out.facts(shown, _health)
+    if not shown.view.ready:
+        raise typer.Exit(Exit.FAILED)
 
 
 def _health(view: HealthView) -> Iterable[tuple[str, str]]:

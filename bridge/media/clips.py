@@ -63,7 +63,9 @@ def _loaded(file: str | BinaryIO, name: str, audio_format: AudioFormat) -> bytes
             if found.getnframes() > MOST_SECONDS * rate:
                 raise BadArgumentError(f"{name} is longer than {MOST_SECONDS:g} s: cut it")
             data = found.readframes(found.getnframes())
-    except (OSError, wave.Error, EOFError) as error:
+    except OSError as error:
+        raise BadArgumentError(f"{name} cannot be read: {error.strerror or error}") from error
+    except (wave.Error, EOFError) as error:
         message = f"{name} is no WAV file that can be played: {error}; save it as 16-bit PCM"
         raise BadArgumentError(message) from error
     if width not in _SAMPLES:

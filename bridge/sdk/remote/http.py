@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,8 @@ from bridge.protocol.requests import Request
 from bridge.sdk.address import DaemonAddress
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS: Final = 2.0
 """How long a command waits for a server that cannot be reached."""
@@ -87,12 +90,8 @@ class Http:
         try:
             return msgspec.json.decode(raw, type=kind)
         except msgspec.MsgspecError as error:
-            raise RequestFailedError(
-                status=operation.status,
-                method=operation.method,
-                resource=operation.url(**path),
-                reason=f"the answer is not understood: {error}",
-            ) from None
+            _log.debug("%s: %s in %r", self._address.url, error, raw[:1000])
+            raise self._no_daemon(operation, path, operation.status) from None
 
     async def tell(
         self,
@@ -187,13 +186,21 @@ class Http:
         try:
             problem = msgspec.json.decode(raw, type=problems.Problem)
         except msgspec.MsgspecError:
-            raise RequestFailedError(
-                status=status,
-                method=operation.method,
-                resource=operation.url(**path),
-                reason=raw[:200].decode(errors="replace"),
-            ) from None
+            _log.debug("%s answered %d: %r", self._address.url, status, raw[:1000])
+            raise self._no_daemon(operation, path, status) from None
         raise problems.error_of(problem)
+
+    def _no_daemon(
+        self, operation: Operation, path: Mapping[str, str], status: int
+    ) -> RequestFailedError:
+        """Return what is raised of an answer that is none of a daemon's."""
+        return RequestFailedError(
+            status=status,
+            method=operation.method,
+            resource=operation.url(**path),
+            reason=f"is no answer of a daemon: see whether {self._address.url} is the address of "
+            "`callbridge serve`, of about the same version",
+        )
 
     def _require(self) -> aiohttp.ClientSession:
         if self._session is None:
