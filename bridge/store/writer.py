@@ -202,11 +202,12 @@ class Writer:
                 return True
             try:
                 gone = await asyncio.to_thread(self._spool.append, frames)
-            except OSError as error:
-                if not self.spool_trouble:
-                    _log.error("the store's spool takes nothing: %s", error)
+            except Exception as error:  # noqa: BLE001 - records wait: the next try may do
+                fault = not isinstance(error, OSError)
+                if fault or not self.spool_trouble:
+                    _log.error("the store's spool takes nothing: %s", error, exc_info=fault)
                 self.spool_trouble = (
-                    f"the spool cannot be written: {error.strerror or error}; records are kept in "
+                    f"the spool cannot be written: {_reason(error)}; records are kept in "
                     "memory and are lost with the process: make room on its disk"
                 )
                 self._arrived.set()
@@ -354,6 +355,12 @@ class Writer:
         self.database_trouble = why[:_SHOWN]
         self._tried.set()
         await self._moved()
+
+
+def _reason(error: Exception) -> str:
+    """Return what a disk says, or what else it was, without its number."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or f"{type(error).__name__}: {error}"
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -333,3 +333,18 @@ async def test_a_clock_that_is_set_back_costs_no_record(url: str, tmp_path: Path
     store = await Store.open(url, spool=tmp_path / "spool")
     assert await note_ids(store) == ["n0", "n2"]
     await store.close()
+
+
+async def test_a_fault_of_the_spool_is_no_end_of_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_spool: Spool, _frames: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Spool, "append", fails)
+        store.write(note("n1"))
+        await until(lambda: "a fault of ours" in store.health, "it is told")
+    store.write(note("n2"))
+    await stored(store)
+    assert await note_ids(store) == ["n1", "n2"]
