@@ -37,7 +37,7 @@ def test_nobody_is_told_where_nobody_is(tmp_path: Path, monkeypatch: pytest.Monk
     ("usec", "pid", "seconds"),
     [
         ("30000000", None, 30.0),
-        ("30000000", str(os.getpid()), 30.0),
+        pytest.param("30000000", str(os.getpid()), 30.0, id="this process"),
         ("30000000", "1", None),
         ("", None, None),
         ("0", None, None),
