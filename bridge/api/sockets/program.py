@@ -47,6 +47,8 @@ async def _be_program(link: Link, name: str) -> None:
         while True:
             match await link.receive():
                 case Attach() as again:
+                    # Each is answered with all calls of the program.
+                    link.service.rate_limits.check(link.principal)
                     programs.attach(number, name, link.principal, again)
                 case Accept(call_id=call_id):
                     programs.accept(number, call_id)

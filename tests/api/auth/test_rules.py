@@ -19,10 +19,13 @@ from bridge.api.programs import Programs
 from bridge.api.views import Views
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.errors import ErrorCode
+from bridge.protocol.frames import PROGRAM_SOCKET, Attach, Attached
 from bridge.sdk import Client
 from bridge.sdk.events import CALL_CONNECTED
 from tests.api.auth.scene import Scene, arranged
 from tests.support.daemon import running_api
+from tests.support.sockets import far_end
 
 
 @pytest.fixture
@@ -209,6 +212,22 @@ async def test_who_asks_too_often_is_told_when_to_come_again(fake: FakeAri, tmp_
         assert (await api.ask("GET", "/me")).status == 429
         assert (await api.ask("POST", path, key="supervisor")).code == "CALL_NOT_FOUND"
         assert (await api.ask("GET", "/health", key=None)).status == 200
+
+
+async def test_a_program_says_its_terms_no_oftener_than_it_may_command(
+    fake: FakeAri, tmp_path: Path
+) -> None:
+    limits = RateLimits(commands=Rate(0.01, 2), reads=Rate(0.01, 1))
+    async with (
+        running_api(fake, tmp_path, rate_limits=limits) as api,
+        far_end(api, PROGRAM_SOCKET.format(name="bot"), key="program") as far,
+    ):
+        for _ in range(3):
+            await far.say(Attach())
+            assert isinstance(await far.next(), Attached)
+        await far.say(Attach())
+        end = await far.ended()
+        assert (end.code, end.cut_off and end.cut_off.code) == (1013, ErrorCode.RATE_LIMITED)
 
 
 async def test_who_guesses_keys_is_held_up(fake: FakeAri, tmp_path: Path) -> None:
