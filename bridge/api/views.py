@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from bridge.api.archive import Archive
+from bridge.api.attendance import ABSENT_SECONDS, Attendance
 from bridge.api.auth.principal import Principal
 from bridge.api.auth.tenancy import Tenancy
 from bridge.api.shown import (
@@ -23,7 +24,13 @@ from bridge.api.shown import (
     transfer_of,
 )
 from bridge.directory import LiveCall
-from bridge.model.errors import BadArgumentError, InvalidStateError, ServerError
+from bridge.model.errors import (
+    BadArgumentError,
+    CallbridgeError,
+    InvalidStateError,
+    ServerError,
+    ServerUnreachableError,
+)
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyLimits
 from bridge.model.participants import CALLEE
@@ -45,6 +52,8 @@ _PLACED_BY: Final = "observer."
 """With an observer's name, the label that says who placed him."""
 _MICROSECONDS: Final = 1_000_000
 _TRANSFERS: Final = 100
+_NOT_CONNECTED: Final = (InvalidStateError, ServerUnreachableError)
+"""What is asked of a client that is not connected, or no longer."""
 """Of one call that are known by their ids."""
 
 
@@ -77,10 +86,18 @@ class Views:
 
     Made before the client connects, and before whatever else taps it. recordings: the folder that
     recordings go to. Where rules of ``tenancy`` are about SIP headers, a call is of no tenant until
-    its headers were read.
+    its headers were read. absent_seconds: how long an observer whom the API placed, and who is a
+    program, stays while nobody has his audio open.
     """
 
-    def __init__(self, client: Client, tenancy: Tenancy, *, recordings: Path) -> None:
+    def __init__(
+        self,
+        client: Client,
+        tenancy: Tenancy,
+        *,
+        recordings: Path,
+        absent_seconds: float = ABSENT_SECONDS,
+    ) -> None:
         self.archive = Archive(recordings)
         self.program_of: Callable[[str], str] = lambda _call_id: ""
         """Says which program has a call, by its id; empty for none."""
@@ -91,12 +108,15 @@ class Views:
         self._revision = int(time.time() * _MICROSECONDS)
         """Of the view that was made last: greater than those of an earlier life of the daemon."""
         self._tasks = Tasks()
+        self.attendance = Attendance(self._absent, seconds=absent_seconds)
+        """Of observers who are programs."""
         client.tap(self._happened)
         client.on(events.OBSERVER_RESUMED, self._resumed)
         client.limits_of = self._limits_of
 
     async def close(self) -> None:
         """End what is under way."""
+        self.attendance.close()
         await self._tasks.end()
 
     # --- calls ----------------------------------------------------------------------------------
@@ -134,6 +154,8 @@ class Views:
         """Note who placed an observer."""
         self._by = {one: who for one, who in self._by.items() if one.left is None}
         self._by[observer] = by
+        if not observer.phone:
+            self.attendance.expect(observer)
         labels = self._labels(observer.call_id)
         if labels is not None:
             with suppress(BadArgumentError):
@@ -202,12 +224,12 @@ class Views:
         return live.own and not self._client.looks_after(live.call_id)
 
     def _observers(self, call_id: str) -> tuple[Observer, ...]:
-        with suppress(InvalidStateError):
+        with suppress(*_NOT_CONNECTED):
             return self._client.observers(call_id)
         return ()
 
     def _labels(self, call_id: str) -> Labels | None:
-        with suppress(InvalidStateError):
+        with suppress(*_NOT_CONNECTED):
             return self._client.labels(call_id)
         return None
 
@@ -348,6 +370,7 @@ class Views:
     def _happened(self, event: str, *arguments: object) -> None:
         about = arguments[0] if arguments else None
         if event == events.OBSERVER_LEFT and isinstance(about, ObserverNews):
+            self.attendance.forget_left()
             labels = self._labels(about.call_id) if about.call_id else None
             if labels is not None:
                 labels.pop(_PLACED_BY + about.name, None)
@@ -357,6 +380,22 @@ class Views:
             and self._client.get_call(about.call_id) is None
         ):
             self._known.pop(about.call_id, None)
+
+    def _absent(self, observer: Observer) -> None:
+        work = self._let_go(observer)
+        self._tasks.spawn(work, f"{observer.name} leaves call {observer.call_id}")
+
+    async def _let_go(self, observer: Observer) -> None:
+        """Let an observer leave whose client has gone; what fails is tried again later."""
+        try:
+            seconds = f"{self.attendance.seconds:g} s"
+            what = f"dismissed: nobody has had his audio open for {seconds}"
+            self._client.audit.note(CallId(observer.call_id), observer.name, what, by="callbridge")
+            await observer.leave(cut=True)
+        except CallbridgeError as error:
+            _log.warning("%s stays on call %s: %s", observer.name, observer.call_id, error)
+            if observer.left is None:
+                self.attendance.expect(observer)
 
     def _is_seen(self, principal: Principal, call_id: str) -> bool:
         view = self.call(call_id)

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from bridge.api.app import make_app
+from bridge.api.attendance import ABSENT_SECONDS
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
 from bridge.api.auth.dialling import DialRules
@@ -142,12 +143,18 @@ class Ari:
 
 @asynccontextmanager
 async def running_api(
-    server: object, folder: Path, *, client: Mapping[str, Any] | None = None, **parts: Any
+    server: object,
+    folder: Path,
+    *,
+    client: Mapping[str, Any] | None = None,
+    absent_seconds: float = ABSENT_SECONDS,
+    **parts: Any,
 ) -> AsyncIterator[RunningApi]:
     """Run the API on an Asterisk.
 
     server: a FakeAri or an Instance. folder: for recordings and the store. client: arguments of
-    Client. parts: of the service, in the place of those that are made here.
+    Client. absent_seconds: as in Views. parts: of the service, in the place of those that are made
+    here.
     """
     ari = Ari.of(server)
     settings: dict[str, Any] = {"sample_rate": 16000, "probe": False, **(client or {})}
@@ -159,7 +166,8 @@ async def running_api(
         parts = {"store": store, "tenancy": Tenancy(), **parts}
         if "views" not in parts:
             tenancy, recordings = parts["tenancy"], folder / "recordings"
-            parts["views"] = views = Views(of_client, tenancy, recordings=recordings)
+            views = Views(of_client, tenancy, recordings=recordings, absent_seconds=absent_seconds)
+            parts["views"] = views
             stack.push_async_callback(views.close)
         service = _service(of_client, folder, kept, parts)
         service.hub.listeners += [Feed(store).take, service.webhooks.take]

@@ -95,7 +95,8 @@ async def _carry(link: Link, request: web.Request) -> None:
     stream = None
     if hears:
         stream = speaker.audio_stream(query.get("speaker"), max_seconds=KEPT_SECONDS)
-    await AudioSession(link, name, speaker, stream).run()
+    with link.service.views.attendance.attended(speaker):
+        await AudioSession(link, name, speaker, stream).run()
 
 
 def _require_his(link: Link, view: CallView, name: str) -> None:

@@ -366,10 +366,12 @@ class Audio:
         """Say it; see ``Mouth.send``."""
         if self._closed:
             raise CallClosedError("the audio has ended")
-        if self._mouth is None or (self._mouth.over and not self._mouth.is_taken):
-            self._replace(self._mouth)
-            self._mouth = Mouth(self._http, self._where, self._rate)
-        await self._mouth.send(pcm)
+        await self._open().send(pcm)
+
+    def attend(self) -> None:
+        """Have a socket open, also while nothing is said: whose client has gone has to leave."""
+        if not self._closed:
+            self._open()
 
     def clear(self) -> None:
         """Drop what is not played."""
@@ -407,6 +409,12 @@ class Audio:
         self.end()
         for socket in self._sockets:
             await socket.wait_done()
+
+    def _open(self) -> Mouth:
+        if self._mouth is None or (self._mouth.over and not self._mouth.is_taken):
+            self._replace(self._mouth)
+            self._mouth = Mouth(self._http, self._where, self._rate)
+        return self._mouth
 
     @property
     def _sockets(self) -> list[AudioSocket]:

@@ -124,7 +124,9 @@ class Lookout(Client):
             seconds=USUAL_SECONDS + ring_time_seconds,
             call_id=target if isinstance(target, str) else target.call_id,
         )
-        return self._observer(view)
+        observer = self._observer(view)
+        observer.attend()
+        return observer
 
     async def observe_limited(
         self,

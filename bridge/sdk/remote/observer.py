@@ -194,6 +194,11 @@ class RemoteObserver(Observer):
             stream.end()
         return stream
 
+    def attend(self) -> None:
+        """Stay for as long as this client is there: a program alone, a phone stays by itself."""
+        if not self._view.phone and self._left is None:
+            self._audio.attend()
+
     # --- what the daemon tells ------------------------------------------------------------------
 
     def see(self, view: ObserverView) -> None:
