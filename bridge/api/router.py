@@ -98,6 +98,9 @@ def handles(operation: Operation) -> Callable[[H], H]:
 DRAINING_SECONDS: Final = 5.0
 """When a daemon that is about to stop has likely been followed by the next."""
 
+OF_LIVE_CALLS: Final = frozenset({"calls", "parties", "observers", "transfers", "recordings"})
+"""Tags of operations that find calls, or do not."""
+
 SOCKETS: Final[dict[str, Socket]] = {}
 """By path below ``/api/v1``."""
 
@@ -171,6 +174,8 @@ class Endpoint:
             body=body,
             request_id=REQUEST_ID.get(),
         )
+        if operation.tag in OF_LIVE_CALLS:
+            await self.service.taken_up()
         work = self._once(request, asked, raw)
         if operation.operation_id in ENDS_WITH_WHO_ASKS:
             return await as_long_as_asked(request, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,19 @@ from bridge.store.store import Store
 from bridge.webhooks.webhooks import Webhooks
 
 
+async def _at_once() -> None:
+    """Of a client that is connected before anybody is served."""
+
+
 @dataclass(kw_only=True)
 class Service:
     """The parts of a running daemon.
 
     recordings_folder: where recordings go. speech: None where no command speaks. version:
     callbridge's own. draining: it is about to stop and takes no new commands. health: the state of
-    each part, ``ok`` or what is wrong with it, by name.
+    each part, ``ok`` or what is wrong with it, by name. taken_up: waits, not for long, until it is
+    known what stands in Asterisk; raises ServerUnreachableError when it is not: nobody can say then
+    that a call is not there.
     """
 
     client: Client
@@ -45,3 +51,4 @@ class Service:
     version: str
     draining: bool = False
     health: Callable[[], Mapping[str, str]] = dict
+    taken_up: Callable[[], Awaitable[None]] = _at_once

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
 
 from bridge.ari import Backoff, LinkStatus
 from bridge.daemon.asterisk import ari_settings
@@ -18,6 +20,10 @@ _log = logging.getLogger(__name__)
 
 _BACKOFF = Backoff(longest_s=5.0)
 OK = "ok"
+TAKE_UP_SECONDS: Final = 5.0
+"""How long who asks for calls waits until those of an earlier daemon are taken up."""
+AGAIN_SECONDS: Final = 2.0
+"""When it is worth asking again."""
 
 
 class DaemonClient(Client):
@@ -45,6 +51,10 @@ class DaemonClient(Client):
         self._fault = "it is being connected to"
         self._connecting = asyncio.Lock()
         self._leaving = False
+        self._looked = False
+        """It was known, once, what stands in Asterisk."""
+        self._tried = asyncio.Event()
+        """No attempt to find that out is under way."""
 
     @property
     def link(self) -> str:
@@ -70,13 +80,33 @@ class DaemonClient(Client):
         failures = 0
         while not await self._try_to_connect(failures):
             failures += 1
+            self._tried.set()
             await asyncio.sleep(_BACKOFF.delay_s(failures))
+            self._tried.clear()
         if self._leaving:
+            self._tried.set()
             return "the daemon is about to stop"
         _log.info("connected to Asterisk %s at %s", self.capabilities.version, self._root)
         on_connected()
+        self._looked = True
+        self._tried.set()
         await self._connected().ended.wait()
         return self.replaced or "the connection to Asterisk was closed"
+
+    async def taken_up(self) -> None:
+        """Return when all calls are known that stood in Asterisk as this daemon began.
+
+        Raises ServerUnreachableError when they are not after 5 s, or Asterisk is not reached.
+        """
+        if not self._looked:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TAKE_UP_SECONDS):
+                    await self._tried.wait()
+        if not self._looked:
+            raise ServerUnreachableError(
+                f"it is not known yet what calls there are at {self._root}: {self._fault}",
+                retry_after=AGAIN_SECONDS,
+            )
 
     async def settled(self) -> None:
         """Connect no more; return when nothing of it is under way.

@@ -226,6 +226,13 @@ class ServerUnreachableError(ServerError):
 
     default_code = ErrorCode.SERVER_UNREACHABLE
 
+    def __init__(
+        self, message: str, *, code: ErrorCode | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+        """Seconds until it is worth trying again, or None."""
+
 
 class AuthenticationError(ServerError):
     """Asterisk refused the username and password."""

@@ -75,7 +75,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     hangup_cause: int | None = None
     retry_after: float | None = None
-    """Seconds; of RATE_LIMITED and DRAINING."""
+    """Seconds; of RATE_LIMITED, DRAINING and SERVER_UNREACHABLE."""
     fields: tuple[FieldError, ...] = ()
 
 
@@ -135,5 +135,7 @@ def error_of(problem: Problem) -> CallbridgeError:
         return errors.RateLimitedError(problem.detail, retry_after=problem.retry_after)
     if problem.code is ErrorCode.DRAINING:
         return errors.DrainingError(problem.detail, retry_after=problem.retry_after)
+    if problem.code is ErrorCode.SERVER_UNREACHABLE:
+        return errors.ServerUnreachableError(problem.detail, retry_after=problem.retry_after)
     kind = _CLASSES.get(problem.code, errors.ServerError)
     return kind(problem.detail, code=problem.code)

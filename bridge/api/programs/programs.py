@@ -238,10 +238,23 @@ class Programs:
                 return view
             await asyncio.sleep(_LOOK_SECONDS)
 
+    def take_up(self) -> None:
+        """Note whose the calls are that an earlier daemon had, before anybody attaches."""
+        for call in self._client.calls:
+            self._restore(call)
+
     async def _resumed(self, call: ActiveCall) -> None:
         """A call of an earlier life of this daemon goes on."""
+        if not self._restore(call) and not call.originated and call.parked_in is None:
+            _log.info("call %s: no program had it, the agent leaves", call.call_id)
+            await call.close(cut=True)
+
+    def _restore(self, call: ActiveCall) -> bool:
+        """Note whose a call is, once; tell whether it is a program's."""
         noted = read(call.labels.get(LABEL, ""))
-        if noted is not None:
+        if noted is None:
+            return False
+        if self._leases.owner(call.call_id) is None:
             program = ProgramId(noted.name, noted.tenant, frozenset(noted.queues))
             principal = Principal(
                 name=noted.by,
@@ -253,9 +266,7 @@ class Programs:
             terms = Terms((), noted.lease_seconds, noted.when_gone)
             self._leases.restore(call.call_id, program, principal, terms, self._now())
             self._do()
-        elif not call.originated and call.parked_in is None:
-            _log.info("call %s: no program had it, the agent leaves", call.call_id)
-            await call.close(cut=True)
+        return True
 
     def _happened(self, event: EventView) -> None:
         """Tell the program of a call what befalls it."""

@@ -65,6 +65,7 @@ _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.CALL_CLOSED: _CLOSE_NORMAL,
     ErrorCode.DRAINING: CLOSE_GOING_AWAY,
     ErrorCode.RATE_LIMITED: CLOSE_AGAIN_LATER,
+    ErrorCode.SERVER_UNREACHABLE: CLOSE_AGAIN_LATER,
 }
 
 
@@ -277,6 +278,7 @@ async def serve(
     service.hub.enders.add(link.go_away)
     try:
         await link.admit()
+        await service.taken_up()
         service.authenticator.revoked.add(link.key_revoked)
         await work(link)
     except LeftError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
@@ -67,7 +67,7 @@ class RemoteCall(Arranging):
         body = requests.Leave(cut=cut, after_audio=self._audio.position)
         connected = self.state is CallState.CONNECTED
         # It may have ended by itself meanwhile.
-        with self._until_left(), suppress(CallClosedError, CallNotFoundError):
+        with self._until_left(), self._perhaps_over():
             await self._host.http.tell(
                 operations.LEAVE, body=body, seconds=self._until_said(), call_id=self.call_id
             )
@@ -78,7 +78,7 @@ class RemoteCall(Arranging):
         if self._end_reason is not None:
             return
         query = requests.Leave(cut=cut, after_audio=self._audio.position)
-        with self._until_left(), suppress(CallClosedError, CallNotFoundError):
+        with self._until_left(), self._perhaps_over():
             await self._host.http.tell(
                 operations.HANG_UP,
                 query=query,
@@ -86,6 +86,15 @@ class RemoteCall(Arranging):
                 call_id=self.call_id,
             )
         await self._gone(EndReason.AGENT_ENDED)
+
+    @contextmanager
+    def _perhaps_over(self) -> Iterator[None]:
+        try:
+            yield
+        except CallClosedError:
+            pass
+        except CallNotFoundError as error:
+            self._require_known(error)
 
     # --- keys -----------------------------------------------------------------------------------
 

@@ -166,6 +166,11 @@ class RemoteClient(Lookout):
         return self.sample_rate
 
     @property
+    def calls_known(self) -> bool:
+        """Whether the daemon has told which calls the program has, since its socket broke last."""
+        return self._program.calls_known
+
+    @property
     def route(self) -> Route | None:
         """Says whom ``connect()`` rings."""
         return self._route

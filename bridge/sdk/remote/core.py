@@ -341,7 +341,18 @@ class Core(ActiveCall):
                 **path,
             )
         except CallNotFoundError as error:
+            self._require_known(error)
             raise CallClosedError(f"the call is over: {error}") from None
+
+    def _require_known(self, error: CallNotFoundError) -> None:
+        """Do not believe that the call is over before the daemon has said which calls there are.
+
+        Raises ServerUnreachableError.
+        """
+        if not self._host.calls_known:
+            raise ServerUnreachableError(
+                f"the daemon has not taken up call {self.call_id} yet: try again"
+            ) from error
 
     async def _act(
         self, operation: Operation, body: Request | None = None, *, seconds: float = USUAL_SECONDS

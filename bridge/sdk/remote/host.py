@@ -31,6 +31,10 @@ class Host(Protocol):
         """Hz of all audio."""
 
     @property
+    def calls_known(self) -> bool:
+        """Whether the daemon has told which calls the program has, since its socket broke last."""
+
+    @property
     def route(self) -> Route | None:
         """Says whom ``connect()`` rings."""
 

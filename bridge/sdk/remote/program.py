@@ -79,6 +79,8 @@ class ProgramLine:
         self.name = name
         self.active = False
         """This process has the lease."""
+        self.calls_known = False
+        """The daemon has said which calls are its, since the socket broke last."""
         self._owner = owner
         self._routes = routes
         self._lease_seconds = lease_seconds
@@ -128,7 +130,7 @@ class ProgramLine:
     async def close(self) -> None:
         """Be no program any more. Idempotent."""
         self._outage.stop()
-        self._is_open = self.active = False
+        self._is_open = self.active = self.calls_known = False
         self._at = self._told = None
         await self._wire.close()
 
@@ -184,7 +186,7 @@ class ProgramLine:
 
     def _attached(self, frame: frames.Attached) -> None:
         was_lost = self._outage.end()
-        self.active = frame.active
+        self.active, self.calls_known = frame.active, True
         self._at = frame.at or self._at
         if was_lost:
             self._owner.server_back()
@@ -212,6 +214,7 @@ class ProgramLine:
             _log.info("call %s is offered again: %s", call_id, error)
 
     def _down(self, why: str) -> None:
+        self.calls_known = False
         self._outage.begin(why)
 
     def _lost(self, why: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.model.errors import CallNotFoundError
+from bridge.model.errors import CallClosedError, CallNotFoundError, ServerUnreachableError
 from bridge.model.states import CallState, EndReason
 from bridge.protocol import frames
 from bridge.protocol.views import CallView, EventView, TransferView
@@ -109,6 +109,30 @@ async def test_a_call_that_the_program_has_no_longer_is_lost(
     client._program._frame(attached(seq=9))
     await asyncio.gather(*client._tasks)
     assert (call.state, call.end_reason) == (CallState.DISCONNECTED, EndReason.SERVER_LOST)
+
+
+@pytest.mark.parametrize("command", ["whisper", "close", "disconnect"])
+async def test_that_a_call_is_not_there_is_believed_of_who_has_said_which_are(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    async def gone(*_arguments: object, **_how: object) -> None:
+        raise CallNotFoundError("c1")
+
+    monkeypatch.setattr(core, "_TOLD_SECONDS", 0.01)
+    monkeypatch.setattr(Http, "ask", gone)
+    monkeypatch.setattr(Http, "tell", gone)
+    call = taken(client)
+    client._program._down("the daemon is another one")
+    with pytest.raises(ServerUnreachableError):
+        await getattr(call, command)()
+    assert (call.state, client.calls) == (CallState.CONNECTED, (call,))
+    client._program._frame(attached(call_view(), seq=1, resumed=False))
+    if command == "whisper":
+        with pytest.raises(CallClosedError):
+            await call.whisper()
+    else:
+        await getattr(call, command)()
+        assert call.state is CallState.DISCONNECTED
 
 
 async def test_a_call_that_it_has_after_all_goes_on(
