@@ -135,6 +135,31 @@ async def test_what_happens_to_a_call_is_in_the_events(api: RunningApi, fake: Fa
     assert types.index("INCOMING_CALL") < types.index("CALL_TERMINATED")
 
 
+async def test_what_is_kept_of_a_call_is_there_when_it_is_over(
+    api: RunningApi, fake: FakeAri
+) -> None:
+    call = await call_of(api, fake)
+    path = f"/calls/{call.call_id}"
+    await call.answer()
+    first = await api.done("POST", f"{path}/notes", {"text": "before"}, key="supervisor")
+    assert [one["call_id"] for one in await items(api, "/history")] == [call.call_id]
+    await api.done("DELETE", path, query={"cut": "true"})
+    assert (await api.ask("GET", path)).code == "CALL_NOT_FOUND", "it is over"
+
+    second = await api.done("POST", f"{path}/notes", {"text": "after"}, key="supervisor")
+    assert await items(api, f"{path}/notes") == [first, second]
+    await api.done("PUT", f"{path}/context", {"values": {"sale": True}}, key="program")
+    context = await api.done("GET", f"{path}/context", key="observer")
+    assert context["values"] == {"sale": True}
+    assert (await api.ask("GET", f"{path}/notes", key="foreign-admin")).code == "CALL_NOT_FOUND"
+    [kept] = await items(api, "/history")
+    assert kept == await api.done("GET", f"/history/{call.call_id}", key="supervisor")
+    assert (kept["call_id"], kept["tenant"]) == (call.call_id, TENANT)
+    assert kept["began_at"] <= kept["answered_at"] <= kept["ended_at"]
+    assert kept["end_reason"] == "agent_ended"
+    assert await items(api, "/history", "foreign-admin") == []
+
+
 WANTED = {"url": "https://crm.example.com/x", "secret": SECRET}
 
 
