@@ -18,6 +18,7 @@ from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from bridge.model.errors import DrainingError, ServerUnreachableError
 from bridge.model.modes import AudioMode
+from bridge.sdk.remote import RemoteClient
 from tests.integration.daemon.running import Running, configured, running
 
 
@@ -122,8 +123,10 @@ async def test_a_daemon_that_takes_its_time_says_of_no_call_that_it_is_not_there
             async with asyncio.timeout(5):
                 assert (await shown)[0] == 200
                 await whispered
-            await until(lambda: program.client._program.calls_known, "its calls are known")
-            assert program.client.calls == (call,)
+            client = program.client
+            assert isinstance(client, RemoteClient)
+            await until(lambda: client.calls_known, "its calls are known")
+            assert client.calls == (call,)
             assert call.mode is AudioMode.WHISPER
             assert program.again.empty()
             fake.channel_hangs_up(channel_id)
