@@ -55,16 +55,17 @@ class WebhookSettings:
     """Of all webhooks.
 
     at_once: attempts at the same time; at_once_each: of them for one webhook, so that one that is
-    slow leaves room for the others. pending: deliveries that may wait for one webhook; a further
-    event is not sent to it, and counted. of_one_tenant: webhooks that a tenant may have. unknown:
-    events that are kept until the webhooks are read from the store for the first time; the oldest
-    give way.
+    slow leaves room for the others; at_once_tenant: of them for one tenant's. pending: deliveries
+    that may wait for one webhook; a further event is not sent to it, and counted. of_one_tenant:
+    webhooks that a tenant may have. unknown: events that are kept until the webhooks are read from
+    the store for the first time; the oldest give way.
     """
 
     retries: Retries = field(default_factory=Retries)
     attempt_seconds: float = ATTEMPT_SECONDS
     at_once: int = 64
     at_once_each: int = 8
+    at_once_tenant: int = 32
     pending: int = 100_000
     of_one_tenant: int = 100
     unknown: int = 10_000
@@ -101,6 +102,8 @@ class Webhooks:
         self._pending: Counter[str] = Counter()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._busy: Counter[str] = Counter()
+        self._busy_of: Counter[str] = Counter()
+        """By tenant."""
         self._ended: set[str] = set()
         self._replayed_at: dict[str, float] = {}
         self._wake = asyncio.Event()
@@ -288,8 +291,8 @@ class Webhooks:
 
     async def _start_due(self) -> float:
         """Begin all attempts that are due and that there is room for; return how long to wait."""
-        each = self._settings.at_once_each
-        full = frozenset(one for one, count in self._busy.items() if count >= each)
+        known = (self._known or {}).values()
+        full = frozenset(one.webhook_id for one in known if self._is_full(one))
         if len(self._under_way) < self._settings.at_once:
             limit = _BATCH + len(self._under_way)
             self._ended.clear()
@@ -311,12 +314,10 @@ class Webhooks:
         # It ended while the store was being asked: what was answered is older.
         if delivery.delivery_id in self._ended:
             return
-        if (
-            len(self._under_way) >= self._settings.at_once
-            or self._busy[webhook.webhook_id] >= self._settings.at_once_each
-        ):
+        if len(self._under_way) >= self._settings.at_once or self._is_full(webhook):
             return
         self._busy[webhook.webhook_id] += 1
+        self._busy_of[webhook.tenant] += 1
         self._under_way[delivery.delivery_id] = asyncio.create_task(
             self._deliver(webhook, delivery), name=f"webhook {webhook.webhook_id}"
         )
@@ -333,7 +334,17 @@ class Webhooks:
             self._busy[webhook.webhook_id] -= 1
             if not self._busy[webhook.webhook_id]:
                 del self._busy[webhook.webhook_id]
+            self._busy_of[webhook.tenant] -= 1
+            if not self._busy_of[webhook.tenant]:
+                del self._busy_of[webhook.tenant]
             self._wake.set()
+
+    def _is_full(self, webhook: StoredWebhook) -> bool:
+        """Tell whether nothing more is begun for a webhook: neither it nor its tenant has room."""
+        settings = self._settings
+        if self._busy[webhook.webhook_id] >= settings.at_once_each:
+            return True
+        return self._busy_of[webhook.tenant] >= settings.at_once_tenant
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         attempts = delivery.attempts + 1

@@ -200,6 +200,24 @@ async def test_a_slow_receiver_holds_up_nobody_else(post: Post) -> None:
     post.receiver.released.set()
 
 
+async def test_many_slow_receivers_of_a_tenant_hold_up_no_other_tenant(post: Post) -> None:
+    await post.webhooks.close()
+    await post.begin(at_once=4, at_once_each=2, at_once_tenant=3)
+    for path in ("/slow1", "/slow2", "/slow3"):
+        post.receiver.behaviours[path] = post.receiver.stalls
+        await post.hook(path, tenant="acme")
+    for number in range(20):
+        post.tell(f"slow{number}", tenant="acme")
+    busy = post.receiver.at_once
+    await until(lambda: sum(busy.values()) == 3, "the slow ones are busy")
+    await post.hook("/fast", tenant="default")
+    for number in range(10):
+        post.tell(f"c{number}", tenant="default")
+    await until(lambda: len(post.receiver.taken("/fast")) == 10, "the others are served")
+    assert sum(busy.values()) == 3
+    post.receiver.released.set()
+
+
 async def test_what_is_on_its_way_survives_a_restart(post: Post) -> None:
     post.receiver.behaviours["/a"] = answers(500, until_attempt=3)
     hook = await post.hook("/a")
