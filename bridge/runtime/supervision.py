@@ -30,17 +30,16 @@ from bridge.runtime.flow import Flow
 from bridge.runtime.gallery import GalleryEngine, Member
 from bridge.runtime.names import new_call_id
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.people import people_of
 from bridge.runtime.remembering import Remembering
 from bridge.runtime.takeovers import Takeovers
 from bridge.session.inputs import ServerLost, Token
 from bridge.session.observer import Stage, inputs
 from bridge.session.observer.effects import LeftReason, ObserverNotice, Tell
 from bridge.session.observer.inputs import Person
-from bridge.session.state import Phase, Standing
 
 _log = logging.getLogger(__name__)
 
-_OVER = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 _ROLE = re.compile(r"party\d+")
 """What further parties are called: see LiveParty.role."""
 _ON_CALL = frozenset({Stage.JOINING, Stage.PRESENT, Stage.FINISHING})
@@ -436,21 +435,7 @@ class Supervision:
         )
 
     def _people(self, call: LiveCall) -> tuple[Person, ...]:
-        own = self._host.engine(call.call_id)
-        standing = own.session.standing if own is not None else Standing()
-        # Whoever was held is so to the end: of a call that is over nobody hears any more.
-        over = own is not None and own.session.phase in _OVER
-        return tuple(
-            Person(
-                party.role,
-                party.channel_id,
-                held=over or party.role in standing.held,
-                muted=party.role in standing.silenced,
-                apart=party.role in standing.apart,
-            )
-            for party in call.parties
-            if party.up
-        )
+        return people_of(call, self._host.engine(call.call_id))
 
     def _became(self, call: LiveCall) -> LiveCall | None:
         """Return the call that an ended one has become part of."""
