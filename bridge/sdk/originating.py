@@ -106,7 +106,7 @@ class Originating:
 
         try:
             await controller.originations.ring(
-                call_id, phone, number=_number_of(phone.endpoint), on_call=answered
+                call_id, phone, number=number_of(phone.endpoint), on_call=answered
             )
         except BaseException:
             # He answered as who asked stopped waiting.
@@ -128,6 +128,6 @@ def shown_caller(caller_id: str) -> tuple[str, str]:
     return (text, "") if _NUMBER.fullmatch(text) else ("", text)
 
 
-def _number_of(endpoint: str) -> str:
+def number_of(endpoint: str) -> str:
     """Return whom an endpoint means: ``+4930`` of ``PJSIP/+4930@trunk``."""
     return endpoint.partition("/")[2].partition("@")[0]

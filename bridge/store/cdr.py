@@ -12,9 +12,11 @@ from typing import Final
 
 import msgspec
 
+from bridge.model.participants import CALLEE
 from bridge.model.states import CallState
 from bridge.protocol.views import CallRecordView, CallView, EventView
 from bridge.sdk import events
+from bridge.sdk.originating import number_of
 from bridge.store.records import FOREIGN, INBOUND, OUTBOUND
 
 CALLS_KEPT: Final = 5_000
@@ -114,8 +116,12 @@ def _learn(facts: _Facts, event: EventView) -> None:
         facts.began_at = min(facts.began_at, view.since)
         if event.seq > facts.newest_seq:
             facts.newest_seq, facts.newest = event.seq, view
-        for name in ("program", "caller_number", "callee_number"):
-            if (text := getattr(view, name)) and event.seq >= facts.texts.get(name, (-1, ""))[0]:
+        for name, text in (
+            ("program", view.program),
+            ("caller_number", view.caller_number),
+            ("callee_number", view.callee_number or _rung(view)),
+        ):
+            if text and event.seq >= facts.texts.get(name, (-1, ""))[0]:
                 facts.texts[name] = (event.seq, text)
         facts.own |= view.own
         facts.originated |= view.originated
@@ -130,6 +136,14 @@ def _learn(facts: _Facts, event: EventView) -> None:
             facts.answered_at = _earlier(facts.answered_at, event.at)
         if view.state is CallState.CONNECTED:
             facts.connected_at = _earlier(facts.connected_at, event.at)
+
+
+def _rung(view: CallView) -> str:
+    """Return whom somebody was put through to who had dialled nobody, but was rung himself."""
+    if not view.originated:
+        return ""
+    rung = (one for one in view.parties if one.name == CALLEE and one.joined)
+    return next((number_of(one.endpoint) or one.number for one in rung), "")
 
 
 def _record(call_id: str, facts: _Facts) -> CallRecordView | None:

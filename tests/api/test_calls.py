@@ -188,6 +188,8 @@ async def test_somebody_is_rung_and_somebody_for_him(desk: Desk) -> None:
     await caller.hangup()
     await phone.wait_state(PhoneState.DISCONNECTED)
     await until(lambda: desk.api.service.dial_rules.live("default") == 0, "no leg counts")
+    record = await desk.api.done("GET", f"/history/{both['call_id']}")
+    assert (record["direction"], record["callee_number"]) == ("outbound", "1002")
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.model.states import CallState, EndReason
-from bridge.protocol.views import CallRecordView, CallView, EventView
+from bridge.protocol.views import CallRecordView, CallView, EventView, PartyView
 from bridge.sdk import events
 from bridge.store.cdr import CallRecorder, end_of_lost
 from tests.support.records import call_record, event
@@ -103,6 +104,29 @@ def test_a_call_that_we_placed() -> None:
     record = last([ringing, told(2, events.CALL_ANSWERED, CallState.ANSWERED, originated=True)])
     assert record is not None
     assert (record.direction, record.answered_at) == ("outbound", 102.0)
+
+
+def test_whom_a_call_that_we_placed_was_put_through_to() -> None:
+    caller = PartyView(name="caller", endpoint="PJSIP/1001", number="1001")
+    callee = PartyView(name="callee", endpoint="PJSIP/+4930123@trunk", number="anonymous")
+    rings = told(
+        1,
+        "LIVE_CALL_CHANGED",
+        CallState.ANSWERED,
+        originated=True,
+        parties=(caller, msgspec.structs.replace(callee, endpoint="PJSIP/1003", joined=False)),
+    )
+    record = last([rings])
+    assert record is not None
+    assert record.callee_number == ""
+    talks = told(
+        2, events.CALL_CONNECTED, CallState.CONNECTED, originated=True, parties=(caller, callee)
+    )
+    over = told(3, events.CALL_TERMINATED, CallState.DISCONNECTED, originated=True)
+    for order in ([rings, talks, over], [talks, rings, over]):
+        record = last(order)
+        assert record is not None
+        assert record.callee_number == "+4930123"
 
 
 def test_a_call_that_came_is_none_that_we_placed_whatever_is_told_first() -> None:
