@@ -27,7 +27,16 @@ PAGES = [
     "README.md",
     *(
         f"docs/{page}.md"
-        for page in ("sdk", "transfers", "waiting", "recording", "restart", "remote", "websockets")
+        for page in (
+            "sdk",
+            "transfers",
+            "waiting",
+            "recording",
+            "restart",
+            "remote",
+            "webhooks",
+            "websockets",
+        )
     ),
 ]
 
