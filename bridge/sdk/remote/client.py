@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Final, Literal, TypeVar, overload
 
@@ -19,17 +18,15 @@ from bridge.model.errors import (
     ServerError,
 )
 from bridge.model.features import FeatureKeys
-from bridge.model.ids import CallId
-from bridge.model.states import CallState, EndReason
+from bridge.model.states import EndReason
 from bridge.protocol import operations, requests
 from bridge.protocol.frames import Route as Wanted
 from bridge.protocol.views import (
     CallView,
     CapabilitiesView,
-    EventView,
 )
 from bridge.runtime.music import checked_music
-from bridge.runtime.parking import SLOTS, ParkedCall
+from bridge.runtime.parking import SLOTS
 from bridge.runtime.seat import Access
 from bridge.runtime.transfer_policy import Policy
 from bridge.sdk import events
@@ -45,9 +42,9 @@ from bridge.sdk.remote.audit import RemoteAudit
 from bridge.sdk.remote.call import RemoteCall
 from bridge.sdk.remote.host import Host
 from bridge.sdk.remote.http import USUAL_SECONDS, Http
-from bridge.sdk.remote.lookout import Lookout
 from bridge.sdk.remote.observer import RemoteObserver
 from bridge.sdk.remote.program import ProgramLine
+from bridge.sdk.remote.reception import Reception, early_events
 from bridge.sdk.remote.shown import capabilities_of
 from bridge.sdk.remote.watch import WatchLine
 from bridge.sdk.routing import DEFAULT_ENDPOINT
@@ -58,19 +55,12 @@ _log = logging.getLogger(__name__)
 _H = TypeVar("_H", bound=Handler)
 T = TypeVar("T")
 
-GRACE_SECONDS: Final = 1.0
-"""How long after ``connect()`` somebody may begin to listen to CALL_RESUMED."""
 _LEAVE_SECONDS: Final = 5.0
-_PAST: Final = 200
-"""Calls that are over whose transfers and recordings may still be told of."""
-_EARLY: Final = 100
-"""Events that are kept of calls that are not known: of one that is originated just now they may be
-here before the answer is."""
 _OF_A_PROGRAM: Final = frozenset({events.INCOMING_CALL, events.CALL_RESUMED})
 _WATCHED: Final = frozenset(ClientEvent) - _OF_A_PROGRAM - {events.SERVER_LOST, events.SERVER_BACK}
 
 
-class RemoteClient(Lookout):
+class RemoteClient(Reception):
     """Calls of one daemon: see Client."""
 
     def __init__(
@@ -129,7 +119,7 @@ class RemoteClient(Lookout):
         self._unheard = []
         self._unresumed: list[RemoteCall] = []
         self._past: OrderedDict[str, RemoteCall] = OrderedDict()
-        self._early: deque[EventView] = deque(maxlen=_EARLY)
+        self._early = early_events()
         self._observers: list[RemoteObserver] = []
         self._audios: list[Audio] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -182,18 +172,6 @@ class RemoteClient(Lookout):
         self._audios.append(audio)
         return audio
 
-    def call_event(self, event: CallEvent, call: ActiveCall, *details: object) -> None:
-        """Tell an event of a call to those who listen here."""
-        if event is events.CALL_TERMINATED:
-            self._calls.pop(call.call_id, None)
-            if isinstance(call, RemoteCall):
-                self._past[call.call_id] = call
-                while len(self._past) > _PAST:
-                    self._past.popitem(last=False)
-                if call in self._unresumed:
-                    self._unresumed.remove(call)
-        self._call_event(event, call, *details)
-
     def view_of(self, call_id: str) -> CallView | None:
         """Return a live call as it was told last."""
         own = self._calls.get(call_id)
@@ -209,13 +187,6 @@ class RemoteClient(Lookout):
         task.add_done_callback(self._tasks.discard)
 
     # --- what it is -----------------------------------------------------------------------------
-
-    @property
-    def parked(self) -> tuple[ParkedCall, ...]:
-        """Who is parked, by slot, of the calls of this program."""
-        self._online()
-        parked = map(_parked, self._calls.values())
-        return tuple(sorted(filter(None, parked), key=lambda one: one.slot))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -378,8 +349,8 @@ class RemoteClient(Lookout):
             await self._program.hand_over()
         except ServerError as error:
             _log.warning("the lease runs out instead: %s", error)
-        for call in list(self._calls.values()):
-            _remote(call).finish(EndReason.HANDED_OVER)
+        for call in self.own_calls:
+            call.finish(EndReason.HANDED_OVER)
         for observer in self._observers:
             observer.finish(LeftReason.HANDED_OVER)
         await self._end()
@@ -398,8 +369,8 @@ class RemoteClient(Lookout):
         self._shown = None
         await self._program.close()
         await self._watch.close()
-        for call in list(self._calls.values()):
-            _remote(call).lose(EndReason.AGENT_LEFT, "this program has left the daemon")
+        for call in self.own_calls:
+            call.lose(EndReason.AGENT_LEFT, "this program has left the daemon")
         for past in self._past.values():
             past.lose_transfers()
         for observer in self._observers:
@@ -415,63 +386,10 @@ class RemoteClient(Lookout):
 
     # --- what the daemon tells ------------------------------------------------------------------
 
-    def incoming(self, view: CallView) -> None:
-        """Take an incoming call that is this program's."""
-        call = self.take(view)
-        self.spawn(self._hand_on(call), f"call {call.call_id}")
-
-    def resumed(self, view: CallView) -> None:
-        """Take a call that this program had before."""
-        call = self.take(view)
-        if self._handlers.has(events.CALL_RESUMED):
-            self._tell_resumed(call)
-            return
-        self._unresumed.append(call)
-        self.spawn(self._let_go(call), f"call {call.call_id}")
-
-    def take(self, view: CallView) -> RemoteCall:
-        """Return what the program has in hand of a call."""
-        if (known := self._calls.get(view.call_id)) is not None:
-            call = _remote(known)
-            call.see(view)
-            return call
-        call = RemoteCall(view, self)
-        self._calls[call.call_id] = call
-        early = [event for event in self._early if event.call_id == call.call_id]
-        for event in early:
-            self._early.remove(event)
-            if event.call is None or event.call.revision >= view.revision:
-                call.told(event)
-        return call
-
-    def own(self, call_id: str) -> RemoteCall | None:
-        """Return a call of this program that goes on."""
-        call = self._calls.get(call_id)
-        return None if call is None else _remote(call)
-
-    @property
-    def wants_incoming(self) -> bool:
-        """Whether somebody listens to INCOMING_CALL."""
-        return self._handlers.has(events.INCOMING_CALL)
-
     @property
     def is_program(self) -> bool:
         """Whether it hears of the server by its program's socket."""
         return self._program.is_open
-
-    @property
-    def own_calls(self) -> tuple[RemoteCall, ...]:
-        """All of them."""
-        return tuple(map(_remote, self._calls.values()))
-
-    def told(self, event: EventView) -> None:
-        """Take an event of a call that this program has, or had."""
-        call_id = event.call_id or ""
-        call = self.own(call_id) or self._past.get(call_id)
-        if call is not None:
-            call.told(event)
-        else:
-            self._early.append(event)
 
     def watch_lost(self, reason: str) -> None:
         """Nothing was heard for too long."""
@@ -513,14 +431,7 @@ class RemoteClient(Lookout):
             raise ConfigurationError(f"sample_rate={self._wanted_rate}: the daemon's is {rate} Hz")
 
     def _listened(self, event: str) -> None:
-        if event == events.INCOMING_CALL:
-            waiting, self._unheard = self._unheard, []
-            for call in waiting:
-                self._hand_over(call)
-        elif event == events.CALL_RESUMED:
-            resumed, self._unresumed = self._unresumed, []
-            for one in resumed:
-                self._tell_resumed(one)
+        self._received(event)
         if self._shown is None:
             return
         if event in _OF_A_PROGRAM:
@@ -534,62 +445,3 @@ class RemoteClient(Lookout):
         except CallbridgeError as error:
             _log.error("not heard of by this client: %s", error)
             self.refused(error)
-
-    async def _hand_on(self, call: RemoteCall) -> None:
-        await self._begin_music(call)
-        if self._handlers.has(events.INCOMING_CALL):
-            self._hand_over(call)
-        else:
-            _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
-            self._unheard.append(call)
-
-    async def _begin_music(self, call: RemoteCall) -> None:
-        music = self._music_for(call)
-        if not music:
-            return
-        try:
-            await call.set_music(music)
-        except CallbridgeError as error:
-            _log.warning("call %s: its music is the daemon's: %s", call.call_id, error)
-
-    def _tell_resumed(self, call: RemoteCall) -> None:
-        async def give_up() -> None:
-            if call.state is CallState.ANSWERED:
-                _log.error("call %s: nobody is left to handle it", call.call_id)
-                await call.close(cut=True)
-
-        self._handlers.emit(events.CALL_RESUMED, call, on_failure=give_up)
-
-    async def _let_go(self, call: RemoteCall) -> None:
-        await asyncio.sleep(GRACE_SECONDS)
-        if call not in self._unresumed:
-            return
-        _log.warning("call %s: nobody listens to CALL_RESUMED", call.call_id)
-        self._unresumed.remove(call)
-        try:
-            await call.close(cut=True)
-        except CallbridgeError as error:
-            _log.warning("call %s: not left in order: %s", call.call_id, error)
-
-
-def _remote(call: ActiveCall) -> RemoteCall:
-    if not isinstance(call, RemoteCall):
-        msg = f"{call!r} is no call at a daemon"
-        raise TypeError(msg)
-    return call
-
-
-def _parked(call: ActiveCall) -> ParkedCall | None:
-    view = _remote(call).view
-    if view.parked_in is None:
-        return None
-    party = next((one.name for one in view.parties if one.parked), "caller")
-    left = 0.0 if view.parked_until is None else max(0.0, view.parked_until - time.time())
-    return ParkedCall(
-        slot=view.parked_in,
-        call_id=CallId(view.call_id),
-        party=party,
-        caller_number=view.caller_number,
-        caller_name=view.caller_name,
-        seconds_left=left,
-    )
