@@ -70,12 +70,18 @@ def found(service: Service, principal: Principal, selector: str) -> CallView:
     )
 
 
-def addressed(asked: Asked[Any, Any]) -> CallView:
+async def addressed(asked: Asked[Any, Any]) -> CallView:
     """Return the one call that the path means: its audit and its log are about that call.
 
     Raises what ``found`` raises.
     """
-    view = found(asked.service, asked.principal, asked.path["call_id"])
+    service, principal, selector = asked.service, asked.principal, asked.path["call_id"]
+    try:
+        view = found(service, principal, selector)
+    except CallNotFoundError:
+        # It may have begun this moment.
+        await service.views.settled(principal)
+        view = found(service, principal, selector)
     CALL_ID.set(view.call_id)
     return view
 

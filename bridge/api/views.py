@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -35,7 +36,7 @@ from bridge.model.ids import CallId
 from bridge.model.keys import KeyLimits
 from bridge.model.participants import CALLEE
 from bridge.model.states import CallState, EndReason
-from bridge.protocol.permissions import Permission, Role
+from bridge.protocol.permissions import EVERY_TENANT, Permission, Role
 from bridge.protocol.views import CallView, ObserverView, TransferView
 from bridge.runtime.tasks import Tasks
 from bridge.sdk import ActiveCall, Client, Observer, events
@@ -52,9 +53,12 @@ _PLACED_BY: Final = "observer."
 """With an observer's name, the label that says who placed him."""
 _MICROSECONDS: Final = 1_000_000
 _TRANSFERS: Final = 100
+"""Of one call that are known by their ids."""
 _NOT_CONNECTED: Final = (InvalidStateError, ServerUnreachableError)
 """What is asked of a client that is not connected, or no longer."""
-"""Of one call that are known by their ids."""
+_WHOSE_SECONDS: Final = 1.0
+"""How old a call is at most of which it is waited until it is known whose it is."""
+_LOOK_SECONDS: Final = 0.02
 
 
 class _Placed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -142,6 +146,20 @@ class Views:
             del self._known[over]
         shown = (self._shown(call, live.get(call_id)) for call_id, call in (live | own).items())
         return tuple(sorted(shown, key=lambda view: (view.since, view.call_id)))
+
+    async def settled(self, principal: Principal) -> None:
+        """Return when calls are shown as they are now, and whose those are that have just begun.
+
+        Not for long: what does not become known is not waited for.
+        """
+        with suppress(InvalidStateError, ServerError):
+            await self._client.live_calls()
+            while True:
+                now = time.time()
+                calls = () if principal.tenant == EVERY_TENANT else self.calls()
+                if all(one.tenant or now - one.since > _WHOSE_SECONDS for one in calls):
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
 
     def assign(self, call: ActiveCall, tenant: str, queue: str = "") -> None:
         """Settle whose a call is, whatever the rules say."""

@@ -172,12 +172,12 @@ class Controller:
         """All live calls of the PBX. Raises InvalidStateError before ``watch()``."""
         return self._lookout.directory
 
-    async def watch(self) -> Directory:
-        """Keep a directory of all live calls from now on; return it.
+    async def watch(self, *, settled: bool = False) -> Directory:
+        """Keep a directory of all live calls from now on; return it, perhaps when it has settled.
 
         Raises ServerError, and InvalidStateError from ``close()`` on.
         """
-        return await self._lookout.open()
+        return await self._lookout.open(settled=settled)
 
     def _watching(self) -> None:
         self.spawn(self.audibility_check.run(), "audibility")

@@ -42,10 +42,11 @@ class Lookout:
             raise InvalidStateError("the PBX is not watched yet: watch() comes first")
         return self._watch.directory
 
-    async def open(self) -> Directory:
+    async def open(self, *, settled: bool = False) -> Directory:
         """Keep a directory of all live calls from now on; return it.
 
-        Raises ServerError, and InvalidStateError from ``leave()`` on.
+        settled: when it shows what Asterisk has done by now. Raises ServerError, and
+        InvalidStateError from ``leave()`` on.
         """
         async with self._opening:
             self._require_stay()
@@ -59,7 +60,11 @@ class Lookout:
                     raise
                 self._watch = watch
                 self._on_open()
-            return self._watch.directory
+                return watch.directory
+            watch = self._watch
+        if settled:
+            await watch.settled()
+        return watch.directory
 
     def leave(self) -> None:
         """Let nobody begin to watch any more."""

@@ -35,6 +35,8 @@ _MOST_PENDING: Final = 20_000
 """Facts that may wait for the list of what stands; when there are more, it is asked for again."""
 _SETTLE_S: Final = 0.01
 """A transfer is many events in one breath: after the first, others are waited for so long."""
+_SETTLED_S: Final = 0.5
+"""How long who asks waits at most for what Asterisk has done already, and tells in a moment."""
 _NOT_FOUND: Final = 404
 _EVERYTHING: Final = ("channel:", "bridge:")
 """Event sources without an id mean all of their kind (res_stasis.c, app_subscribe)."""
@@ -73,6 +75,8 @@ class Watch:
         )
         self._pending: list[Fact] = []
         self._flush: asyncio.TimerHandle | None = None
+        self._taken = asyncio.Event()
+        """Set, and replaced, when something was taken in."""
         self._known = False
         self._stale = asyncio.Event()
         self._generation = 0
@@ -98,6 +102,23 @@ class Watch:
         name = f"watch:{self._ari.settings.application}"
         self._task = asyncio.get_running_loop().create_task(self._keep(), name=name)
         self._task.add_done_callback(_report)
+
+    async def settled(self) -> None:
+        """Return when the directory shows who talks with whom in Asterisk now.
+
+        Not for long: what cannot be found out in half a second is not waited for.
+        """
+        try:
+            async with asyncio.timeout(_SETTLED_S):
+                bridges = [b for b in await self._ari.bridges.list() if is_parties(b.id)]
+                place = {c: b.id for b in bridges for c in b.channels if is_party(c)}
+                while self._known and any(
+                    self.directory.bridge_of(channel_id) != bridge_id
+                    for channel_id, bridge_id in place.items()
+                ):
+                    await self._taken.wait()
+        except (ServerError, TimeoutError) as error:
+            _log.debug("calls are shown as far as events have told: %s", error)
 
     async def close(self) -> None:
         """End the task and the link; Asterisk forgets the application. Idempotent."""
@@ -144,7 +165,10 @@ class Watch:
             self._flush = None
         if self._known:
             facts, self._pending = self._pending, []
-            self._tell(self.directory.step(*facts))
+            changes = self.directory.step(*facts)
+            self._taken.set()
+            self._taken = asyncio.Event()
+            self._tell(changes)
 
     def _tell(self, changes: Iterable[Change]) -> None:
         for change in changes:

@@ -62,7 +62,7 @@ class Observing:
 
         Raises ServerError. From the first time on, the PBX is watched.
         """
-        return (await self._connected().watch()).calls
+        return (await self._connected().watch(settled=True)).calls
 
     @property
     def known_calls(self) -> tuple[LiveCall, ...]:

@@ -44,6 +44,7 @@ _ANNOUNCER: Final = "announcer"
 @handles(operations.LIST_CALLS)
 async def list_calls(asked: Asked[NoBody, CallListing]) -> Page[CallView]:
     """List the live calls that are asked for, the eldest first."""
+    await asked.service.views.settled(asked.principal)
     calls = all_visible(asked.service, asked.principal)
     meant = [view for view in calls if _is_meant(view, asked.query)]
     return paged(meant, asked.query, lambda view: (view.since, view.call_id))
@@ -112,7 +113,7 @@ def _check_program(asked: Asked[Any, Any], name: str) -> None:
 @handles(operations.HANG_UP)
 async def hang_up(asked: Asked[NoBody, Leave]) -> None:
     """Hang up everybody on a call, whoever placed it."""
-    view = addressed(asked)
+    view = await addressed(asked)
     check_his(asked.service, asked.principal, view)
     if asked.service.client.get_call(view.call_id) is not None:
         await in_stream(asked)
@@ -211,7 +212,7 @@ def one_of(**sounds: bytes | str | None) -> bytes | str | None:
 async def say(asked: Asked[Say, NoQuery]) -> CallView:
     """Speak a text to a call, ours or not, by an observer who comes, speaks and leaves."""
     service, body = asked.service, asked.body
-    view = addressed(asked)
+    view = await addressed(asked)
     check_his(service, asked.principal, view)
     if service.speech is None:
         raise CapabilityError(
@@ -253,5 +254,5 @@ async def set_music(asked: Asked[SetMusic, NoQuery]) -> CallView:
 @handles(operations.SHOW_AUDIBILITY)
 async def show_audibility(asked: Asked[NoBody, NoQuery]) -> AudibilityView:
     """Show who hears whom on a call, ours or not."""
-    view = addressed(asked)
+    view = await addressed(asked)
     return audibility_of(await asked.service.client.audibility(view.call_id))

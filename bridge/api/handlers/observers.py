@@ -40,7 +40,7 @@ async def observe(asked: Asked[Observe, NoQuery]) -> ObserverView:
     if body.mode != "spy":
         who.require(Permission.COACH)
     selector = asked.path["call_id"]
-    view = addressed(asked)
+    view = await addressed(asked)
     if body.mode != "spy":
         check_his(service, who, view)
     with ExitStack() as stack:
