@@ -130,7 +130,8 @@ class Views:
         active, live = self._client.get_call(call_id), self._live(call_id)
         call = active or live
         if call is None:
-            self._known.pop(call_id, None)
+            if not self._lingers(call_id):
+                self._known.pop(call_id, None)
             return None
         return self._shown(call, live)
 
@@ -142,7 +143,7 @@ class Views:
             known = ()
         live = {call.call_id: call for call in known if not self._is_over(call)}
         own = {CallId(call.call_id): call for call in self._client.calls}
-        for over in self._known.keys() - live.keys() - own.keys():
+        for over in self._known.keys() - {call.call_id for call in known} - own.keys():
             del self._known[over]
         shown = (self._shown(call, live.get(call_id)) for call_id, call in (live | own).items())
         return tuple(sorted(shown, key=lambda view: (view.since, view.call_id)))
@@ -238,8 +239,19 @@ class Views:
         return None if live is None or self._is_over(live) else live
 
     def _is_over(self, live: LiveCall) -> bool:
-        """Tell whether a call of ours has ended, though its channels' ends are not told yet."""
-        return live.own and not self._client.looks_after(live.call_id)
+        """Tell whether a call of ours has ended, though its channels' ends are not told yet.
+
+        On their way out they are nobody's, each by itself.
+        """
+        known = self._known.get(live.call_id)
+        was_own = known is not None and known.view is not None and known.view.own
+        ends = live.own or (was_own and all(party.alone for party in live.parties))
+        return ends and not self._client.looks_after(live.call_id)
+
+    def _lingers(self, call_id: str) -> bool:
+        with suppress(*_NOT_CONNECTED):
+            return self._client.live_call(call_id) is not None
+        return False
 
     def _observers(self, call_id: str) -> tuple[Observer, ...]:
         with suppress(*_NOT_CONNECTED):

@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.states import CallState
 from bridge.protocol.views import AuditView, CallRecordView, EventView
 from bridge.sdk import ActiveCall
 from tests.api.webhooks.receiver import SECRET, receiving
@@ -135,6 +136,10 @@ async def test_what_happens_to_a_call_is_in_the_events(api: RunningApi, fake: Fa
     assert types.index("INCOMING_CALL") < types.index("CALL_TERMINATED")
 
 
+def types(api: RunningApi) -> list[str]:
+    return [one.type for one in api.service.hub.since(0)]
+
+
 async def test_what_is_kept_of_a_call_is_there_when_it_is_over(
     api: RunningApi, fake: FakeAri
 ) -> None:
@@ -145,6 +150,10 @@ async def test_what_is_kept_of_a_call_is_there_when_it_is_over(
     assert [one["call_id"] for one in await items(api, "/history")] == [call.call_id]
     await api.done("DELETE", path, query={"cut": "true"})
     assert (await api.ask("GET", path)).code == "CALL_NOT_FOUND", "it is over"
+    await until(lambda: "LIVE_CALL_ENDED" in types(api), "its channels have gone")
+    ended = types(api).index("CALL_TERMINATED")
+    states = [one.call.state for one in list(api.service.hub.since(0))[ended:] if one.call]
+    assert set(states) == {CallState.DISCONNECTED}, "it is not shown as alive once more"
 
     second = await api.done("POST", f"{path}/notes", {"text": "after"}, key="supervisor")
     assert await items(api, f"{path}/notes") == [first, second]
