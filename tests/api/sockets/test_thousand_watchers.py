@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bridge.api.broadcast import Limits
 from bridge.lab.bench.watchers import Measured, open_api, open_flock, tell
+
+pytestmark = pytest.mark.alone
 
 WATCHERS = 1000
 PER_SECOND = 20.0

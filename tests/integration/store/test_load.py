@@ -96,6 +96,7 @@ class Turns:
         return max(took for name, took in self.longest.items() if name.startswith("store: "))
 
 
+@pytest.mark.alone
 async def test_nothing_is_lost_while_the_database_dies_and_stands_still(
     own_postgres: PostgresServer,
     tmp_path: Path,
