@@ -44,15 +44,21 @@ class Allotment:
     """One distribution of channels over calls; made for it, used once.
 
     entries: the calls that may be concerned. region: ids of all channels that may be: with every
-    channel those near it, and with every call all of its channels.
+    channel those near it, and with every call all of its channels. leaving: ids of channels that
+    are being hung up, and so begin no call.
     """
 
     def __init__(
-        self, standing: Standing, entries: Iterable[Entry], region: Collection[str]
+        self,
+        standing: Standing,
+        entries: Iterable[Entry],
+        region: Collection[str],
+        leaving: Collection[str] = frozenset(),
     ) -> None:
         self._standing = standing
         self._entries = sorted(entries, key=lambda e: (not e.own, e.since, e.call_id))
         self._region = region
+        self._leaving = frozenset(leaving)
         self._talks = standing.talks(region)
         self._talk_of = {end: talk for talk in self._talks for end in talk.ends}
         self._reserved = {c: e.call_id for e in self._entries for c in e.fixed.values()}
@@ -131,11 +137,15 @@ class Allotment:
     def _unclaimed(self) -> list[tuple[set[str], float]]:
         """Return the channels that talk, or are parked, and belong to no call yet."""
         standing = self._standing
-        talks = [(set(t.ends), t.since) for t in self._talks if t.ends not in self._claimed]
+        talks = [
+            (set(t.ends), t.since)
+            for t in self._talks
+            if t.ends not in self._claimed and len(t.ends - self._leaving) > 1
+        ]
         parked = [
             ({c}, standing.channels[c].created)
             for c in self._region
-            if c not in self._taken and standing.is_end(c) and standing.parked(c)
+            if c not in self._taken | self._leaving and standing.is_end(c) and standing.parked(c)
         ]
         return sorted(talks + parked, key=lambda found: (found[1], sorted(found[0])))
 

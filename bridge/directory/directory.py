@@ -45,6 +45,8 @@ class Directory:
         self._call_ids: defaultdict[str, set[CallId]] = defaultdict(set)
         """The calls that a channel has a role in, or is to have one, by its id."""
         self._calls: dict[CallId, LiveCall] = {}
+        self._leaving: set[str] = set()
+        """Channels that were a call's of ours, and are so no more: they are being hung up."""
         self._ended: dict[CallId, float] = {}
 
     # --- what comes in --------------------------------------------------------------------------
@@ -57,6 +59,7 @@ class Directory:
         touched: set[str] = set()
         for fact in facts:
             touched |= self._standing.apply(fact)
+        self._leaving &= self._standing.channels.keys()
         return self._settle(touched) if touched else ()
 
     def adopt(
@@ -64,8 +67,9 @@ class Directory:
     ) -> tuple[Change, ...]:
         """Note that a call is ours, and the ids of its parties' channels; they need not be known.
 
-        Replaces what was noted of the call before. at: seconds since 1970, when it began, unless
-        they talk already: a call that is taken up has gone on meanwhile.
+        Replaces what was noted of the call before: whoever is its party no more leaves, and begins
+        no other call on his way out. at: seconds since 1970, when it began, unless they talk
+        already: a call that is taken up has gone on meanwhile.
         """
         talks = self._standing.talks(parties.values())
         began = min((at, *(talk.since for talk in talks)))
@@ -75,7 +79,10 @@ class Directory:
         )
 
     def release(self, call_id: CallId) -> tuple[Change, ...]:
-        """Note that we look after a call no more. It goes on as long as anybody is there."""
+        """Note that we look after a call no more. It goes on as long as anybody is there.
+
+        Those of its parties who talked apart from the first of them begin no other call.
+        """
         entry = self._entries.get(call_id)
         if entry is None or not entry.own:
             return ()
@@ -146,6 +153,10 @@ class Directory:
         """Put another entry in the place of a call's, and look what comes of it."""
         before = self._entries.get(entry.call_id)
         touched = set(entry.channels) | set(before.channels if before else ())
+        if before is not None:
+            self._leaving.update(before.fixed.values())
+        self._leaving.difference_update(entry.fixed.values())
+        self._leaving &= self._standing.channels.keys()
         self._forget(entry.call_id)
         if entry.own or entry.channels:
             # Without either nobody would ever look at it again: it would be there for ever.
@@ -156,7 +167,7 @@ class Directory:
         """Distribute the channels anew, as far as those that were touched may matter."""
         region, call_ids = self._region(touched)
         entries = [self._entries[call_id] for call_id in call_ids]
-        allotment = Allotment(self._standing, entries, region)
+        allotment = Allotment(self._standing, entries, region, self._leaving)
         settled = allotment.run(self._new_id)
         talking = {end: talk.ends for end, talk in allotment.talk_of.items()}
         before = {i: call for i in call_ids if (call := self._calls.pop(i, None))}

@@ -201,3 +201,34 @@ def test_what_we_know_of_our_own_call_is_never_guessed_otherwise(
     made.release(OWN)
     check(made)
     assert not any(call.own for call in made.calls)
+
+
+@given(
+    st.permutations(PHONES[:5]),
+    st.lists(st.sampled_from(sorted(BRIDGES)), min_size=5, max_size=5),
+    st.lists(st.integers(0, 4), max_size=4),
+    st.data(),
+)
+def test_however_a_call_of_ours_is_hung_up_no_other_call_comes_of_it(
+    order: list[str], places: list[str], kept: list[int], data: st.DataObject
+) -> None:
+    made = directory()
+    legs = [ChannelFact(f"id-{name}", name, up=True, created=1.0) for name in PHONES[:5]]
+    parties = {Participant(f"party{n}"): leg.id for n, leg in enumerate(legs)}
+    made.adopt(OWN, parties, at=0.0)
+    made.step(*(Entered(BRIDGES[b], leg) for b, leg in zip(places, legs, strict=True)))
+    steps = [
+        *(
+            lambda n=n: made.adopt(OWN, dict(list(parties.items())[:n]), at=0.0)
+            for n in sorted(kept, reverse=True)
+        ),
+        lambda: made.release(OWN),
+    ]
+    ends = [lambda name=name: made.step(ChannelGone(f"id-{name}")) for name in order]
+    while steps or ends:
+        which = steps if not ends or (steps and data.draw(st.booleans())) else ends
+        changes = which.pop(0)()
+        assert {change.call.call_id for change in changes} <= {OWN}
+        check(made)
+    assert not made.calls
+    assert not made._leaving

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.directory import CallBegan, CallEnded, ChannelGone, ChannelSeen, PartiesChanged
+from bridge.directory import (
+    CallBegan,
+    CallEnded,
+    Change,
+    ChannelGone,
+    ChannelSeen,
+    PartiesChanged,
+)
 from bridge.model.ids import CallId
 from bridge.model.participants import CALLEE, CALLER, Participant
 
@@ -83,6 +91,58 @@ def test_adopting_again_changes_who_takes_part(world: World) -> None:
     assert isinstance(change, PartiesChanged)
     assert world.who() == [{"caller": "1001"}]
     assert change.call.since == 5.0
+
+
+def consulting(world: World) -> None:
+    """Let the callee of a call of ours talk with a third, while the caller waits."""
+    world.dialled("1001", "1002")
+    parties = {CALLER: "c-1001", CALLEE: "c-1002", THIRD: "c-1003"}
+    world.directory.adopt(OWN, parties, at=5.0)
+    world.leave("b", "1002")
+    world.enter("c", "1002", "1003")
+    world.changes.clear()
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["1001", "1002", "1003"])))
+@pytest.mark.parametrize("shrinks", [True, False])
+def test_those_who_are_hung_up_apart_are_no_other_call(
+    world: World, order: tuple[str, ...], *, shrinks: bool
+) -> None:
+    consulting(world)
+    changes: list[Change] = []
+    if shrinks:
+        changes += world.directory.adopt(OWN, {CALLER: "c-1001"}, at=9.0)
+    changes += world.directory.release(OWN)
+    for name in order:
+        changes += world.gone(name)
+        assert [call.call_id for call in world.directory.calls] in ([OWN], [])
+    assert {change.call.call_id for change in changes} == {OWN}
+    assert [type(c) for c in changes].count(CallEnded) == 1
+    assert not world.directory._leaving
+
+
+def test_of_a_guest_and_one_who_is_hung_up_no_call_is_made(world: World) -> None:
+    consulting(world)
+    world.directory.adopt(OWN, {CALLER: "c-1001", CALLEE: "c-1002"}, at=9.0)
+    assert world.directory.adopt(OWN, {CALLER: "c-1001"}, at=9.0) != ()
+    assert world.who() == [{"caller": "1001"}]
+
+
+def test_others_than_those_who_are_hung_up_are_a_call(world: World) -> None:
+    consulting(world)
+    world.enter("c", "1004", "1005")
+    world.directory.adopt(OWN, {CALLER: "c-1001"}, at=9.0)
+    world.gone("1002", "1003")
+    assert [set(parties.values()) for parties in world.who()] == [{"1001"}, {"1004", "1005"}]
+
+
+def test_who_left_and_was_taken_back_may_be_a_call_again(world: World) -> None:
+    consulting(world)
+    world.directory.adopt(OWN, {CALLER: "c-1001"}, at=9.0)
+    other = CallId("ba9876543210")
+    world.directory.adopt(other, {CALLER: "c-1002", CALLEE: "c-1003"}, at=9.0)
+    assert not world.directory._leaving
+    assert {"caller": "1002", "callee": "1003"} in world.who()
 
 
 def test_a_call_that_is_taken_up_began_when_they_began_to_talk(world: World) -> None:
