@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import os
+import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -263,7 +265,9 @@ class Softphone:
             return
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
-                process.kill()
+                # Process.kill() would first look whether it has ended, and take that from asyncio,
+                # which then complains of a child that it does not know.
+                os.kill(process.pid, signal.SIGKILL)
         await process.wait()
         await asyncio.gather(*self._tasks)
 
