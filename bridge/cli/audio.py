@@ -15,7 +15,12 @@ from typing import Any, Final, Protocol, Self
 
 from bridge.media.clips import load_wav
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import BadArgumentError, ConfigurationError
+from bridge.model.errors import (
+    BadArgumentError,
+    CallbridgeError,
+    ConfigurationError,
+    ErrorCode,
+)
 
 _SECOND_FRAMES: Final = 50
 _BUFFERED_FRAMES: Final = 50
@@ -44,10 +49,11 @@ class Sink(Protocol):
 class WavSink:
     """A WAV file whose header is right at every moment, also when this process is killed.
 
-    Raises BadArgumentError for a file that cannot be written.
+    Raises BadArgumentError for a file that cannot be written, CallbridgeError when it cannot go on.
     """
 
     def __init__(self, path: Path, rate: int) -> None:
+        self._path = path
         self._frames: list[bytes] = []
         try:
             # Without a buffer: what is written is there, the header included.
@@ -75,14 +81,27 @@ class WavSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._write()
-        self._file.close()
-        self._raw.close()
+        try:
+            self._write()
+        finally:
+            # The file is closed whatever happens; what could not be written has been told.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._raw.close()
 
     def _write(self) -> None:
-        # Also brings the lengths in the header up to date.
-        self._file.writeframes(b"".join(self._frames))
+        frames = b"".join(self._frames)
         self._frames.clear()
+        if not frames:
+            return
+        try:
+            # Also brings the lengths in the header up to date.
+            self._file.writeframes(frames)
+        except OSError as error:
+            raise CallbridgeError(
+                f"{self._path}: {error.strerror or error}; what was heard before is there",
+                code=ErrorCode.MEDIA_FAILED,
+            ) from error
 
 
 class PipeSink:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import signal
 import sys
 import types
 import wave
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from bridge.cli.audio import Microphone, PipeSink, SpeakerSink, WavSink, file_frames, sink_for
-from bridge.model.errors import BadArgumentError, ConfigurationError
+from bridge.model.errors import BadArgumentError, CallbridgeError, ConfigurationError
 
 RATE = 16000
 FRAME = bytes(range(64)) * 10
@@ -128,6 +130,26 @@ async def test_a_microphone_is_heard_until_nobody_listens(sounddevice: types.Mod
     assert (await anext(frames))[0] == 2
     await frames.aclose()
     assert stream.does == ["made", "started", "closed"]
+
+
+def listen_long(path: Path) -> None:
+    with WavSink(path, RATE) as sink:
+        for _ in range(200):
+            sink.take(FRAME)
+
+
+def test_a_file_that_cannot_go_on_keeps_what_was_heard(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))
+        with pytest.raises(CallbridgeError, match=r"x\.wav: File too large; what was heard before"):
+            listen_long(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert frames_of(path) >= RATE
 
 
 async def test_a_file_is_said_in_frames_at_the_rate_of_the_call(tmp_path: Path) -> None:
