@@ -179,17 +179,24 @@ class Archive:
         return facts
 
 
+_FAILURES: Final = {
+    None: "callbridge ended in the middle of it",
+    "failed": "it could not go on, as on a full disk: the daemon's log says why",
+}
+"""By why a recording ended: what is told of those that are not whole."""
+
+
 def _view(facts: Facts, path: Path) -> RecordingView:
     """Return a recording that nobody makes any more."""
-    ended = facts.end_cause is not None
+    failure = _FAILURES.get(facts.end_cause, "")
     return RecordingView(
         recording_id=f"{facts.call_id}-{facts.recording_id}",
         call_id=facts.call_id,
-        state=str(RecordingState.ENDED if ended else RecordingState.FAILED),
+        state=str(RecordingState.FAILED if failure else RecordingState.ENDED),
         seconds=round(sum(part.seconds or 0.0 for part in facts.parts), 3),
         files=tuple(part.file for part in facts.parts),
         coaching_files=tuple(part.coaching for part in facts.parts if part.coaching),
-        failure="" if ended else "callbridge ended in the middle of it",
+        failure=failure,
         ended_by=facts.end_cause,
         description=path.name,
         began_at=facts.began_at,
