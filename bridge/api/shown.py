@@ -45,8 +45,11 @@ def party_of(live: LiveParty) -> PartyView:
     )
 
 
-def own_party_of(party: Party, live: LiveParty | None) -> PartyView:
-    """Return a party of a call of our own. live: as Asterisk shows him, once it does."""
+def own_party_of(party: Party, live: LiveParty | None, *, parked: bool = False) -> PartyView:
+    """Return a party of a call of our own. live: as Asterisk shows him, once it does.
+
+    parked: by the program, not by the PBX, which knows nothing of it.
+    """
     if live is None:
         live = LiveParty(
             role=CALLER,
@@ -74,7 +77,7 @@ def own_party_of(party: Party, live: LiveParty | None) -> PartyView:
         apart=party.apart,
         away=party.away or live.holding,
         alone=live.alone,
-        parked=live.parked,
+        parked=parked or live.parked,
         on_hold=live.on_hold,
     )
 

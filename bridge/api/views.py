@@ -301,6 +301,7 @@ class Views:
     def _own(self, call: ActiveCall, live: LiveCall | None, known: _Known) -> CallView:
         shown = {str(party.role): party for party in live.parties} if live else {}
         transfer = call.last_transfer
+        parked = self._parked_of(call)
         return CallView(
             call_id=call.call_id,
             tenant="",
@@ -314,13 +315,25 @@ class Views:
             caller_endpoint=call.caller_endpoint,
             callee_number=call.callee_number,
             originated=call.originated,
-            parties=tuple(own_party_of(one, shown.get(one.name)) for one in call.parties),
+            parties=tuple(
+                own_party_of(one, shown.get(one.name), parked=one.name == parked)
+                for one in call.parties
+            ),
             transfer=None if transfer is None else self.transfer_view(call.call_id, transfer),
             parked_in=call.parked_in,
             parked_until=call.parked_until,
             taken_over_by=call.taken_over_by,
             end_reason=call.end_reason,
         )
+
+    def _parked_of(self, call: ActiveCall) -> str | None:
+        """Return who of a call is parked."""
+        if call.parked_in is None:
+            return None
+        with suppress(*_NOT_CONNECTED):
+            found = (p.party for p in self._client.parked if p.call_id == call.call_id)
+            return next(found, None)
+        return None
 
     def _foreign(self, live: LiveCall, known: _Known) -> CallView:
         """Show a call that no agent of ours is on: not ours at all, or left."""

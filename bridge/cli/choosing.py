@@ -63,7 +63,7 @@ def shown_party(party: PartyView) -> str:
     flags = {
         "ringing": not party.joined,
         "muted": party.muted,
-        "held": party.held or party.on_hold,
+        "held": (party.held or party.on_hold) and not party.parked,
         "away": party.away,
         "parked": party.parked,
     }

@@ -75,6 +75,7 @@ async def test_parked_and_taken_back(desk: Desk) -> None:
     view = await desk.api.done("POST", path, {"timeout_seconds": 60})
     assert view["parked_in"] == "7101"
     assert view["parked_until"] is not None
+    assert [p["parked"] for p in view["parties"]] == [True]
     await callee.wait_closed()
     (parked,) = (await desk.api.done("GET", "/parking"))["items"]
     assert (parked["slot"], parked["call_id"], parked["party"]) == ("7101", call_id, "caller")
@@ -82,6 +83,7 @@ async def test_parked_and_taken_back(desk: Desk) -> None:
     assert await desk.refused("POST", path, {}) == "COMMAND_IN_PROGRESS"
     view = await desk.api.done("DELETE", path)
     assert (view["parked_in"], view["parked_until"]) == (None, None)
+    assert not any(p["parked"] for p in view["parties"])
     assert not caller.closed
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from bridge.cli.choosing import chosen, party_of, shown_call
+from bridge.cli.choosing import chosen, party_of, shown_call, shown_party
 from bridge.model.errors import AmbiguousCallError, BadArgumentError, CallNotFoundError
 from bridge.model.states import CallState
 from bridge.protocol.views import CallView, PartyView
@@ -51,6 +52,19 @@ CALLS = [
 )
 def test_a_call_is_meant(text: str, call_id: str) -> None:
     assert chosen(CALLS, text).call_id == call_id
+
+
+@pytest.mark.parametrize(
+    ("flags", "shown"),
+    [
+        ({"held": True}, "1001 (held)"),
+        ({"on_hold": True}, "1001 (held)"),
+        ({"held": True, "parked": True}, "1001 (parked)"),
+        ({"on_hold": True, "parked": True, "muted": True}, "1001 (muted,parked)"),
+    ],
+)
+def test_who_is_parked_is_not_shown_as_held(flags: dict[str, bool], shown: str) -> None:
+    assert shown_party(replace(CALLS[0].parties[0], **flags)) == shown
 
 
 def test_what_means_none_or_several_is_told() -> None:
