@@ -13,7 +13,7 @@ from bridge.cli.command import command
 from bridge.cli.connection import Api, Shown
 from bridge.cli.output import Out, lasting, moment
 from bridge.cli.parameters import Call, Party, Ring, Target, complete_party
-from bridge.model.errors import CallbridgeError, ErrorCode
+from bridge.model.errors import BadArgumentError, CallbridgeError, ErrorCode, InvalidStateError
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.problems import Problem, error_of
@@ -32,6 +32,12 @@ _SLACK_SECONDS: Final = 30.0
 """How much longer than it rings an answer may take."""
 _POLL_SECONDS: Final = 0.25
 _DONE: Final = frozenset({"completed", "conferenced"})
+_DRIVES: Final = {
+    "--cancel": ops.CANCEL_TRANSFER,
+    "--complete": ops.COMPLETE_TRANSFER,
+    "--conference": ops.CONFERENCE_TRANSFER,
+    "--toggle": ops.TOGGLE_TRANSFER,
+}
 
 
 async def call_of(api: Api, text: str) -> CallView:
@@ -161,16 +167,41 @@ async def transfer(
     api: Api,
     out: Out,
     call: Call,
-    to: Annotated[list[str], typer.Argument(metavar="TO...", help="Rung one after the other.")],
+    to: Annotated[
+        list[str] | None, typer.Argument(metavar="TO", help="Rung one after the other.")
+    ] = None,
     *,
     blind: Annotated[bool, typer.Option("--blind", help="The agent leaves at once.")] = False,
     by: Annotated[str | None, typer.Option(metavar="PARTY", help="Who transfers.")] = None,
     ring: Ring = 20,
     summary: Annotated[str, typer.Option(help="What the human's phone is told.")] = "",
     wait: Annotated[bool, typer.Option(help="Until it is over.")] = True,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="One under way: the human has the customer.")
+    ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="One under way: the customer is taken back.")
+    ] = False,
+    toggle: Annotated[
+        bool, typer.Option("--toggle", help="Talk to the customer meanwhile, or to the human.")
+    ] = False,
+    conference: Annotated[
+        bool, typer.Option("--conference", help="All talk together, until it is completed.")
+    ] = False,
 ) -> None:
-    """Hand the customer over to a human; exit code 1 when nobody took him."""
+    """Hand the customer over to a human; exit code 1 when nobody took him.
+
+    Without TO, a transfer that is under way is driven.
+    """
+    given = zip(_DRIVES, (cancel, complete, conference, toggle), strict=True)
+    wanted = [name for name, on in given if on]
+    if len(wanted) + bool(to) != 1:
+        typed = f", not {', '.join([*(to or ()), *wanted])}" if wanted else ""
+        raise BadArgumentError(f"transfer CALL: TO..., or one of {', '.join(_DRIVES)}{typed}")
     meant = await call_of(api, call)
+    if not to:
+        await _drive(api, out, meant, wanted[0])
+        return
     body = asked.StartTransfer(
         to=[[one] for one in to],
         warm=not blind,
@@ -185,6 +216,21 @@ async def transfer(
     view: TransferView = shown.view
     if view.outcome is not None and view.outcome not in _DONE:
         raise _not_taken(view)
+
+
+async def _drive(api: Api, out: Out, call: CallView, how: str) -> None:
+    """Drive the transfer of a call that is under way."""
+    if call.transfer is None:
+        raise InvalidStateError(
+            f"call {call.call_id} is not being transferred: callbridge transfer CALL TO begins that"
+        )
+    shown = await api.ask(
+        _DRIVES[how],
+        body=asked.DriveTransfer(),
+        call_id=call.call_id,
+        transfer_id=call.transfer.transfer_id,
+    )
+    out.one(shown, _transfer)
 
 
 async def _over(api: Api, shown: Shown) -> Shown:

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.lab.phones import Behaviour, CallState, Phone
 from bridge.lab.waiting import until
+from bridge.sdk import events
 from tests.support.commands import Shell
 from tests.support.daemon import RunningApi
 from tests.support.pbx import CALLER_TONE, Pbx
@@ -97,6 +98,7 @@ async def test_a_party_waits_in_a_slot(pbx: Pbx, shell: Shell) -> None:
     await shell.done("originate", "1001")
     assert await shell.done("park", "1001", "--slot", "7104") == "parked: dial 7104\n"
     assert "7104" in await shell.done("parked")
+    assert "1001 (parked)" in await shell.done("calls")
     await shell.done("unpark", "1001")
     assert await shell.json("parked") == []
     await shell.done("hangup", "1001")
@@ -119,6 +121,85 @@ async def test_a_transfer_that_nobody_takes_fails_and_one_that_is_taken_does_not
     assert caller.state is CallState.CONFIRMED
     await human.hangup()
     await caller.wait_state(CallState.DISCONNECTED)
+
+
+async def consulting(pbx: Pbx, shell: Shell) -> tuple[str, list[Phone]]:
+    """Let the callee of a placed call talk with 1003, to whom the caller is to be handed over."""
+    phones = [await pbx.phone(number, source=CALLER_TONE) for number in ("1001", "1002", "1003")]
+    [placed] = await shell.json("originate", "1001", "--connect", "1002")
+    await shell.done("transfer", "1001", "1003", "--no-wait")
+    async with asyncio.timeout(10):
+        while (await shell.json("show", placed["call_id"]))[0]["transfer"]["stage"] != "consulting":
+            pass
+    return placed["call_id"], phones
+
+
+async def test_a_call_whose_parties_talk_apart_is_hung_up_and_counts_once(
+    pbx: Pbx, api: RunningApi, shell: Shell
+) -> None:
+    began: list[str] = []
+    api.service.client.on(events.LIVE_CALL_BEGAN, lambda call: began.append(call.call_id))
+    call_id, phones = await consulting(pbx, shell)
+    await shell.done("hangup", call_id)
+    for phone in phones:
+        await phone.wait_state(CallState.DISCONNECTED)
+    await until_nothing(shell)
+    assert began == [call_id]
+    assert [one["call_id"] for one in await shell.json("history")] == [call_id]
+
+
+async def test_those_who_leave_when_one_is_parked_are_no_call_of_their_own(
+    pbx: Pbx, api: RunningApi, shell: Shell
+) -> None:
+    began: list[str] = []
+    api.service.client.on(events.LIVE_CALL_BEGAN, lambda call: began.append(call.call_id))
+    phones = [await pbx.phone(number, source=CALLER_TONE) for number in ("1001", "1002", "1003")]
+    [placed] = await shell.json("originate", "1001", "--connect", "1002")
+    await shell.done("add", "1001", "1003")
+    await shell.done("park", "1001")
+    for phone in phones[1:]:
+        await phone.wait_state(CallState.DISCONNECTED)
+    await shell.done("hangup", "1001")
+    await phones[0].wait_state(CallState.DISCONNECTED)
+    await until_nothing(shell)
+    assert began == [placed["call_id"]]
+
+
+async def test_a_transfer_is_driven_and_completed(pbx: Pbx, shell: Shell) -> None:
+    call_id, (caller, callee, human) = await consulting(pbx, shell)
+    assert "aside" in await shell.done("transfer", "1001", "--toggle")
+    assert "consulting" in await shell.done("transfer", "1001", "--toggle")
+    [together] = await shell.json("transfer", "1003", "--conference")
+    assert together["stage"] == "together"
+    [done] = await shell.json("transfer", call_id, "--complete")
+    assert done["outcome"] == "completed"
+    await callee.wait_state(CallState.DISCONNECTED)
+    assert (caller.state, human.state) == (CallState.CONFIRMED, CallState.CONFIRMED)
+    over = await shell("transfer", call_id, "--cancel")
+    assert over.code == 1
+    assert "INVALID_STATE" in over.err
+    await shell.done("hangup", call_id)
+
+
+async def test_a_transfer_is_cancelled(pbx: Pbx, shell: Shell) -> None:
+    call_id, (caller, callee, human) = await consulting(pbx, shell)
+    both = await shell("transfer", call_id, "--cancel", "--complete")
+    assert (both.code, "--cancel, --complete" in both.err) == (2, True)
+    assert (await shell("transfer", call_id, "1003", "--cancel")).code == 2
+    assert "cancelled" in await shell.done("transfer", call_id, "--cancel")
+    await human.wait_state(CallState.DISCONNECTED)
+    assert (caller.state, callee.state) == (CallState.CONFIRMED, CallState.CONFIRMED)
+    await shell.done("hangup", call_id)
+
+
+async def test_no_transfer_is_driven_where_there_is_none(pbx: Pbx, shell: Shell) -> None:
+    await pbx.phone("1001", source=CALLER_TONE)
+    await shell.done("originate", "1001")
+    none = await shell("transfer", "1001", "--complete")
+    assert none.code == 1
+    assert "callbridge transfer CALL TO" in none.err
+    assert (await shell("transfer", "1001")).code == 2
+    await shell.done("hangup", "1001")
 
 
 async def test_the_pbx_is_listed(shell: Shell, talking: tuple[Phone, Phone]) -> None:
