@@ -94,25 +94,26 @@ def test_an_asterisk_named_by_the_user_is_used_and_none_started(
 
 @pytest.mark.usefixtures("state")
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "code", "said"),
     [
-        ({"CALLBRIDGE_ARI_URL": "http://127.0.0.1:1/ari"}, "BAD_CONFIGURATION"),
-        ({"CALLBRIDGE_ARI_URL": "nonsense"}, "BAD_CONFIGURATION"),
+        ({"CALLBRIDGE_ARI_URL": "http://127.0.0.1:1/ari"}, 2, "BAD_CONFIGURATION"),
+        ({"CALLBRIDGE_ARI_URL": "nonsense"}, 2, "BAD_CONFIGURATION"),
         (
             {
                 "CALLBRIDGE_ARI_URL": "http://127.0.0.1:1/ari",
                 "CALLBRIDGE_ARI_USERNAME": "u",
                 "CALLBRIDGE_ARI_PASSWORD": "p",
             },
+            5,
             "SERVER_UNREACHABLE",
         ),
     ],
 )
 def test_a_wrong_address_is_one_message_and_no_traceback(
-    variables: dict[str, str], said: str
+    variables: dict[str, str], code: int, said: str
 ) -> None:
     answer = callbridge("asterisk", "up", **variables)
-    assert answer.returncode == 1
+    assert answer.returncode == code
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
 
