@@ -306,8 +306,8 @@ def roll_back(session: Session, message: str) -> Step:
     if undone and len(before.together) == 1 and not before.kept:
         # The others left while somebody was about to take over: only the agent can speak now.
         before = replace(before, heard_by=before.heard_by | before.together)
-    elif session.kept and not before.kept:
-        # The others may have left while it was about to be looked after.
+    elif (session.kept or session.arrangements) and not before.kept:
+        # The others may have left while it was looked after, or was about to be.
         after, more = with_few(before)
         return after, (*effects, *more)
     elif not joining:

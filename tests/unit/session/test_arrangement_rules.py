@@ -182,6 +182,17 @@ def test_who_looks_after_the_call_alone_says_who_is_held(event: Input) -> None:
     assert refusals(effects) == [(ONE, ErrorCode.COMMAND_IN_PROGRESS)]
 
 
+def test_who_is_left_while_nobody_looked_after_the_call_any_more_is_not_left_in_silence() -> None:
+    kept, given_up = arrange(), arrange(kept=False, token=TWO)
+    session, effects = feed(CONNECTED, kept, gone(CALLER), given_up, FAILS)
+    assert refusals(effects) == [
+        (ONE, ErrorCode.REQUEST_FAILED),
+        (TWO, ErrorCode.REQUEST_FAILED),
+    ]
+    assert session.phase is Phase.ANSWERED
+    assert session.heard_by == session.parties == {CALLEE}
+
+
 def test_nobody_does_when_it_is_over() -> None:
     held = inputs.Arrange(ONE, held=THE_CALLER, unless_kept=True)
     session, effects = feed(CONNECTED, held, STANDS)
