@@ -71,10 +71,10 @@ async def test_top_shows_the_calls_and_its_keys_observe_them(
         process = await shell.started("top", "--phone", "1003", tty=tty)
         await until(lambda: "1001, 1002" in screen.words, "the call is shown", within_s=10)
         screen.press("s")
-        await until(lambda: "on 1003 (spy)" in screen.words, "he spies")
+        await until(lambda: "on 1003 (spy)" in screen.words, "he spies", within_s=15)
         assert boss.state is CallState.CONFIRMED
         screen.press("w")
-        await until(lambda: "(whisper callee)" in screen.words, "he whispers")
+        await until(lambda: "(whisper callee)" in screen.words, "he whispers", within_s=15)
         screen.press("x")
         await boss.wait_state(CallState.DISCONNECTED)
         await caller.hangup()

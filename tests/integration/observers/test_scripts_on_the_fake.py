@@ -19,7 +19,7 @@ FIRST = int(os.environ.get("CALLBRIDGE_FIRST_SCRIPT", "0"))
 """To begin with the one that failed."""
 OPERATIONS = 40
 
-pytestmark = pytest.mark.timeout(120 + 3 * SCRIPTS)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120 + 3 * SCRIPTS)]
 
 
 REFUSED = (
