@@ -210,9 +210,16 @@ def _keys() -> Iterator[asyncio.Queue[str]]:
     loop = asyncio.get_running_loop()
 
     def read() -> None:
-        typed = os.read(stdin, 16).decode(errors="replace")
+        typed = ""
+        # EIO: nobody has the terminal any more.
+        with contextlib.suppress(OSError):
+            typed = os.read(stdin, 16).decode(errors="replace")
+        if not typed:
+            loop.remove_reader(stdin)
+            while not pressed.empty():
+                pressed.get_nowait()
         with contextlib.suppress(asyncio.QueueFull):
-            pressed.put_nowait(typed)
+            pressed.put_nowait(typed or "q")
 
     tty.setcbreak(stdin)
     loop.add_reader(stdin, read)
@@ -220,4 +227,5 @@ def _keys() -> Iterator[asyncio.Queue[str]]:
         yield pressed
     finally:
         loop.remove_reader(stdin)
-        termios.tcsetattr(stdin, termios.TCSADRAIN, before)
+        with contextlib.suppress(termios.error):
+            termios.tcsetattr(stdin, termios.TCSADRAIN, before)

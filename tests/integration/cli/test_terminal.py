@@ -88,6 +88,15 @@ async def test_top_shows_the_calls_and_its_keys_observe_them(
     assert callee.state is CallState.DISCONNECTED
 
 
+async def test_top_ends_with_its_terminal(shell: Shell, talking: tuple[Phone, Phone]) -> None:
+    del talking
+    with terminal() as (screen, tty):
+        process = await shell.started("top", tty=tty)
+        await until(lambda: "1001, 1002" in screen.words, "the call is shown", within_s=10)
+    async with asyncio.timeout(5):
+        await process.wait()
+
+
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 async def test_a_terminal_has_colours_unless_they_are_not_wanted(
     shell: Shell, talking: tuple[Phone, Phone], *, no_color: str, coloured: bool
