@@ -33,6 +33,7 @@ from bridge.protocol.views import (
     RecordingView,
     TransferView,
 )
+from bridge.runtime.collecting import Keys
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall
 from bridge.sdk.events import CallEvent
@@ -41,7 +42,6 @@ from bridge.sdk.labels import Labels
 from bridge.sdk.parties import Party
 from bridge.sdk.remote.host import Host
 from bridge.sdk.remote.http import USUAL_SECONDS
-from bridge.sdk.remote.keys import Keys
 from bridge.sdk.remote.recording import RemoteRecording
 from bridge.sdk.remote.shown import party_of
 from bridge.sdk.remote.transfer import RemoteTransfer

@@ -176,7 +176,12 @@ async def test_a_call_is_recorded_and_its_files_are_fetched(
     [paused] = await shell.json("record", "1001", "--pause")
     assert paused["state"] == "paused"
     await shell.done("record", "1001", "--resume")
-    await asyncio.sleep(1.0)
+
+    async def recorded() -> bool:
+        [recording] = await shell.json("recordings", "1001")
+        return bool(recording["seconds"] > begun["seconds"] + 1.5)
+
+    await until_true(recorded, "both have spoken for a while", within_s=10)
     [ended] = await shell.json("record", "1001", "--stop")
     assert ended["state"] == "ended"
     assert (await shell("record", "1001", "--stop")).code == 3

@@ -1,4 +1,4 @@
-"""Digits that a party presses, collected from the events of a call."""
+"""Digits that parties press, for who waits for them: in process and by URL."""
 
 from __future__ import annotations
 
