@@ -42,6 +42,11 @@ class Keys:
     def __init__(self) -> None:
         self._collecting: dict[str, _Collecting] = {}
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """Whose digits are being collected."""
+        return frozenset(self._collecting)
+
     async def collect(self, party: str, wanted: Wanted) -> Digits:
         """Collect digits that a party presses from now on.
 

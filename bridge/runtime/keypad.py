@@ -27,6 +27,11 @@ class Keypad:
         engine.handset_listeners.append(self._pressed)
         engine.listeners.append(self._told)
 
+    @property
+    def awaited(self) -> frozenset[str]:
+        """Whose digits are being collected."""
+        return self._keys.awaited
+
     async def collect(self, party: Participant, wanted: Wanted) -> Digits:
         """Collect digits that a party presses from now on.
 

@@ -248,7 +248,7 @@ async def test_keys_and_announcements(desk: Desk) -> None:
     await desk.api.done("POST", f"{path}/answer")
     asked = {"max_digits": 2, "timeout_seconds": 5}
     collecting = asyncio.create_task(desk.api.done("POST", f"{path}/digits", asked))
-    await until(lambda: bool(call._keypad._collecting), "keys are waited for")
+    await until(lambda: bool(call._keypad.awaited), "keys are waited for")
     await phone.dtmf("42")
     assert await collecting == {"digits": "42", "ended_by": "complete"}
     said = await desk.api.done("POST", f"{path}/announcements", {"sound": "sound:beep"})
