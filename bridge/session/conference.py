@@ -385,6 +385,11 @@ def _enough(session: Session) -> bool:
     return session.replaced not in {None, AGENT} and CALLER in session.talking
 
 
+def goes_on(session: Session) -> bool:
+    """Whether whoever is left has somebody to talk with."""
+    return _enough(session) or _spoken_with(session)
+
+
 def _spoken_with(session: Session) -> bool:
     """One party is left, and hears the agent or whoever stands in for him.
 
@@ -399,7 +404,7 @@ def _spoken_with(session: Session) -> bool:
 
 def _as_few_as_are_left(session: Session, gone: Participant) -> Step:
     """Go on without one who was just joining, though others may have left meanwhile."""
-    if not (_enough(session) or _spoken_with(session)):
+    if not goes_on(session):
         return over(session, gone)
     after, effects = with_one(session)
     return after, (Converge(after.audience), *effects)

@@ -13,7 +13,7 @@ from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
-from bridge.session.conference import as_it_was, roll_back, settle
+from bridge.session.conference import as_it_was, goes_on, roll_back, settle
 from bridge.session.effects import (
     Announce,
     AnswerCaller,
@@ -337,6 +337,10 @@ def voice_finished(session: Session, event: Input) -> Step:
     if session.end_for_all:
         return end(session, EndReason.AGENT_ENDED, HangupCause.NORMAL)
     left, refusals = leave_behind(session, "the agent left")
+    if not goes_on(left):
+        # Whom the agent had put apart goes with him, and the other one has nobody then.
+        ended, effects = end(left, EndReason.AGENT_ENDED, HangupCause.NORMAL)
+        return ended, (*refusals, *effects)
     settled, effects = refuse_turnings(replace(left, phase=Phase.LEAVING), "the agent left")
     return settled, (*refusals, *effects, Converge(settled.audience))
 
