@@ -290,6 +290,7 @@ async def test_more_than_the_bound_is_dropped_and_said(post: Post) -> None:
     assert post.webhooks.counts["dropped"] == 4
     assert "no more events" in post.webhooks.health
     await until(lambda: len(post.receiver.taken("/b")) == 3, "the other one has its own bound")
+    await until(lambda: post.webhooks.pending == 3, "those of the first one alone")
     post.tell("c9")
     await until(lambda: len(post.receiver.taken("/b")) == 4, "there is room again")
     post.receiver.released.set()
