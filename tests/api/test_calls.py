@@ -12,7 +12,7 @@ from bridge.lab.phones import Behaviour
 from bridge.lab.phones import CallState as PhoneState
 from bridge.lab.waiting import until
 from tests.api.desk import DIRECT, Desk
-from tests.integration.supervision.floor import COACH_HZ, hear
+from tests.integration.supervision.floor import COACH_HZ, will_hear
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
@@ -41,7 +41,9 @@ async def test_a_call_from_its_first_ring_to_its_end(desk: Desk) -> None:
     )
     assert (view["state"], view["mode"]) == ("CONNECTED", "barge")
     assert [party["name"] for party in view["parties"]] == ["caller", "callee"]
-    await hear({"caller": caller, "callee": callee}, {"caller": {"callee"}, "callee": {"caller"}})
+    await will_hear(
+        {"caller": caller, "callee": callee}, {"caller": {"callee"}, "callee": {"caller"}}
+    )
     listed = await desk.api.done("GET", "/calls")
     assert [one["call_id"] for one in listed["items"]] == [call_id]
     assert listed["items"][0]["revision"] > 1
@@ -57,23 +59,23 @@ async def test_modes_of_the_agent_are_heard_and_not_heard(desk: Desk) -> None:
     call_id, caller, callee = await desk.own()
     ears = {"caller": caller, "callee": callee}
     await agent_says(desk, call_id)
-    await hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller", "observer"}})
+    await will_hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller", "observer"}})
 
     mode = f"/calls/{call_id}/mode"
     view = await desk.api.done("PUT", mode, {"mode": "whisper", "cut": True})
     assert (view["mode"], view["whispers_to"]) == ("whisper", ["callee"])
     await agent_says(desk, call_id)
-    await hear(ears, {"caller": {"callee"}, "callee": {"caller", "observer"}})
+    await will_hear(ears, {"caller": {"callee"}, "callee": {"caller", "observer"}})
 
     view = await desk.api.done("PUT", mode, {"mode": "whisper", "to": ["caller"], "cut": True})
     assert view["whispers_to"] == ["caller"]
     await agent_says(desk, call_id)
-    await hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller"}})
+    await will_hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller"}})
 
     view = await desk.api.done("PUT", mode, {"mode": "spy", "cut": True})
     assert view["mode"] == "spy"
     await agent_says(desk, call_id)
-    await hear(ears, {"caller": {"callee"}, "callee": {"caller"}})
+    await will_hear(ears, {"caller": {"callee"}, "callee": {"caller"}})
 
     assert await desk.refused("PUT", mode, {"mode": "whisper", "to": ["x"]}) == "BAD_ARGUMENT"
     assert await desk.refused("PUT", mode, {"mode": "barge"}, key="observer") == "FORBIDDEN"
@@ -89,7 +91,9 @@ async def test_the_agent_leaves_and_the_parties_talk_on(desk: Desk) -> None:
     assert view["end_reason"] == "agent_left"
     assert view["revision"] > before["revision"]
     assert view["callee_number"] == "1002"
-    await hear({"caller": caller, "callee": callee}, {"caller": {"callee"}, "callee": {"caller"}})
+    await will_hear(
+        {"caller": caller, "callee": callee}, {"caller": {"callee"}, "callee": {"caller"}}
+    )
     for method, path, body in (
         ("POST", "/connect", {}),
         ("PUT", "/mode", {"mode": "spy"}),

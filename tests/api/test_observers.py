@@ -13,7 +13,7 @@ from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import tone
 from bridge.lab.waiting import until
 from tests.api.desk import DIRECT, Desk, opened
-from tests.integration.supervision.floor import BOSS_TONE, BOTH_HEAR, COACH_HZ, hear
+from tests.integration.supervision.floor import BOSS_TONE, BOTH_HEAR, COACH_HZ, will_hear
 from tests.support.pbx import SENT_DBFS, Pbx
 
 pytestmark = [pytest.mark.asterisk]
@@ -40,26 +40,26 @@ async def test_modes_on_a_foreign_call_are_heard_and_not_heard(desk: Desk) -> No
         "left": None,
     }
     await coach_says(desk, talk.call_id, "coach")
-    await hear(ears, BOTH_HEAR)
+    await will_hear(ears, BOTH_HEAR)
 
     mode = f"{path}/coach/mode"
     view = await desk.api.done("PUT", mode, {"mode": "whisper", "cut": True})
     assert (view["mode"], view["whispers_to"]) == ("whisper", ["callee"])
     await coach_says(desk, talk.call_id, "coach")
-    await hear(ears, {"caller": {"callee"}, "callee": {"caller", "observer"}})
+    await will_hear(ears, {"caller": {"callee"}, "callee": {"caller", "observer"}})
 
     view = await desk.api.done("PUT", mode, {"mode": "whisper", "to": ["caller"], "cut": True})
     assert view["whispers_to"] == ["caller"]
     await coach_says(desk, talk.call_id, "coach")
-    await hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller"}})
+    await will_hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller"}})
 
     view = await desk.api.done("PUT", mode, {"mode": "barge", "cut": True})
     await coach_says(desk, talk.call_id, "coach")
-    await hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller", "observer"}})
+    await will_hear(ears, {"caller": {"callee", "observer"}, "callee": {"caller", "observer"}})
 
     await desk.api.done("PUT", mode, {"mode": "spy", "cut": True})
     await coach_says(desk, talk.call_id, "coach")
-    await hear(ears, BOTH_HEAR)
+    await will_hear(ears, BOTH_HEAR)
 
     assert (await desk.api.done("GET", f"{path}/coach"))["mode"] == "spy"
     assert [o["name"] for o in (await desk.api.done("GET", path))["items"]] == ["coach"]
@@ -108,11 +108,11 @@ async def test_a_person_on_a_phone_takes_over_and_gives_back(desk: Desk) -> None
     assert observer["phone"] == "WebSocket/INCOMING/c(slin16)"
     assert desk.api.service.dial_rules.live("default") == 1
     ears: dict[str, DirectParty] = {"caller": caller, "callee": callee, "supervisor": boss}
-    await hear(ears, {**BOTH_HEAR, "supervisor": {"caller", "callee"}})
+    await will_hear(ears, {**BOTH_HEAR, "supervisor": {"caller", "callee"}})
     await desk.api.done("POST", f"{path}/boss/takeover", {"replaced": "callee"})
     view = await desk.api.done("GET", f"/calls/{call_id}")
     assert view["taken_over_by"] == "boss"
-    await hear(
+    await will_hear(
         ears,
         {
             "caller": {"supervisor"},
@@ -121,7 +121,7 @@ async def test_a_person_on_a_phone_takes_over_and_gives_back(desk: Desk) -> None
         },
     )
     await desk.api.done("DELETE", f"{path}/boss/takeover")
-    await hear(ears, {**BOTH_HEAR, "supervisor": {"caller", "callee"}})
+    await will_hear(ears, {**BOTH_HEAR, "supervisor": {"caller", "callee"}})
     await desk.api.done("DELETE", f"{path}/boss")
     await boss.wait_closed()
     assert desk.api.service.dial_rules.live("default") == 0
@@ -164,9 +164,9 @@ async def test_a_text_is_spoken_and_the_speaker_leaves(pbx: Pbx, tmp_path: Path)
         path = f"/calls/{talk.call_id}/say"
         body = {"text": "12345678", "to": ["callee"]}
         saying = asyncio.create_task(desk.api.done("POST", path, body, key="supervisor"))
-        await hear(talk.parties, {"caller": {"callee"}, "callee": {"caller", "observer"}})
+        await will_hear(talk.parties, {"caller": {"callee"}, "callee": {"caller", "observer"}})
         assert (await saying)["observers"] == []
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
         assert await desk.refused("POST", path, {"text": "hi"}, key="observer") == "FORBIDDEN"
         assert await desk.refused("POST", path, {"text": ""}) == "BAD_ARGUMENT"
         reply = await desk.refused("POST", path, {"text": "hi", "to": ["nobody"]})

@@ -8,7 +8,7 @@ from bridge.lab.hearing import TONES
 from bridge.lab.phones import CallState as PhoneState
 from bridge.lab.phones import Tone
 from tests.api.desk import DIRECT, Desk
-from tests.integration.supervision.floor import BOTH_HEAR, hear
+from tests.integration.supervision.floor import BOTH_HEAR, will_hear
 from tests.support.pbx import SENT_DBFS
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
@@ -24,7 +24,7 @@ async def test_a_third_one_comes_and_goes(desk: Desk) -> None:
     )
     assert (party["name"], party["joined"], party["muted"]) == ("expert", True, False)
     ears = {"caller": caller, "callee": callee, "supervisor": third}
-    await hear(
+    await will_hear(
         ears,
         {
             "caller": {"callee", "supervisor"},
@@ -40,25 +40,25 @@ async def test_a_third_one_comes_and_goes(desk: Desk) -> None:
     await third.wait_closed()
     assert await desk.refused("DELETE", f"{path}/expert") == "NOT_FOUND"
     assert desk.api.service.dial_rules.live("default") == 0
-    await hear({"caller": caller, "callee": callee}, BOTH_HEAR)
+    await will_hear({"caller": caller, "callee": callee}, BOTH_HEAR)
 
 
 async def test_muted_and_held(desk: Desk) -> None:
     call_id, caller, callee = await desk.own()
     ears, path = {"caller": caller, "callee": callee}, f"/calls/{call_id}/parties"
-    await hear(ears, BOTH_HEAR)
+    await will_hear(ears, BOTH_HEAR)
     party = await desk.api.done("PATCH", f"{path}/caller", {"muted": True})
     assert (party["muted"], party["held"]) == (True, False)
-    await hear(ears, {"caller": {"callee"}, "callee": set()})
+    await will_hear(ears, {"caller": {"callee"}, "callee": set()})
     party = await desk.api.done("PATCH", f"{path}/caller", {"muted": False})
     assert not party["muted"]
-    await hear(ears, BOTH_HEAR)
+    await will_hear(ears, BOTH_HEAR)
     party = await desk.api.done("PATCH", f"{path}/caller", {"held": True, "music": "silence"})
     assert party["held"]
-    await hear({"callee": callee}, {"callee": set()})
+    await will_hear({"callee": callee}, {"callee": set()})
     party = await desk.api.done("PATCH", f"{path}/caller", {"held": False})
     assert not party["held"]
-    await hear(ears, BOTH_HEAR)
+    await will_hear(ears, BOTH_HEAR)
     assert (await desk.api.done("PATCH", f"{path}/caller", {}))["name"] == "caller"
     assert await desk.refused("PATCH", f"{path}/nobody", {"muted": True}) == "NOT_FOUND"
     both = {"held": True, "announce": "sound:beep", "announce_audio": "AAAA"}

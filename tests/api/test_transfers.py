@@ -9,7 +9,7 @@ from bridge.lab.hearing import TONES
 from bridge.lab.phones import Behaviour, Tone
 from bridge.lab.waiting import until
 from tests.api.desk import DIRECT, Desk
-from tests.integration.supervision.floor import hear
+from tests.integration.supervision.floor import will_hear
 from tests.support.pbx import SENT_DBFS, until_true
 
 pytestmark = [pytest.mark.asterisk]
@@ -49,7 +49,7 @@ async def test_the_customer_is_handed_over_blind(desk: Desk) -> None:
     path, human = await human_of(desk, call_id, {"to": [[DIRECT]], "warm": False})
     shown = await stage(desk, path, "completed")
     assert shown["human"] is not None
-    await hear(
+    await will_hear(
         {"caller": caller, "supervisor": human},
         {"caller": {"supervisor"}, "supervisor": {"caller"}},
     )
@@ -68,9 +68,9 @@ async def test_a_warm_one_is_driven(desk: Desk) -> None:
     assert await desk.refused("POST", f"/calls/{call_id}/transfers", again) == "COMMAND_IN_PROGRESS"
     view = await desk.api.done("GET", f"/calls/{call_id}")
     assert view["transfer"]["stage"] == "consulting"
-    await hear({"caller": caller}, {"caller": set()})
+    await will_hear({"caller": caller}, {"caller": set()})
     assert (await desk.api.done("POST", f"{path}/conference", {}))["stage"] == "together"
-    await hear(
+    await will_hear(
         {"caller": caller, "supervisor": human},
         {"caller": {"supervisor"}, "supervisor": {"caller"}},
     )

@@ -16,6 +16,7 @@ from bridge.lab.hearing import TONES, Pcm, gaps, levels, pcm_from_bytes, tone
 from bridge.lab.phones import Tone
 from bridge.media.ears import AudioStream
 from bridge.sdk import ActiveCall
+from tests.support.hearing import UnclearError, settles
 from tests.support.pbx import SENT_DBFS, DirectCall, Pbx, until_true
 
 RATE = 16000
@@ -127,6 +128,14 @@ class Conference:
         """Measure whom the parties hear; as ``heard``."""
         return await _clear(lambda: self._measure(held, agent=False))
 
+    async def hears(self, expected: Pairs, *held: str) -> None:
+        """Fail unless exactly these hear each other, the agent among them; as ``heard``."""
+        await settles(lambda: self._measure(held, agent=True), expected)
+
+    async def parties_hear(self, expected: Pairs, *held: str) -> None:
+        """Fail unless exactly these parties hear these; as ``heard``."""
+        await settles(lambda: self._measure(held, agent=False), expected)
+
     async def _measure(self, held: Collection[str], *, agent: bool) -> Pairs:
         await asyncio.gather(*map(_settled, self.people.values()))
         pairs: Pairs = set()
@@ -199,10 +208,6 @@ async def _clear(measure: Callable[[], Awaitable[Pairs]]) -> Pairs:
         with contextlib.suppress(UnclearError):
             return await measure()
     return await measure()
-
-
-class UnclearError(AssertionError):
-    """Somebody hears a voice too faintly for it to be there, and too loud for silence."""
 
 
 def _voices(listener: str, pcm: Pcm, absent: float = ABSENT_DBFS) -> Pairs:

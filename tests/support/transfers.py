@@ -106,14 +106,12 @@ class TransferScene:
 
         Speakers: those on the call, ``ai``, and ``brief``.
         """
-        heard = await self.conference.heard(*music)
-        assert heard == expected, (sorted(heard - expected), sorted(expected - heard))
+        await self.conference.hears(expected, *music)
         assert await self.conference.music() == set(music)
 
     async def parties_hear(self, expected: Pairs, *, music: Collection[str] = ()) -> None:
         """As ``hears``, without the ears of the AI, which may have left."""
-        heard = await self.conference.heard_by_parties(*music)
-        assert heard == expected, (sorted(heard - expected), sorted(expected - heard))
+        await self.conference.parties_hear(expected, *music)
         assert await self.conference.music() == set(music)
 
     async def speak_to(self, *names: str) -> None:

@@ -16,6 +16,7 @@ import soundfile
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import Pcm, levels, pcm_from_bytes, tone
 from tests.support.conference import HZ, RATE
+from tests.support.hearing import UnclearError, settles
 
 MUSIC: Final = {"default": 383.0, "jazz": 1373.0, "blues": 1961.0}
 """Hz of each class: 150 Hz and more from every voice, and from each other."""
@@ -41,16 +42,25 @@ def write_music(folder: Path) -> Path:
     return folder
 
 
-async def heard(party: DirectParty) -> set[str]:
-    """Return which classes of music and which voices a party hears now; each is there or not."""
+async def hears(party: DirectParty, expected: set[str]) -> None:
+    """Fail unless a party hears exactly these classes of music and voices."""
+    await settles(lambda: _heard(party), expected, may_last=MUSIC)
+
+
+async def hears_speech(party: DirectParty, expected: set[str]) -> None:
+    """As ``hears``, for somebody who hears speech, too: it hides what is faint."""
+    await settles(lambda: _heard_speech(party), expected, may_last=MUSIC)
+
+
+async def _heard(party: DirectParty) -> set[str]:
     found = levels(await _next(party), RATE, {**MUSIC, **HZ})
     unclear = {n: dbfs for n, dbfs in found.items() if ABSENT_DBFS <= dbfs <= PRESENT_DBFS}
-    assert not unclear, unclear
+    if unclear:
+        raise UnclearError(unclear)
     return {name for name, dbfs in found.items() if dbfs > PRESENT_DBFS}
 
 
-async def heard_speech(party: DirectParty) -> set[str]:
-    """As ``heard``, for somebody who hears speech, too: it hides what is faint. Fails without."""
+async def _heard_speech(party: DirectParty) -> set[str]:
     pcm = await _next(party)
     found = levels(pcm, RATE, {**MUSIC, **HZ})
     there = {name for name, dbfs in found.items() if dbfs > PRESENT_DBFS}
@@ -59,16 +69,14 @@ async def heard_speech(party: DirectParty) -> set[str]:
     basis = [part for wave in waves for part in (wave.real, wave.imag)] or [np.zeros(len(pcm))]
     matrix = np.stack(basis, axis=1)
     rest = pcm - matrix @ np.linalg.lstsq(matrix, pcm.astype(np.float64), rcond=None)[0]
-    assert _dbfs(rest) > LOUD_DBFS
+    if _dbfs(rest) <= LOUD_DBFS:
+        raise UnclearError("no speech")
     return there
 
 
-async def both(
-    one: Coroutine[None, None, set[str]], other: Coroutine[None, None, set[str]]
-) -> tuple[set[str], set[str]]:
+async def both(one: Coroutine[None, None, None], other: Coroutine[None, None, None]) -> None:
     """Measure two at the same time."""
-    first, second = await asyncio.gather(one, other)
-    return first, second
+    await asyncio.gather(one, other)
 
 
 async def _next(party: DirectParty) -> Pcm:

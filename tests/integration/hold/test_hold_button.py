@@ -13,7 +13,7 @@ from bridge.lab.waiting import until
 from bridge.model.participants import Participant
 from bridge.sdk import ActiveCall, Client, events
 from tests.audio.machine import remeasured
-from tests.integration.hold.music import GAP_MS, frames, heard, longest_gap_ms
+from tests.integration.hold.music import GAP_MS, frames, hears, longest_gap_ms
 from tests.support.child import child
 from tests.support.conference import HZ
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx
@@ -41,7 +41,7 @@ class Scene:
         await phone.wait_state(CallState.CONFIRMED)
         scene = cls(pbx, call, caller, phone, [])
         call.on(events.PARTY_CHANGED, lambda _call, name: scene.changes.append(name))
-        assert await heard(caller) == {"callee"}
+        await hears(caller, {"callee"})
         return scene
 
     def is_(self, what: str, name: str) -> bool:
@@ -62,12 +62,12 @@ async def test_who_is_left_alone_hears_music(pbx: Pbx) -> None:
     for _ in range(2):
         await scene.away()
         await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
-        assert await heard(scene.caller) == {"default"}
+        await hears(scene.caller, {"default"})
         scene.caller.clear()
         await frames(scene.caller, 0.5)
         await scene.back()
         await until(lambda: not scene.is_("held", "caller"), "the caller is back")
-        assert await heard(scene.caller) == {"callee"}
+        await hears(scene.caller, {"callee"})
     assert scene.changes == ["callee", "caller"] * 4
     assert longest_gap_ms(scene.caller, *_span(scene.caller)) <= 2 * GAP_MS
 
@@ -79,26 +79,26 @@ async def test_who_is_on_hold_by_command_stays_so(pbx: Pbx) -> None:
     await scene.call.hold("caller", music="jazz")
     await scene.away()
     await scene.back()
-    assert await heard(scene.caller) == {"jazz"}
+    await hears(scene.caller, {"jazz"})
     await scene.call.unhold("caller")
     # First the button, then the command.
     await scene.away()
     await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
     await scene.call.hold("caller", music="blues")
-    assert await heard(scene.caller) == {"blues"}
+    await hears(scene.caller, {"blues"})
     await scene.back()
-    assert await heard(scene.caller) == {"blues"}
+    await hears(scene.caller, {"blues"})
     await scene.call.unhold("caller")
-    assert await heard(scene.caller) == {"callee"}
+    await hears(scene.caller, {"callee"})
     # Whoever is brought back by command is not held again, until the button is pressed again.
     await scene.away()
     await until(lambda: scene.is_("held", "caller"), "the caller is on hold")
     await scene.call.unhold("caller")
-    assert await heard(scene.caller) == set()
+    await hears(scene.caller, set())
     await scene.back()
     await scene.away()
     await until(lambda: scene.is_("held", "caller"), "the caller is on hold again")
-    assert await heard(scene.caller) == {"default"}
+    await hears(scene.caller, {"default"})
 
 
 @remeasured
@@ -113,13 +113,13 @@ async def test_where_two_are_left_they_talk_on(pbx: Pbx) -> None:
     )
     await adding
     await until(lambda: not scene.is_("held", "caller"), "the caller is back")
-    assert await heard(scene.caller) == {"expert"}
-    assert await heard(expert) == {"caller"}
+    await hears(scene.caller, {"expert"})
+    await hears(expert, {"caller"})
     await scene.call.remove("expert")
     await until(lambda: scene.is_("held", "caller"), "the caller is on hold again")
-    assert await heard(scene.caller) == {"default"}
+    await hears(scene.caller, {"default"})
     await scene.back()
-    assert await heard(scene.caller) == {"callee"}
+    await hears(scene.caller, {"callee"})
 
 
 async def test_with_the_ai_alone_it_is_told(pbx: Pbx) -> None:
@@ -162,11 +162,11 @@ async def test_the_program_is_killed_while_a_phone_is_on_hold(pbx: Pbx, back: st
         await program.says("connected")
         await phone.hold()
         await program.says("away")
-        assert await heard(caller) == {"default"}
+        await hears(caller, {"default"})
         await program.die()
         if back == "meanwhile":
             await phone.unhold()
-            assert await heard(caller) == {"default"}
+            await hears(caller, {"default"})
     ari = pbx.instance.info.ari
     client = Client(ari.url, ari.username, ari.password, sample_rate=16000, probe=False)
     calls: list[ActiveCall] = []
@@ -175,8 +175,8 @@ async def test_the_program_is_killed_while_a_phone_is_on_hold(pbx: Pbx, back: st
         await until(lambda: calls, "the call is told of")
         if back == "afterwards":
             assert {party.name for party in calls[0].parties if party.away} == {"callee"}
-            assert await heard(caller) == {"default"}
+            await hears(caller, {"default"})
             await phone.unhold()
         await until(lambda: not any(p.away or p.held for p in calls[0].parties), "all are back")
-        assert await heard(caller) == {"callee"}
+        await hears(caller, {"callee"})
         await calls[0].disconnect(cut=True)

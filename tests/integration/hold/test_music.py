@@ -10,7 +10,7 @@ from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.model.errors import BadArgumentError
 from bridge.sdk import ActiveCall
 from tests.audio.machine import remeasured
-from tests.integration.hold.music import GAP_MS, gap_of, heard
+from tests.integration.hold.music import GAP_MS, both, gap_of, hears
 from tests.support.conference import Conference
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, DirectCall, Pbx
 
@@ -38,20 +38,13 @@ async def test_two_calls_on_hold_each_with_its_own_music(pbx: Pbx) -> None:
         await call.answer()
         people.append((call, caller, await direct.connect()))
     await asyncio.gather(*(call.hold("caller") for call, _, _ in people))
-    assert await asyncio.gather(*(heard(caller) for _, caller, _ in people)) == [
-        {"jazz"},
-        {"blues"},
-    ]
-    assert await asyncio.gather(*(heard(callee) for _, _, callee in people)) == [set(), set()]
+    _, callers, callees = zip(*people, strict=True)
+    tunes = ("jazz", "blues")
+    await both(*(hears(caller, {tune}) for caller, tune in zip(callers, tunes, strict=True)))
+    await both(*(hears(callee, set()) for callee in callees))
     await people[0][0].hold("callee", music="default")
-    assert await asyncio.gather(*(heard(callee) for _, _, callee in people)) == [
-        {"default"},
-        set(),
-    ]
-    assert await asyncio.gather(*(heard(caller) for _, caller, _ in people)) == [
-        {"jazz"},
-        {"blues"},
-    ]
+    await both(hears(callees[0], {"default"}), hears(callees[1], set()))
+    await both(*(hears(caller, {tune}) for caller, tune in zip(callers, tunes, strict=True)))
 
 
 @remeasured
@@ -61,9 +54,9 @@ async def test_no_gap_when_held_and_when_brought_back(pbx: Pbx) -> None:
     found = []
     for _ in range(4):
         found.append(await gap_of(caller, asyncio.ensure_future(call.hold("caller"))))
-        assert await heard(caller) == {"default"}
+        await hears(caller, {"default"})
         found.append(await gap_of(caller, asyncio.ensure_future(call.unhold("caller"))))
-        assert await heard(caller) == {"callee"}
+        await hears(caller, {"callee"})
     assert max(found) <= GAP_MS, found
 
 
@@ -72,27 +65,27 @@ async def test_another_class_while_on_hold(pbx: Pbx) -> None:
     conference = await talking(pbx)
     caller, call = conference.people["caller"], conference.call
     await call.hold("caller", music="jazz")
-    assert await heard(caller) == {"jazz"}
+    await hears(caller, {"jazz"})
     found = [await gap_of(caller, asyncio.ensure_future(call.hold("caller", music="blues")))]
-    assert await heard(caller) == {"blues"}
+    await hears(caller, {"blues"})
     await call.set_music("jazz")
-    assert await heard(caller) == {"blues"}
+    await hears(caller, {"blues"})
     await call.unhold("caller")
     await call.hold("caller")
-    assert await heard(caller) == {"jazz"}
+    await hears(caller, {"jazz"})
     found.append(await gap_of(caller, asyncio.ensure_future(call.set_music("blues"))))
-    assert await heard(caller) == {"blues"}
+    await hears(caller, {"blues"})
     found.append(await gap_of(caller, asyncio.ensure_future(call.set_music(""))))
-    assert await heard(caller) == {"default"}
+    await hears(caller, {"default"})
     assert max(found) <= GAP_MS, found
 
 
 async def test_a_class_that_asterisk_does_not_have_is_its_default(pbx: Pbx) -> None:
     conference = await talking(pbx)
     await conference.call.hold("caller", music="nosuch")
-    assert await heard(conference.people["caller"]) == {"default"}
+    await hears(conference.people["caller"], {"default"})
     with pytest.raises(BadArgumentError, match="cannot name a music class"):
         await conference.call.set_music("no such")
     with pytest.raises(BadArgumentError):
         await conference.call.hold("nobody", music="jazz")
-    assert await heard(conference.people["caller"]) == {"default"}
+    await hears(conference.people["caller"], {"default"})

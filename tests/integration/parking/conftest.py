@@ -8,8 +8,10 @@ from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import levels, tone
 from bridge.sdk import ActiveCall
 from tests.support.conference import HZ, RATE
+from tests.support.hearing import UnclearError, settles
 from tests.support.pbx import SENT_DBFS
 
+MUSIC = "music"
 _PRESENT_DBFS = SENT_DBFS - 3
 _FAINT_DBFS = SENT_DBFS - 20
 """Music may hold as much of a voice's tone."""
@@ -24,17 +26,22 @@ async def speaks(call: ActiveCall) -> None:
     await call.send_audio(tone(HZ["ai"], SENT_DBFS, 60.0, RATE).astype("<i2").tobytes())
 
 
-async def heard(party: DirectParty) -> set[str]:
-    """Return which voices a party hears, and whether ``music``."""
+async def hears(party: DirectParty, expected: set[str]) -> None:
+    """Fail unless a party hears exactly these voices, and ``music`` or not."""
+    await settles(lambda: _heard(party), expected, may_last={MUSIC})
+
+
+async def _heard(party: DirectParty) -> set[str]:
     begin = len(party.frames) + _SETTLED_FRAMES
     await party.wait_frames(begin + _LOOK_FRAMES)
     pcm = np.frombuffer(b"".join(f for _, f in list(party.frames)[begin:]), "<i2")
     found = levels(pcm, RATE, HZ)
-    assert not [n for n, dbfs in found.items() if _FAINT_DBFS <= dbfs <= _PRESENT_DBFS], found
+    if any(_FAINT_DBFS <= dbfs <= _PRESENT_DBFS for dbfs in found.values()):
+        raise UnclearError(found)
     at = np.arange(len(pcm)) / RATE
     basis = [f(2 * np.pi * hz * at) for hz in HZ.values() for f in (np.sin, np.cos)]
     matrix = np.stack(basis, axis=1)
     rest = pcm - matrix @ np.linalg.lstsq(matrix, pcm.astype(np.float64), rcond=None)[0]
     middle = float(np.median([np.sqrt(2 * np.mean(part**2)) for part in np.array_split(rest, 10)]))
-    music = {"music"} if 20 * np.log10(max(middle, 1.0) / 32768) > _MUSIC_DBFS else set()
+    music = {MUSIC} if 20 * np.log10(max(middle, 1.0) / 32768) > _MUSIC_DBFS else set()
     return {name for name, dbfs in found.items() if dbfs > _PRESENT_DBFS} | music

@@ -21,7 +21,7 @@ from bridge.model.states import CallState as State
 from bridge.model.states import EndReason
 from bridge.sdk import ActiveCall, Client, events
 from tests.audio.machine import remeasured
-from tests.integration.parking.conftest import heard, speaks
+from tests.integration.parking.conftest import hears, speaks
 from tests.support.conference import HZ
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx, Program, state_of
 
@@ -91,16 +91,17 @@ def slots(parked: tuple[ParkedCall, ...]) -> list[tuple[str, str, str]]:
 async def test_from_the_ai_to_a_slot_and_from_there_to_a_phone(pbx: Pbx) -> None:
     scene = await Scene.begin(pbx)
     await speaks(scene.call)
-    assert await heard(scene.caller) == {"ai"}
+    await hears(scene.caller, {"ai"})
     assert await scene.call.park() == SLOT
     assert slots(scene.client.parked) == [(SLOT, scene.call.call_id, "caller")]
     assert 115 < scene.client.parked[0].seconds_left <= 120
     await speaks(scene.call)
-    assert await heard(scene.caller) == {"music"}
+    await hears(scene.caller, {"music"})
     phone = await scene.fetch()
     assert await scene.call.wait_ended() is EndReason.AGENT_LEFT
     assert scene.told == [("retrieved", "retriever")]
-    assert (await heard(scene.caller), await heard(phone)) == ({"human"}, {"caller"})
+    await hears(scene.caller, {"human"})
+    await hears(phone, {"caller"})
     assert scene.client.parked == ()
     # They are a call like any other: one hangs up, and it is over for both.
     await phone.hangup()
@@ -113,14 +114,15 @@ async def test_who_parks_leaves_and_is_rung_when_the_time_is_over(pbx: Pbx) -> N
     connecting = asyncio.create_task(scene.call.connect())
     callee = await scene.pick_up("callee", Tone(HZ["callee"], SENT_DBFS))
     await connecting
-    assert await heard(scene.caller) == {"callee"}
+    await hears(scene.caller, {"callee"})
     await scene.call.park("7102", timeout_seconds=1.5)
     await callee.wait_closed()
-    assert await heard(scene.caller) == {"music"}
+    await hears(scene.caller, {"music"})
     again = await scene.pick_up("parker", Tone(HZ["callee"], SENT_DBFS))
     await until(lambda: scene.told, "somebody has him")
     assert scene.told == [("retrieved", "parker")]
-    assert (await heard(scene.caller), await heard(again)) == ({"callee"}, {"caller"})
+    await hears(scene.caller, {"callee"})
+    await hears(again, {"caller"})
     assert scene.call.end_reason is EndReason.AGENT_LEFT
 
 
@@ -132,7 +134,7 @@ async def test_without_anybody_to_ring_the_ai_has_him_back(pbx: Pbx) -> None:
     assert scene.told == [("timed out", SLOT)]
     assert state_of(scene.call) is State.ANSWERED
     await speaks(scene.call)
-    assert await heard(scene.caller) == {"ai"}
+    await hears(scene.caller, {"ai"})
     assert scene.client.parked == ()
 
 
@@ -140,11 +142,11 @@ async def test_without_anybody_to_ring_the_ai_has_him_back(pbx: Pbx) -> None:
 async def test_he_stays_where_nobody_wants_him_back(pbx: Pbx) -> None:
     scene = await Scene.begin(pbx, listens=False)
     await scene.call.park(timeout_seconds=0.3)
-    assert await heard(scene.caller) == {"music"}
+    await hears(scene.caller, {"music"})
     assert slots(scene.client.parked) == [(SLOT, scene.call.call_id, "caller")]
     await scene.call.unpark()
     await speaks(scene.call)
-    assert await heard(scene.caller) == {"ai"}
+    await hears(scene.caller, {"ai"})
     with pytest.raises(InvalidStateError, match="is not parked"):
         await scene.call.unpark()
 
@@ -156,13 +158,15 @@ async def test_the_ai_may_listen_on(pbx: Pbx) -> None:
     phone = await scene.fetch()
     await until(lambda: scene.told, "he is retrieved")
     assert state_of(scene.call) is State.CONNECTED
-    assert (await heard(scene.caller), await heard(phone)) == ({"human"}, {"caller"})
+    await hears(scene.caller, {"human"})
+    await hears(phone, {"caller"})
     assert {party.name for party in scene.call.parties} == {"caller", "retriever"}
     await scene.call.park("7103", by="ai")
     await phone.wait_closed()
     other = await scene.fetch("7103")
     await until(lambda: len(scene.told) == 2, "he is retrieved again")
-    assert (await heard(scene.caller), await heard(other)) == ({"human"}, {"caller"})
+    await hears(scene.caller, {"human"})
+    await hears(other, {"caller"})
 
 
 async def test_an_empty_slot_and_one_whom_two_want(pbx: Pbx) -> None:

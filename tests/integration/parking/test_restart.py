@@ -14,7 +14,7 @@ from bridge.lab.ears import DirectParty
 from bridge.lab.phones import Tone
 from bridge.lab.waiting import until
 from tests.audio.machine import remeasured
-from tests.integration.parking.conftest import heard, speaks
+from tests.integration.parking.conftest import hears, speaks
 from tests.integration.restart.scene import longest_silence_s
 from tests.support.child import child
 from tests.support.conference import HZ
@@ -75,11 +75,12 @@ async def test_he_is_fetched(pbx: Pbx, *, listens: bool) -> None:
         else:
             # Until the agent, whom nobody took, has left.
             await until(lambda: not client.calls, "nobody takes the call")
-        assert await heard(caller) == {"music"}
+        await hears(caller, {"music"})
         assert longest_silence_s(caller) <= LONGEST_SILENCE_S
         phone = await fetch(pbx)
         await until(lambda: not client.parked, "he is fetched")
-        assert (await heard(caller), await heard(phone)) == ({"human"}, {"caller"})
+        await hears(caller, {"human"})
+        await hears(phone, {"caller"})
         if call is not None:
             assert await call.wait_ended() is EndReason.AGENT_LEFT
         await asyncio.gather(phone.hangup(), caller.wait_closed())
@@ -94,6 +95,6 @@ async def test_his_time_goes_on(pbx: Pbx) -> None:
         await until(lambda: len(told) == 2, "the time is over", within_s=6)
         assert told[1] is call
         await speaks(call)
-        assert await heard(caller) == {"ai"}
+        await hears(caller, {"ai"})
         assert client.parked == ()
         await call.disconnect(cut=True)

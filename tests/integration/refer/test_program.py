@@ -25,7 +25,7 @@ async def test_what_is_denied_changes_nothing(pbx: Pbx) -> None:
         with pytest.raises(TransferDeniedError, match="does not let callee transfer"):
             await direct.call.transfer("1004", warm=warm)
     assert direct.call.transfer_in_progress is None
-    assert await conference.heard_by_parties() == everyone("caller", "callee")
+    await conference.parties_hear(everyone("caller", "callee"))
     await direct.call.disconnect()
 
 

@@ -45,7 +45,7 @@ async def test_an_offer_outlives_them_all(pbx: Pbx) -> None:
                 assert transfer.stage is Stage.RINGING
                 assert {p.name for p in call.parties if p.apart} == {"human"}
                 silence_s = await scene.silence_s("caller")
-                assert await scene.conference.heard_by_parties("caller") == TALK["offered"]
+                await scene.conference.parties_hear(TALK["offered"], "caller")
                 await call.disconnect(cut=True)
                 for party in scene.people.values():
                     await party.wait_closed()
@@ -87,7 +87,7 @@ async def _replaced(pbx: Pbx, scene: Scene, state: str) -> tuple[object, float]:
         lost = await scene.lost()
         on_hold = [MUSIC[state]] if state in MUSIC else []
         silence_s = await scene.silence_s(MUSIC[state]) if on_hold else 0.0
-        assert await scene.conference.heard_by_parties(*on_hold) == TALK[state]
+        await scene.conference.parties_hear(TALK[state], *on_hold)
         recordings: tuple[Recording, ...] = ()
         if state == "recorded":
             await until(lambda: call.recordings, "it is recorded again")

@@ -15,7 +15,8 @@ import pytest
 from bridge.lab.ears import DirectParty
 from bridge.lab.phones import Tone
 from tests.audio.machine import measured, whole
-from tests.support.conference import AGENT, HZ, Conference, UnclearError, everyone
+from tests.support.conference import AGENT, HZ, Conference, everyone
+from tests.support.hearing import UnclearError
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx, until_true
 
 pytestmark = pytest.mark.asterisk
@@ -103,10 +104,10 @@ async def test_nobody_is_released_before_only_one_is_left(
     async def measurement(pbx: Pbx) -> None:
         async with conference_of_a_crashed_program(pbx, "CONFERENCE") as conference:
             await agent_is_gone(pbx)
-            assert await conference.heard_by_parties() == everyone(*THREE)
+            await conference.parties_hear(everyone(*THREE))
             lost = await conference.missed(*THREE)
             await conference.people.pop(first).hangup()
-            assert await conference.heard_by_parties() == everyone(*conference.people)
+            await conference.parties_hear(everyone(*conference.people))
             await conference.people.pop(second).hangup()
             (last,) = conference.people.values()
             await last.wait_closed()
@@ -119,7 +120,7 @@ async def test_nobody_is_released_before_only_one_is_left(
 async def test_whoever_is_held_is_released_with_the_last(pbx: Pbx) -> None:
     async with conference_of_a_crashed_program(pbx, "HOLDING") as conference:
         assert await conference.music() == {"expert"}
-        assert await conference.heard_by_parties("expert") == {("callee", "caller")}
+        await conference.parties_hear({("callee", "caller")}, "expert")
         await conference.people.pop("callee").hangup()
         await conference.people.pop("caller").hangup()
         await conference.people["expert"].wait_closed()
@@ -141,7 +142,7 @@ async def test_the_next_program_takes_over(pbx: Pbx, state: str) -> None:
         await until_true(all_hear_each_other, "nobody is muted or held any more")
         assert program.calls.empty()
         await conference.people.pop("callee").hangup()
-        assert await conference.heard_by_parties() == everyone("caller", "expert")
+        await conference.parties_hear(everyone("caller", "expert"))
         await conference.people.pop("expert").hangup()
         await conference.people["caller"].wait_closed()
         await pbx.empty()
@@ -151,7 +152,7 @@ async def test_the_next_program_takes_over_without_the_caller(pbx: Pbx) -> None:
     async with conference_of_a_crashed_program(pbx, "CONFERENCE") as conference:
         await conference.people.pop("caller").hangup()
         await pbx.program()
-        assert await conference.heard_by_parties() == everyone("callee", "expert")
+        await conference.parties_hear(everyone("callee", "expert"))
         await conference.people.pop("expert").hangup()
         await conference.people["callee"].wait_closed()
         await pbx.empty()
@@ -163,11 +164,11 @@ async def test_a_takeover_of_a_dead_program(pbx: Pbx, gone: str) -> None:
     async with conference_of_a_crashed_program(pbx, "TAKEN OVER") as conference:
         await agent_is_gone(pbx)
         heard = {pair for pair in everyone(*THREE) if pair[1] != "callee"}
-        assert await conference.heard_by_parties() == heard
+        await conference.parties_hear(heard)
         assert AGENT not in {speaker for _, speaker in heard}
         await conference.people.pop(gone).hangup()
         if gone == "callee":
-            assert await conference.heard_by_parties() == everyone("caller", "expert")
+            await conference.parties_hear(everyone("caller", "expert"))
             await conference.people.pop("expert").hangup()
         # The replaced one does not count: the last who speaks has nobody to talk to.
         for party in conference.people.values():

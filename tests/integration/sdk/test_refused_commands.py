@@ -19,6 +19,7 @@ from bridge.model.errors import (
     ErrorCode,
     ServerError,
 )
+from tests.support.hearing import UnclearError, settles
 from tests.support.pbx import (
     CALLEE_TONE,
     CALLER_TONE,
@@ -51,8 +52,11 @@ class Stage:
     async def connected(self) -> tuple[DirectParty, DirectParty]:
         return self.direct.caller, await self.direct.connect()
 
-    async def heard(self) -> set[str]:
-        """Say something; return who hears it. In between, present and absent, there is nothing."""
+    async def hears(self, expected: set[str]) -> None:
+        """Say something, and fail unless exactly these hear it."""
+        await settles(self._heard, expected)
+
+    async def _heard(self) -> set[str]:
         parties = {"caller": self.direct.caller, "callee": self.direct.callee}
         there = {name: party for name, party in parties.items() if party is not None}
         for party in there.values():
@@ -62,7 +66,8 @@ class Stage:
             await party.wait_frames(20)
         found = {n: levels(p.pcm()[-RATE // 10 :], RATE, TONES)["agent"] for n, p in there.items()}
         self.call.clear_send_audio_buffer()
-        assert all(level > -18 or level < -75 for level in found.values()), found
+        if any(-75 <= level <= -18 for level in found.values()):
+            raise UnclearError(found)
         return {name for name, level in found.items() if level > -18}
 
     async def has(self, channels: int, bridges: int) -> None:
@@ -117,7 +122,7 @@ async def test_answer(stage: Stage, request_: str, how: str) -> None:
     await stage.has(*CALLER_ALONE)
     await stage.call.answer()
     await stage.has(*ANSWERED)
-    assert await stage.heard() == {"caller"}
+    await stage.hears({"caller"})
     await stage.call.disconnect()
 
 
@@ -127,7 +132,7 @@ async def test_once_is_no_failure(stage: Stage, request_: str) -> None:
     await stage.call.answer()
     assert rule.hits == 1
     await stage.has(*ANSWERED)
-    assert await stage.heard() == {"caller"}
+    await stage.hears({"caller"})
     await stage.call.disconnect()
 
 
@@ -187,9 +192,9 @@ async def test_joining(stage: Stage, answered: str, request_: str) -> None:
     await callee.wait_closed()
     await stage.has(*(ANSWERED if answered == "ANSWERED" else CALLER_ALONE))
     if answered == "ANSWERED":
-        assert await stage.heard() == {"caller"}
+        await stage.hears({"caller"})
     await stage.connected()
-    assert await stage.heard() == {"caller", "callee"}
+    await stage.hears({"caller", "callee"})
     await stage.call.disconnect()
 
 
@@ -224,14 +229,14 @@ async def test_a_mode_change_fails_closed(
     assert rule.hits
     assert mode_of(stage.call) == (AudioMode.SPY, set())
     dropped_before = stage.call.dropped_audio.total
-    assert await stage.heard() == set()
+    await stage.hears(set())
     assert stage.call.dropped_audio.total - dropped_before == len(SPEECH)
     assert changes == ([] if before == "spy" else [AudioMode.SPY])
     stage.refuse.stop()
     await stage.call.whisper()
-    assert await stage.heard() == {"callee"}
+    await stage.hears({"callee"})
     await stage.call.spy()
-    assert await stage.heard() == set()
+    await stage.hears(set())
     await stage.call.disconnect()
 
 
@@ -245,7 +250,7 @@ async def test_a_mode_change_that_fails_lets_the_next_ones_be(stage: Stage) -> N
     )
     assert [type(result) for result in results] == [ServerError, type(None)]
     assert mode_of(stage.call) == (AudioMode.WHISPER, {"caller"})
-    assert await stage.heard() == {"caller"}
+    await stage.hears({"caller"})
     await stage.call.disconnect()
 
 
@@ -316,7 +321,7 @@ async def test_a_line_that_cannot_be_mended_at_once(stage: Stage) -> None:
         "the line is there again",
     )
     await stage.has(*CONNECTED)
-    assert await stage.heard() == {"callee"}
+    await stage.hears({"callee"})
     await stage.call.disconnect()
 
 
@@ -333,5 +338,5 @@ async def test_a_line_that_asterisk_refuses_silences_the_agent(stage: Stage) -> 
     assert mode_of(stage.call) == (AudioMode.SPY, set())
     stage.refuse.stop()
     await stage.call.barge()
-    assert await stage.heard() == {"caller", "callee"}
+    await stage.hears({"caller", "callee"})
     await stage.call.disconnect()

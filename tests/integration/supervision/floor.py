@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from bridge.lab.phones import Tone
 from bridge.lab.waiting import until
 from bridge.model.errors import CallClosedError
 from bridge.sdk import Client, Observer
+from tests.support.hearing import UnclearError, settles
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, Pbx, Program, until_true
 
 RATE: Final = 16000
@@ -25,10 +25,9 @@ BOTH_HEAR: Final = {"caller": {"callee"}, "callee": {"caller"}}
 DIRECT_CALLEE: Final = "9000"
 """Dialled for a plain Dial() to a direct party."""
 
-_SETTLED_FRAMES: Final = 5
-"""After a command: 100 ms, by which what it did is heard."""
+_SETTLED_FRAMES: Final = 12
+"""After a command: 240 ms, by which what it did is heard."""
 _WINDOW_FRAMES: Final = 8
-_ATTEMPTS: Final = 3
 _HEARD_DBFS: Final = -30.0
 _SILENT_DBFS: Final = -75.0
 _VOICES: Final = ("caller", "callee", "supervisor", "observer")
@@ -153,7 +152,7 @@ class Talk:
 
     async def each_other(self) -> None:
         """Wait until the parties hear each other, and forget what they heard before."""
-        await hear(self.parties, BOTH_HEAR)
+        await will_hear(self.parties, BOTH_HEAR)
         self.caller.clear()
         self.callee.clear()
 
@@ -221,44 +220,42 @@ async def plain_call(pbx: Pbx, number: str = DIRECT_CALLEE) -> Talk:
 
 Ear = DirectParty | ProgramEar
 Ears = Mapping[str, Ear]
+Hears = Mapping[str, set[str]]
+"""Whose voices everybody hears."""
 
 
-async def heard(ears: Ears) -> dict[str, set[str]]:
-    """Return whose voices everybody hears, from now on, in 160 ms. Fails for a faint one.
+async def hears(ears: Ears, expected: Hears) -> None:
+    """Fail unless everybody hears exactly these voices from now on.
 
     A frame that this machine was late with smears all tones over the others, so what is faint is
-    measured again, a few times: a leak stays.
+    measured again: a leak stays.
     """
-    for _ in range(_ATTEMPTS):
-        with contextlib.suppress(_FaintError):
-            return await _measured(ears)
-    return await _measured(ears)
+    wanted = {(who, voice) for who, voices in expected.items() for voice in voices}
+    assert expected.keys() == ears.keys()
+    await settles(lambda: _measured(ears), wanted)
 
 
-class _FaintError(AssertionError):
-    """Neither heard nor silent."""
-
-
-async def _measured(ears: Ears) -> dict[str, set[str]]:
+async def _measured(ears: Ears) -> set[tuple[str, str]]:
     begin = {name: len(ear.frames) + _SETTLED_FRAMES for name, ear in ears.items()}
     await until(
         lambda: all(len(ear.frames) >= begin[name] + _WINDOW_FRAMES for name, ear in ears.items()),
         "all hear",
     )
-    return {name: _voices(name, _window(ears[name], begin[name])) for name in ears}
+    return {(name, v) for name in ears for v in _voices(name, _window(ears[name], begin[name]))}
 
 
-async def hear(ears: Ears, expected: Mapping[str, set[str]]) -> None:
+async def will_hear(ears: Ears, expected: Hears) -> None:
     """Wait until everybody hears whom he is to hear, and see that it stays so."""
 
     async def as_wanted() -> bool:
         try:
-            return await heard(ears) == expected
+            await hears(ears, expected)
         except AssertionError:
             return False
+        return True
 
     await until_true(as_wanted, f"heard: {expected}")
-    assert await heard(ears) == expected
+    await hears(ears, expected)
 
 
 def _window(ear: Ear, begin: int) -> list[bytes]:
@@ -271,7 +268,7 @@ def _voices(who: str, frames: list[bytes]) -> set[str]:
     measured = levels(pcm_from_bytes(b"".join(frames)), RATE, hz)
     faint = {n: dbfs for n, dbfs in measured.items() if _SILENT_DBFS < dbfs <= _HEARD_DBFS}
     if faint:
-        raise _FaintError(f"{who} hears faintly: {faint}")
+        raise UnclearError(f"{who} hears faintly: {faint}")
     return {name for name, dbfs in measured.items() if dbfs > _HEARD_DBFS}
 
 

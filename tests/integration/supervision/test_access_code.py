@@ -10,7 +10,7 @@ from bridge.lab.hearing import TONES
 from bridge.lab.phones import CallState, Codec, Phone, Tone
 from bridge.lab.waiting import until
 from bridge.runtime.seat import Access
-from tests.integration.supervision.floor import BOTH_HEAR, PARTIES, Floor, hear, opened
+from tests.integration.supervision.floor import BOTH_HEAR, PARTIES, Floor, opened, will_hear
 from tests.support.pbx import Pbx, until_true
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
@@ -49,15 +49,15 @@ async def test_the_newest_call(floor: Floor) -> None:
     phone = await dial(floor, "1005", "*55")
     await phone.wait_state(CallState.CONFIRMED)
     await phone.dtmf("6")
-    await hear(talks[1].parties, with_boss(*PARTIES))
-    await hear(talks[0].parties, BOTH_HEAR)
+    await will_hear(talks[1].parties, with_boss(*PARTIES))
+    await will_hear(talks[0].parties, BOTH_HEAR)
     await phone.dtmf("*")
-    await hear(talks[1].parties, BOTH_HEAR)
+    await will_hear(talks[1].parties, BOTH_HEAR)
     await phone.dtmf("5")
-    await hear(talks[0].parties, with_boss("callee"))
+    await will_hear(talks[0].parties, with_boss("callee"))
     await phone.dtmf("#")
     await phone.wait_state(CallState.DISCONNECTED)
-    await hear(talks[0].parties, BOTH_HEAR)
+    await will_hear(talks[0].parties, BOTH_HEAR)
     whos = {r.who for r in floor.client.audit.records}
     assert whos == {"supervisor_pjsip_1005"}
 
@@ -82,7 +82,7 @@ async def test_an_extension(floor: Floor) -> None:
     meant = [c for c in await floor.client.live_calls() if c.call_id == joined.call_id]
     assert {p.endpoint for c in meant for p in c.parties} == {"PJSIP/1001", "PJSIP/1002"}
     await phone.dtmf("6")
-    await hear(talk.parties, BOTH_HEAR)
+    await will_hear(talk.parties, BOTH_HEAR)
     await callee.hangup()
     await phone.wait_state(CallState.DISCONNECTED)
 
@@ -112,7 +112,7 @@ async def test_an_extension_on_two_calls(floor: Floor) -> None:
     talks = [await floor.own_call(), await floor.foreign_call()]
     await turned_away(await dial(floor, "1005", "*551999"))
     for talk in talks:
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
 
 
 async def test_nobody_may_unless_it_is_said(pbx: Pbx) -> None:
@@ -157,14 +157,14 @@ async def test_the_supervisor_hangs_up(floor: Floor) -> None:
     phone = await dial(floor, "1005", "*55")
     await phone.wait_state(CallState.CONFIRMED)
     await phone.dtmf("6")
-    await hear(talk.parties, with_boss(*PARTIES))
+    await will_hear(talk.parties, with_boss(*PARTIES))
     await phone.hangup()
 
     async def as_before() -> bool:
         return before == (set(await floor.pbx.channels()), set(await floor.pbx.bridges()))
 
     await until_true(as_before, "nothing of him is left")
-    await hear(talk.parties, BOTH_HEAR)
+    await will_hear(talk.parties, BOTH_HEAR)
 
 
 @pytest.mark.parametrize("ends", ["call", "program"])

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bridge.model.errors import CapabilityError
-from tests.integration.supervision.floor import BOTH_HEAR, Ear, Floor, Talk, hear, heard
+from tests.integration.supervision.floor import BOTH_HEAR, Ear, Floor, Talk, hears, will_hear
 
 pytestmark = pytest.mark.asterisk
 
@@ -31,25 +31,25 @@ async def test_a_program_and_a_phone_in_every_mode(floor: Floor, talk: Talk) -> 
     def with_voice(voice: str, *listeners: str) -> dict[str, set[str]]:
         return {who: whom | ({voice} if who in listeners else set()) for who, whom in spies.items()}
 
-    assert await heard(ears) == spies
+    await hears(ears, spies)
     await boss.whisper("callee")
-    assert await heard(ears) == with_voice("supervisor", "callee", "coach")
+    await hears(ears, with_voice("supervisor", "callee", "coach"))
     await boss.whisper("caller")
-    assert await heard(ears) == with_voice("supervisor", "caller", "coach")
+    await hears(ears, with_voice("supervisor", "caller", "coach"))
     await boss.whisper(["caller", "callee"])
-    assert await heard(ears) == with_voice("supervisor", "caller", "callee", "coach")
+    await hears(ears, with_voice("supervisor", "caller", "callee", "coach"))
     await boss.barge()
-    assert await heard(ears) == with_voice("supervisor", "caller", "callee", "coach")
+    await hears(ears, with_voice("supervisor", "caller", "callee", "coach"))
     await boss.spy()
-    assert await heard(ears) == spies
+    await hears(ears, spies)
     await coach.observer.whisper("callee")
-    assert await heard(ears) == with_voice("observer", "callee")
+    await hears(ears, with_voice("observer", "callee"))
     await coach.observer.whisper("caller")
-    assert await heard(ears) == with_voice("observer", "caller")
+    await hears(ears, with_voice("observer", "caller"))
     await coach.observer.barge()
-    assert await heard(ears) == with_voice("observer", "caller", "callee", "boss")
+    await hears(ears, with_voice("observer", "caller", "callee", "boss"))
     await coach.observer.spy()
-    await hear(ears, spies)
+    await will_hear(ears, spies)
     assert await talk.bridge() == bridge
     await asyncio.gather(boss.leave(), coach.observer.leave())
     await ear.wait_closed()
@@ -62,21 +62,27 @@ async def test_both_speak_at_once_and_leave_one_by_one(floor: Floor, talk: Talk)
     boss, ear = await floor.boss(talk)
     ears: dict[str, Ear] = {**talk.parties, "boss": ear, "coach": coach}
     await asyncio.gather(boss.barge(), coach.observer.whisper("callee"))
-    assert await heard(ears) == {
-        "caller": {"callee", "supervisor"},
-        "callee": {"caller", "supervisor", "observer"},
-        "boss": {"caller", "callee"},
-        "coach": {"caller", "callee", "supervisor"},
-    }
+    await hears(
+        ears,
+        {
+            "caller": {"callee", "supervisor"},
+            "callee": {"caller", "supervisor", "observer"},
+            "boss": {"caller", "callee"},
+            "coach": {"caller", "callee", "supervisor"},
+        },
+    )
     await boss.leave()
     ears.pop("boss")
-    assert await heard(ears) == {
-        "caller": {"callee"},
-        "callee": {"caller", "observer"},
-        "coach": {"caller", "callee"},
-    }
+    await hears(
+        ears,
+        {
+            "caller": {"callee"},
+            "callee": {"caller", "observer"},
+            "coach": {"caller", "callee"},
+        },
+    )
     await coach.observer.leave()
-    assert await heard(talk.parties) == BOTH_HEAR
+    await hears(talk.parties, BOTH_HEAR)
     await talk.nothing_lost()
 
 
@@ -84,7 +90,7 @@ async def test_it_cannot_be_taken_over(floor: Floor, talk: Talk) -> None:
     boss, _ = await floor.boss(talk)
     with pytest.raises(CapabilityError, match="did not place"):
         await boss.take_over()
-    assert await heard(talk.parties) == BOTH_HEAR
+    await hears(talk.parties, BOTH_HEAR)
     await talk.nothing_lost()
 
 

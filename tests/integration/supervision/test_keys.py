@@ -24,9 +24,9 @@ from tests.integration.supervision.floor import (
     PARTIES,
     Floor,
     Talk,
-    hear,
-    heard,
+    hears,
     opened,
+    will_hear,
 )
 from tests.support.pbx import Pbx, until_true
 
@@ -105,7 +105,7 @@ async def test_the_mode_by_keys(floor: Floor, tmp_path: Path, *, by_info: bool) 
     for key, mode, listeners in steps:
         await boss.press(key, by_info=by_info)
         await boss.is_in(mode, *(listeners if mode is AudioMode.WHISPER else ()))
-        await hear(talk.parties, with_boss(*listeners))
+        await will_hear(talk.parties, with_boss(*listeners))
     assert [what for what, _, _ in await boss.by_keys()] == [
         "whisper to callee",
         "barge",
@@ -116,7 +116,7 @@ async def test_the_mode_by_keys(floor: Floor, tmp_path: Path, *, by_info: bool) 
     await boss.press("#", by_info=by_info)
     assert await boss.observer.wait_left() == "left"
     await boss.phone.wait_state(CallState.DISCONNECTED)
-    assert await heard(talk.parties) == BOTH_HEAR
+    await hears(talk.parties, BOTH_HEAR)
     await talk.nothing_lost()
 
 
@@ -185,18 +185,18 @@ async def test_keys_that_mean_nothing(floor: Floor, tmp_path: Path) -> None:
     await boss.press("5")
     await boss.is_in(AudioMode.WHISPER, "callee")
     assert [by for _, by, _ in await boss.by_keys()] == ["key 5"]
-    await hear(talk.parties, {"caller": {"callee"}, "callee": {"caller", "supervisor"}})
+    await will_hear(talk.parties, {"caller": {"callee"}, "callee": {"caller", "supervisor"}})
 
 
 async def test_there_is_no_next_call(floor: Floor, tmp_path: Path) -> None:
     talk = await floor.own_call()
     boss = await sit(floor, talk, tmp_path / "boss.wav")
     await boss.observer.barge()
-    await hear(talk.parties, with_boss(*PARTIES))
+    await will_hear(talk.parties, with_boss(*PARTIES))
     await boss.press("*")
     await boss.press("5")
     await boss.is_in(AudioMode.WHISPER, "callee")
-    await hear(talk.parties, with_boss("callee"))
+    await will_hear(talk.parties, with_boss("callee"))
 
 
 @pytest.mark.parametrize("kinds", [("own", "foreign"), ("foreign", "own", "foreign")])
@@ -212,12 +212,12 @@ async def test_from_call_to_call(floor: Floor, tmp_path: Path, kinds: tuple[str,
         await until(lambda talk=talk: boss.observer.call_id == talk.call_id, "the next call")  # type: ignore[misc]  # bound early on purpose
         await boss.is_in(AudioMode.SPY)
         for each in talks:
-            assert await heard(each.parties) == BOTH_HEAR
+            await hears(each.parties, BOTH_HEAR)
     await boss.press("5")
     await boss.is_in(AudioMode.WHISPER, "callee")
-    await hear(talks[0].parties, with_boss("callee"))
+    await will_hear(talks[0].parties, with_boss("callee"))
     for talk in talks[1:]:
-        assert await heard(talk.parties) == BOTH_HEAR
+        await hears(talk.parties, BOTH_HEAR)
     for talk in talks:
         await talk.nothing_lost()
     assert boss.phone.state is CallState.CONFIRMED
@@ -237,10 +237,10 @@ async def test_keys_in_a_hurry_and_commands_at_the_same_moment(
     await boss.press("4")
     await until(lambda: boss.observer._engine.state.turnings == (), "nothing is under way")
     await boss.is_in(AudioMode.SPY)
-    await hear(talk.parties, BOTH_HEAR)
+    await will_hear(talk.parties, BOTH_HEAR)
     await boss.press("6")
     await boss.is_in(AudioMode.BARGE)
-    await hear(talk.parties, with_boss(*PARTIES))
+    await will_hear(talk.parties, with_boss(*PARTIES))
     assert {result for _, _, result in await boss.by_keys()} == {"done"}
     await talk.nothing_lost()
 
@@ -259,12 +259,14 @@ async def test_keys_of_ones_own_choice(pbx: Pbx, tmp_path: Path) -> None:
         boss = await sit(floor, talk, tmp_path / "boss.wav")
         await boss.press("456*#3")
         await boss.is_in(AudioMode.BARGE)
-        await hear(talk.parties, with_boss(*PARTIES))
+        await will_hear(talk.parties, with_boss(*PARTIES))
         await boss.press("7")
-        await hear(talk.parties, {"caller": {"supervisor"}, "callee": {"caller", "supervisor"}})
+        await will_hear(
+            talk.parties, {"caller": {"supervisor"}, "callee": {"caller", "supervisor"}}
+        )
         await boss.press("8")
         await boss.is_in(AudioMode.SPY)
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
         await boss.press("0")
         assert await boss.observer.wait_left() == "left"
         assert [by for _, by, _ in await boss.by_keys()] == ["key 3", "key 7", "key 8"]
@@ -279,7 +281,7 @@ async def test_a_foreign_call_is_not_taken_over_by_a_key(pbx: Pbx, tmp_path: Pat
         await boss.press("8")
         await until(lambda: len(floor.client.audit.records) >= 3, "it is refused")
         assert ["not taken over" in result for _, _, result in await boss.by_keys()] == [True] * 2
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
 
 
 async def test_no_keys_at_all(pbx: Pbx, tmp_path: Path) -> None:
@@ -288,5 +290,5 @@ async def test_no_keys_at_all(pbx: Pbx, tmp_path: Path) -> None:
         boss = await sit(floor, talk, tmp_path / "boss.wav")
         await talk.each_other()
         await boss.press("456*#")
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
         assert (boss.observer.mode, boss.observer.left) == ("spy", None)

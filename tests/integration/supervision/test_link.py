@@ -15,7 +15,7 @@ from bridge.lab.proxy import BreakableProxy
 from bridge.lab.waiting import until
 from bridge.runtime.names import key_of
 from bridge.sdk import Client, events
-from tests.integration.supervision.floor import BOTH_HEAR, Ear, Floor, Talk, hear
+from tests.integration.supervision.floor import BOTH_HEAR, Ear, Floor, Talk, will_hear
 from tests.support.pbx import Pbx, Program, until_true
 
 pytestmark = pytest.mark.asterisk
@@ -107,12 +107,12 @@ async def test_he_whispers_on_when_it_is_back(line: Line, whose: str, how: str) 
     boss, ear = await line.floor.boss(talk)
     ears: dict[str, Ear] = {**talk.parties, "boss": ear}
     await boss.whisper("callee")
-    await hear(ears, with_boss("callee"))
+    await will_hear(ears, with_boss("callee"))
     for party in talk.parties.values():
         party.clear()
     channels = len(await pbx.channels())
     await drop(line, how)
-    await hear(ears, with_boss("callee"))
+    await will_hear(ears, with_boss("callee"))
     assert (boss.mode, boss.left) == ("whisper", None)
 
     async def one_pulse() -> bool:
@@ -121,7 +121,7 @@ async def test_he_whispers_on_when_it_is_back(line: Line, whose: str, how: str) 
     await until_true(one_pulse, "all is as it was")
     await talk.nothing_lost()
     await boss.spy()
-    await hear(ears, with_boss())
+    await will_hear(ears, with_boss())
     await boss.leave()
     await ear.wait_closed()
     await talk.nothing_lost()
@@ -138,7 +138,7 @@ async def test_he_hangs_up_while_it_is_down(line: Line) -> None:
     await ear.hangup()
     await line.proxy.resume()
     assert await boss.wait_left() == "hung_up"
-    await hear(talk.parties, BOTH_HEAR)
+    await will_hear(talk.parties, BOTH_HEAR)
     await talk.over()
     await line.floor.pbx.empty()
 
@@ -196,7 +196,7 @@ async def test_the_pulse_alone_breaks(line: Line) -> None:
     boss, ear = await line.floor.boss(talk)
     ears: dict[str, Ear] = {**talk.parties, "boss": ear}
     await boss.barge()
-    await hear(ears, with_boss("caller", "callee"))
+    await will_hear(ears, with_boss("caller", "callee"))
     pbx = line.floor.pbx
     for _ in range(3):
         (broken,) = [i for i in await pbx.channels() if (key_of(i) or "").startswith("pulse.")]
@@ -206,6 +206,6 @@ async def test_the_pulse_alone_breaks(line: Line) -> None:
             return await pulses(pbx) == 1 and broken not in await pbx.channels()
 
         await until_true(mended, "there is another")
-        await hear(ears, with_boss("caller", "callee"))
+        await will_hear(ears, with_boss("caller", "callee"))
     assert (boss.mode, boss.left) == ("barge", None)
     await boss.leave()

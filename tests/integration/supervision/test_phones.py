@@ -18,7 +18,7 @@ from bridge.model.errors import (
     ErrorCode,
 )
 from bridge.sdk.events import ObserverEvent
-from tests.integration.supervision.floor import BOTH_HEAR, Floor, Talk, hear, heard
+from tests.integration.supervision.floor import BOTH_HEAR, Floor, Talk, hears, will_hear
 from tests.support.pbx import until_true
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
@@ -61,7 +61,7 @@ async def test_a_phone_that_is_answered(floor: Floor, talk: Talk) -> None:
         assert phone.state is CallState.CONFIRMED
         assert (boss.name, boss.call_id, boss.mode) == ("boss", talk.call_id, "spy")
         await boss.barge()
-        assert await heard(talk.parties) == BOTH_HEAR
+        await hears(talk.parties, BOTH_HEAR)
     await phone.wait_state(CallState.DISCONNECTED)
     await as_before(floor, before)
     assert boss.left == "left"
@@ -149,7 +149,7 @@ async def test_the_supervisor_hangs_up(floor: Floor, talk: Talk, mode: str) -> N
     await ear.hangup()
     assert await boss.wait_left() == "hung_up"
     await as_before(floor, before)
-    assert await heard(talk.parties) == BOTH_HEAR
+    await hears(talk.parties, BOTH_HEAR)
     await talk.nothing_lost()
     assert told == ["left"]
     with pytest.raises(CallClosedError):
@@ -199,12 +199,12 @@ async def test_a_phone_goes_from_call_to_call(floor: Floor) -> None:
 
     async def observes(talk: Talk) -> None:
         assert (boss.call_id, boss.mode, boss.left) == (talk.call_id, "spy", None)
-        assert await heard({"boss": ear}) == {"boss": {"caller", "callee"}}
+        await hears({"boss": ear}, {"boss": {"caller", "callee"}})
         await boss.barge()
         for other in talks:
             voice = {"supervisor"} if other is talk else set[str]()
             expected = {who: whom | voice for who, whom in BOTH_HEAR.items()}
-            await hear(other.parties, expected)
+            await will_hear(other.parties, expected)
 
     await observes(talks[0])
     for talk in (talks[1], talks[2], talks[0]):
@@ -225,11 +225,14 @@ async def test_there_is_no_other_call(floor: Floor, talk: Talk) -> None:
     with pytest.raises(CallNotFoundError, match="no other"):
         await boss.next()
     assert (boss.mode, boss.left) == ("barge", None)
-    assert await heard({**talk.parties, "boss": ear}) == {
-        "caller": {"callee", "supervisor"},
-        "callee": {"caller", "supervisor"},
-        "boss": {"caller", "callee"},
-    }
+    await hears(
+        {**talk.parties, "boss": ear},
+        {
+            "caller": {"callee", "supervisor"},
+            "callee": {"caller", "supervisor"},
+            "boss": {"caller", "callee"},
+        },
+    )
     await boss.leave()
     with pytest.raises(CallNotFoundError):
         await floor.client.observe("no-such-call", "boss", phone="1005")

@@ -23,10 +23,10 @@ from tests.integration.supervision.floor import (
     RATE,
     Floor,
     Talk,
-    hear,
     opened,
     plain_call,
     rung,
+    will_hear,
 )
 from tests.support.child import Child, child
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, until_true
@@ -74,7 +74,7 @@ async def observed(talk: Talk, mode: str) -> None:
     expected = {
         who: whom | (voices if who in HEARERS[mode] else set()) for who, whom in BOTH_HEAR.items()
     }
-    await hear(talk.parties, expected)
+    await will_hear(talk.parties, expected)
     for party in talk.parties.values():
         party.clear()
         await party.wait_frames(10)
@@ -118,7 +118,7 @@ async def killed(pbx: Pbx, whose: str, mode: str) -> None:
         talk = there.talk
         await observed(talk, mode)
         killed_at = await there.child.die()
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
         for who, party in talk.parties.items():
             for voice in ("supervisor", "observer"):
                 until_s = last_heard(party, voice) - killed_at
@@ -127,7 +127,7 @@ async def killed(pbx: Pbx, whose: str, mode: str) -> None:
         lost = await talk.lost()
         whole(not any(lost.values()), lost)
         # He is told by silence; his phone is still there.
-        await hear({"boss": there.boss}, {"boss": set()})
+        await will_hear({"boss": there.boss}, {"boss": set()})
         assert not there.boss.closed
         # Nobody controls anything any more: whoever hangs up leaves nothing that costs anything.
         await there.boss.hangup()
@@ -151,14 +151,14 @@ async def test_he_listens_on_when_the_next_program_runs(pbx: Pbx, whose: str) ->
         await observed(there.talk, "barge")
         await there.child.die()
     async with opened(pbx) as floor:
-        await hear(
+        await will_hear(
             {**there.talk.parties, "boss": there.boss},
             {**BOTH_HEAR, "boss": {"caller", "callee"}},
         )
         await there.boss.hangup()
         parties = ["anchor.one", "anchor.two", "bridge.call", "leg.callee"]
         await stand(pbx, parties if whose == "own" else [])
-        await hear(there.talk.parties, BOTH_HEAR)
+        await will_hear(there.talk.parties, BOTH_HEAR)
         await there.talk.nothing_lost()
         await observed_anew(floor, there.talk)
     # Of a call that nobody looked after at its end, an empty bridge is left.
@@ -169,11 +169,11 @@ async def test_he_listens_on_when_the_next_program_runs(pbx: Pbx, whose: str) ->
 async def test_whom_it_had_muted_for_a_takeover_is_heard_by_the_next_program(pbx: Pbx) -> None:
     async with scene(pbx, "own", "takeover") as there:
         taken_over = {"caller": {"supervisor"}, "callee": {"caller", "supervisor"}}
-        await hear(there.talk.parties, taken_over)
+        await will_hear(there.talk.parties, taken_over)
         await there.child.die()
-        await hear(there.talk.parties, {"caller": set(), "callee": {"caller"}})
+        await will_hear(there.talk.parties, {"caller": set(), "callee": {"caller"}})
     async with opened(pbx):
-        await hear(
+        await will_hear(
             {**there.talk.parties, "boss": there.boss},
             {**BOTH_HEAR, "boss": {"caller", "callee"}},
         )
@@ -189,9 +189,9 @@ async def observed_anew(floor: Floor, talk: Talk) -> None:
     boss, ear = await floor.boss(talk)
     await boss.barge()
     expected = {who: whom | {"supervisor"} for who, whom in BOTH_HEAR.items()}
-    await hear({**talk.parties, "boss": ear}, {**expected, "boss": {"caller", "callee"}})
+    await will_hear({**talk.parties, "boss": ear}, {**expected, "boss": {"caller", "callee"}})
     await boss.leave()
-    await hear(talk.parties, BOTH_HEAR)
+    await will_hear(talk.parties, BOTH_HEAR)
     await talk.over()
 
 
@@ -213,7 +213,7 @@ async def test_who_dialled_in_stays_until_the_call_is_over(pbx: Pbx) -> None:
 
         await until(lambda: there() == ["supervisor_pjsip_1005"], "he observes again")
         assert floor.program.calls.empty()
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
         assert phone.state is CallState.CONFIRMED
         await talk.over()
         await phone.wait_state(CallState.DISCONNECTED)
@@ -227,7 +227,7 @@ async def test_it_leaves_in_order(pbx: Pbx, whose: str, mode: str) -> None:
         await observed(there.talk, mode)
         await there.child.terminate()
         await there.boss.wait_closed()
-        await hear(there.talk.parties, BOTH_HEAR)
+        await will_hear(there.talk.parties, BOTH_HEAR)
         await there.talk.nothing_lost()
         parties = ["anchor.one", "anchor.two", "bridge.call", "leg.callee"]
         await stand(pbx, parties if whose == "own" else [])
@@ -240,7 +240,7 @@ async def test_another_program_takes_its_name(pbx: Pbx) -> None:
     async with scene(pbx, "foreign", "barge") as there:
         await observed(there.talk, "barge")
         async with opened(pbx):
-            await hear(
+            await will_hear(
                 {**there.talk.parties, "boss": there.boss},
                 {**BOTH_HEAR, "boss": {"caller", "callee"}},
             )
@@ -261,7 +261,7 @@ async def test_nobody_answers_for_a_phone_in_time(
         await boss.barge()
         await ear.wait_closed()
         assert await boss.wait_left() == "hung_up"
-        await hear(talk.parties, BOTH_HEAR)
+        await will_hear(talk.parties, BOTH_HEAR)
 
 
 async def test_it_is_put_off_as_long_as_somebody_answers(

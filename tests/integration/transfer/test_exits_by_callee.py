@@ -56,7 +56,7 @@ async def test_the_caller_hangs_up_while_it_rings(pbx: Pbx) -> None:
     leg = await scene.conference.leg("human")
     await scene.hears_ringing("callee")
     assert "caller" in await scene.conference.music()
-    assert await scene.conference.heard_by_parties("caller", "callee") == set()
+    await scene.conference.parties_hear(set(), "caller", "callee")
     await scene.hang_up("caller")
     assert await transfer.wait() is Outcome.CALLER_HUNG_UP
     assert await scene.call.wait_ended() is EndReason.CALLER_HUNG_UP
