@@ -255,7 +255,8 @@ async def test_after_hours_callers_leave_messages(pbx: Pbx, tmp_path: Path, at: 
 
 
 def is_begun(folder: Path) -> bool:
-    return any(file.stat().st_size > RATE for file in folder.glob("*.wav"))
+    """Tell whether there are 1.5 s of a message: less than half a second of speech is not kept."""
+    return any(file.stat().st_size > 3 * RATE for file in folder.glob("*.wav"))
 
 
 async def attached(shell: Shell) -> bool:
