@@ -64,8 +64,6 @@ HZ: Final = {
     "fay": 1391.0,
 }
 """Everybody's tone; chosen as ``bridge.lab.hearing.TONES`` are."""
-ABSENT_DB: Final = {Codec.PCMU: 40.0, Codec.PCMA: 40.0, Codec.G722: 45.0}
-"""What a codec makes of ten voices is spread over all frequencies."""
 MUSIC_HZ: Final = (465.0, 680.0, 1085.0)
 """What the music of those on hold is made of: 90 Hz and more from everybody's tone."""
 MUSIC_SECONDS: Final = 60.0
@@ -137,7 +135,7 @@ class PhonesEar:
     exact = False
 
     def __init__(self, phone: Phone, recording: Path) -> None:
-        self.below_db = ABSENT_DB.get(phone.settings.codec, 60.0)
+        self.below_db = phone.settings.codec.absent_below_db
         self._ear = PhoneEar(phone, recording, RATE)
 
     async def mark(self) -> float:

@@ -38,7 +38,6 @@ EXPECTED: tuple[Hears, ...] = (
     {CALLER: {HUMAN}, HUMAN: {CALLER}},
 )
 
-ABSENT_DB = {Codec.PCMU: 40.0, Codec.PCMA: 40.0}
 STORIES = (
     (Codec.L16_16000, NOBODY),
     (Codec.G722, frozenset({CALLEE})),
@@ -71,7 +70,7 @@ def wrong_cells(call: str, heard: Measured, expected: Hears, below_db: float) ->
 def check(step: StepResult, expected: Hears, settings: DemoSettings) -> None:
     silent = {HUMAN if who == CALLEE else who for who in settings.silent}
     audible = {listener: voices - silent for listener, voices in expected.items()}
-    below_db = ABSENT_DB.get(settings.codec, 60.0)
+    below_db = settings.codec.absent_below_db
     assert wrong_cells("phones", step.phones, audible, below_db) == [], step.step.name
     assert wrong_cells("direct", step.direct, expected, 60.0) == [], step.step.name
     assert step.ok

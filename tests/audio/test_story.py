@@ -33,14 +33,6 @@ EXPECTED: tuple[Mapping[Participant, set[Participant]], ...] = (
 )
 """Whom each listener hears: alone, barge, spy, whisper to callee, to caller, spy, agent gone."""
 
-ABSENT_DB = {
-    Codec.L16_16000: 60.0,
-    Codec.L16_8000: 60.0,
-    Codec.G722: 60.0,
-    Codec.PCMU: 40.0,
-    Codec.PCMA: 40.0,
-}
-
 PAIRS = (
     ((Codec.L16_16000, NOBODY), (Codec.G722, {CALLER})),
     ((Codec.PCMU, {CALLEE}), (Codec.PCMA, {CALLER, CALLEE})),
@@ -74,7 +66,7 @@ def check(result: DemoResult, codec: Codec, silent: set[Participant]) -> None:
     for step, expected in zip(result.steps, EXPECTED, strict=True):
         audible = {listener: voices - silent for listener, voices in expected.items()}
         wrong = [
-            *wrong_cells("phones", step.phones, audible, ABSENT_DB[codec]),
+            *wrong_cells("phones", step.phones, audible, codec.absent_below_db),
             *wrong_cells("direct", step.direct, expected, 60.0),
         ]
         assert wrong == [], step.step.name

@@ -49,7 +49,6 @@ EXPECTED: Mapping[frozenset[Participant], tuple[Hears | None, ...]] = {
 }
 """By the parties that send no RTP; None: cannot be had by versions below WHISPERS_TO_ALL."""
 
-ABSENT_DB = {Codec.PCMU: 40.0, Codec.PCMA: 40.0}
 STORIES = (
     (Codec.L16_16000, NOBODY),
     (Codec.G722, frozenset({CALLEE})),
@@ -76,7 +75,7 @@ def wrong_cells(call: str, heard: Measured, expected: Hears, below_db: float) ->
 
 def check(step: StepResult, expected: Hears, settings: DemoSettings) -> None:
     audible = {listener: voices - settings.silent for listener, voices in expected.items()}
-    below_db = ABSENT_DB.get(settings.codec, 60.0)
+    below_db = settings.codec.absent_below_db
     assert wrong_cells("phones", step.phones, audible, below_db) == [], step.step.name
     assert wrong_cells("direct", step.direct, expected, 60.0) == [], step.step.name
     assert step.ok

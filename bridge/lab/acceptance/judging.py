@@ -11,12 +11,10 @@ import numpy as np
 from bridge.lab.acceptance.ears import RATE
 from bridge.lab.acceptance.model import MUSIC, Hearing
 from bridge.lab.demo.music import other_sound
-from bridge.lab.demo.result import ABSENT_BELOW_BESIDE_MUSIC_DB
+from bridge.lab.demo.result import ABSENT_BELOW_BESIDE_MUSIC_DB, ABSENT_BELOW_DB
 from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm, ToneMeter, level_dbfs, levels
 
-FULL_DB: Final = 60.0
-NARROW_DB: Final = 40.0
 _NEAR_DB: Final = 6.0
 _FLASH_DB: Final = 20.0
 _FLASH_SECONDS: Final = 0.06
@@ -46,16 +44,14 @@ class Scale:
 
     hearing: Hearing
     tones: Mapping[str, float]
-    narrow: bool = False
-    """Some phone speaks G.711."""
+    codec_db: float = ABSENT_BELOW_DB
+    """How far below the level that is sent a voice is absent at the phone with the worst codec."""
 
     @property
     def absent_below_db(self) -> float:
         """How far below the level that is sent a voice is absent."""
         given = self.hearing.absent_below
-        if given is not None:
-            return given
-        return NARROW_DB if self.narrow else FULL_DB
+        return self.codec_db if given is None else given
 
     def heard(self, listener: str, pcm: Pcm) -> Heard:
         """Measure every voice in what a listener heard."""

@@ -16,7 +16,7 @@ from bridge.lab.acceptance.judging import Scale
 from bridge.lab.acceptance.model import BRIEF, PhoneSpec, Run, Step
 from bridge.lab.acceptance.site import Site
 from bridge.lab.acceptance.steps import Event, Together, Transfer
-from bridge.lab.acceptance.values import NARROW
+from bridge.lab.demo.result import ABSENT_BELOW_DB
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, PhoneSettings, Silence, Source, Tone, WavFile, start_phone
 from bridge.model.errors import CallbridgeError, LabError, PhoneError
@@ -94,7 +94,8 @@ class Stage:
         self.told: deque[str] = deque(maxlen=_EVENTS_KEPT)
         """Events that steps wait for and have not had yet."""
         codecs = {spec.codec or run.codec for spec in run.phones.values()}
-        self.scale = Scale(run.hearing, voices_of(run), narrow=bool(codecs & NARROW))
+        worst_db = min((codec.absent_below_db for codec in codecs), default=ABSENT_BELOW_DB)
+        self.scale = Scale(run.hearing, voices_of(run), worst_db)
         self.began_at = self.acted_at = time.monotonic()
         """When the last step that is no expectation began, and when it was done."""
         self.acted = 0

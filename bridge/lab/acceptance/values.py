@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 from typing import Self
 
-from bridge.lab.phones import Codec
-
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, None: 1.0, "min": 60.0}
-
-NARROW = frozenset({Codec.PCMU, Codec.PCMA})
-"""Codecs whose own noise is heard beside a voice."""
 
 
 class Duration(float):

@@ -11,8 +11,6 @@ from bridge.model.participants import Participant
 
 PRESENT_WITHIN_DB = 3.0
 ABSENT_BELOW_DB = 60.0
-ABSENT_BELOW_G711_DB = 40.0
-"""G.711's own quantisation noise lies about 38 dB below a voice, spread over its band."""
 ABSENT_BELOW_BESIDE_MUSIC_DB = 20.0
 """Music is in all tones, fainter than a voice."""
 MUSIC_ABOVE_BELOW_DB = 30.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bridge.lab.demo.result import ABSENT_BELOW_DB, ABSENT_BELOW_G711_DB, Limits
+from bridge.lab.demo.result import Limits
 from bridge.lab.demo.story import STEPS, Step
 from bridge.lab.phones import Codec
 from bridge.model.participants import Participant
@@ -39,5 +39,4 @@ class DemoSettings:
     @property
     def limits(self) -> Limits:
         """What counts as heard behind this codec."""
-        narrow = self.codec in {Codec.PCMA, Codec.PCMU}
-        return Limits(SENT_DBFS, ABSENT_BELOW_G711_DB if narrow else ABSENT_BELOW_DB)
+        return Limits(SENT_DBFS, self.codec.absent_below_db)

@@ -14,6 +14,7 @@ from bridge.lab.acceptance.judging import (
 )
 from bridge.lab.acceptance.model import MUSIC, Hearing
 from bridge.lab.hearing import TONES, Pcm, tone
+from bridge.lab.phones import Codec
 
 SCALE = Scale(Hearing(), {"anna": TONES["caller"], "ben": TONES["callee"]})
 
@@ -45,9 +46,9 @@ def test_absence_is_as_strict_as_presence() -> None:
     assert wrong(said("anna", "ben"), "anna")[0].startswith("carl hears, unwanted, ben")
     faint = said("anna") + said("ben", dbfs=-70.0)
     assert wrong(faint.astype(np.int16), "anna")[0].startswith("carl hears, unwanted, ben")
-    narrow = Scale(Hearing(), SCALE.tones, narrow=True)
+    narrow = Scale(Hearing(), SCALE.tones, Codec.PCMU.absent_below_db)
     assert wrong(faint.astype(np.int16), "anna", scale=narrow) == [], "G.711's own noise"
-    given = Scale(Hearing(absent_below=70.0), SCALE.tones, narrow=True)
+    given = Scale(Hearing(absent_below=70.0), SCALE.tones, Codec.PCMU.absent_below_db)
     assert wrong(faint.astype(np.int16), "anna", scale=given) != []
 
 

@@ -141,8 +141,8 @@ def test_alone_with_a_caller_and_one_apart_the_agent_ends_the_call() -> None:
 
 @pytest.mark.parametrize("stands", [False, True])
 def test_nor_is_the_callee_left_alone_when_the_caller_was_put_apart(*, stands: bool) -> None:
-    leaving = [inputs.Close(ONE), arrange(apart=THE_CALLER, kept=False, token=TWO)]
-    between = [STANDS] if stands else []
+    leaving: list[Input] = [inputs.Close(ONE), arrange(apart=THE_CALLER, kept=False, token=TWO)]
+    between: list[Input] = [STANDS] if stands else []
     session, effects = feed(CONNECTED, *leaving, *between, inputs.VoiceFinished())
     assert session.phase is Phase.ENDING
     assert TearDown(HangupCause.NORMAL) in effects
