@@ -34,6 +34,7 @@ from bridge.protocol.frames import (
     CutOff,
     ServerFrame,
 )
+from bridge.protocol.problems import STATUS
 
 _log = logging.getLogger(__name__)
 F = TypeVar("F", bound=ClientFrame)
@@ -65,8 +66,9 @@ _CLOSES: Final[Mapping[ErrorCode, int]] = {
     ErrorCode.CALL_CLOSED: _CLOSE_NORMAL,
     ErrorCode.DRAINING: CLOSE_GOING_AWAY,
     ErrorCode.RATE_LIMITED: CLOSE_AGAIN_LATER,
-    ErrorCode.SERVER_UNREACHABLE: CLOSE_AGAIN_LATER,
 }
+_FAILURES: Final = 500
+"""From this HTTP status on it is no fault of who asks, and may have passed when he comes again."""
 
 
 class CutOffError(Exception):
@@ -300,8 +302,9 @@ async def serve(
 
 
 def close_of(code: ErrorCode) -> int:
-    """Return the close code that goes with an error."""
-    return _CLOSES.get(code, CLOSE_BAD_FRAME)
+    """Return the close code that goes with an error: whether it is worth connecting again."""
+    failed = STATUS.get(code, _FAILURES) >= _FAILURES
+    return _CLOSES.get(code, CLOSE_AGAIN_LATER if failed else CLOSE_BAD_FRAME)
 
 
 def _decoded(text: str) -> ClientMessage:

@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from bridge.api.auth.keys import new_key
 from bridge.api.auth.limits import WaitingRoom
 from bridge.lab.waiting import until
-from bridge.model.errors import ErrorCode, UnauthenticatedError
+from bridge.model.errors import ErrorCode, StoreError, UnauthenticatedError
 from bridge.protocol.frames import (
     EVENTS_SOCKET,
     Authenticate,
@@ -17,6 +18,7 @@ from bridge.protocol.frames import (
     Resumed,
     Snapshot,
 )
+from bridge.protocol.permissions import Role
 from bridge.protocol.views import EventView
 from tests.support.daemon import FOREIGN_TENANT, RunningApi
 from tests.support.sockets import FarEnd, Shown, call_of, far_end, watching
@@ -205,6 +207,19 @@ async def test_a_wrong_key_is_told_so(told: RunningApi, *, by_header: bool) -> N
             await far.say(Authenticate(key=key))
         end = await far.ended()
     assert (end.code, end.cut_off and end.cut_off.code) == (4001, ErrorCode.UNAUTHENTICATED)
+
+
+async def test_a_store_that_is_down_is_no_reason_to_stay_away(
+    told: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def down(_key_id: str) -> None:
+        raise StoreError("the store is down")
+
+    monkeypatch.setattr(told.service.store, "find_key", down)
+    _, key = new_key("kept by the store", Role.ADMIN, "*", now=0.0)
+    async with far_end(told, EVENTS_SOCKET, key=key) as far:
+        end = await far.ended()
+    assert (end.code, end.cut_off and end.cut_off.code) == (1013, ErrorCode.STORE_UNAVAILABLE)
 
 
 async def test_who_does_not_say_who_he_is_in_time_is_cut_off(
