@@ -280,8 +280,8 @@ async def serve(
     service.hub.enders.add(link.go_away)
     try:
         await link.admit()
-        await service.taken_up()
         service.authenticator.revoked.add(link.key_revoked)
+        await service.taken_up()
         await work(link)
     except LeftError:
         pass

@@ -171,6 +171,25 @@ async def test_a_revoked_key_closes_what_it_has_open(scene: Scene) -> None:
     await until(lambda: not api.service.authenticator.revoked, "all sockets are closed")
 
 
+async def test_a_key_that_is_revoked_before_the_work_begins_closes_what_it_opens(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached, waiting = asyncio.Event(), asyncio.Event()
+
+    async def taken_up() -> None:
+        waiting.set()
+        await reached.wait()
+
+    key = await api.done("POST", "/keys", {"name": "gone", "role": "program", "tenant": "default"})
+    monkeypatch.setattr(api.service, "taken_up", taken_up)
+    async with far_end(api, EVENTS_SOCKET, key=key["secret"]) as far:
+        await waiting.wait()
+        await api.done("DELETE", f"/keys/{key['key_id']}")
+        reached.set()
+        async with asyncio.timeout(2.0):
+            assert reason(await far.next()) == NOBODY
+
+
 async def test_a_program_commands_its_own_calls_and_nobodys(scene: Scene) -> None:
     api = scene.api
     api.keys |= {
