@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -97,7 +98,8 @@ class Authenticator:
         known = self._at_once(text)
         if known is not None:
             return known
-        self._failures.check(remote)
+        if not self._was_good(text):
+            self._failures.check(remote)
         try:
             by = self._by_key if text.startswith(f"{PREFIX}_") else self._by_token
             return await by(text)
@@ -150,6 +152,14 @@ class Authenticator:
         key_id, secret = parts
         key = self._fixed.get(key_id) or self._known.get(key_id, KEY_FRESH)
         return self._good(key) if key is not None and is_secret_of(key, secret) else None
+
+    def _was_good(self, text: str) -> bool:
+        """Tell whether somebody was let in by this: that others of his address guess is not his."""
+        parts = split(text)
+        if parts is None:
+            return self._judged.get(_mark(text), math.inf) is not None
+        key_id, secret = parts
+        return is_secret_of(self._known.get(key_id, math.inf), secret)
 
     async def _by_key(self, text: str) -> Principal:
         parts = split(text)

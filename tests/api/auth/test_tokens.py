@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from bridge.api.auth.authenticator import Authenticator
+from bridge.api.auth.authenticator import TOKEN_FRESH, Authenticator
 from bridge.api.auth.jwks import BETWEEN_FETCHES, LONGEST, MAX_AGE, FetchedKeys, GivenKeys
 from bridge.api.auth.principal import Principal
 from bridge.api.auth.tokens import Tokens, TokenSettings
@@ -391,6 +392,12 @@ async def test_the_authenticator_takes_tokens_and_judges_each_once(
     with pytest.raises(RateLimitedError):
         await who.authenticate_text(f"{token}x", remote="10.0.0.1")
     # Who was let in goes on, and until his token expires only.
+    assert await who.authenticate_text(token, remote="10.0.0.1") == principal
+    clock.now += TOKEN_FRESH + 1.0
+    with suppress(RateLimitedError):
+        while True:
+            with suppress(UnauthenticatedError):
+                await who.authenticate_text(f"{token}x", remote="10.0.0.1")
     assert await who.authenticate_text(token, remote="10.0.0.1") == principal
     wall.now += 331.0
     with pytest.raises(UnauthenticatedError, match="expired"):

@@ -253,6 +253,23 @@ async def test_wrong_keys_of_one_address_are_counted(
     await refused(lambda: who.authenticate_text(wrong, remote="10.0.0.1"))
 
 
+async def test_who_was_let_in_before_is_let_in_from_where_others_guess(
+    keys: Keys, who: Authenticator, clock: Clock
+) -> None:
+    text, wrong = keys.add(), f"cbk_{'0' * 16}_{'a' * 43}"
+    principal = await who.authenticate_text(text, remote="10.0.0.1")
+    clock.now += KEY_FRESH * 2
+    for _ in range(3):
+        await refused(lambda: who.authenticate_text(wrong, remote="10.0.0.1"))
+    with pytest.raises(RateLimitedError):
+        await who.authenticate_text(wrong, remote="10.0.0.1")
+    assert await who.authenticate_text(text, remote="10.0.0.1") == principal
+    # He is looked up as ever: what was good may be revoked.
+    keys.revoke(text)
+    clock.now += KEY_FRESH * 2
+    assert "revoked" in await refused(lambda: who.authenticate_text(text, remote="10.0.0.1"))
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
