@@ -107,21 +107,6 @@ class Authenticator:
             self._failures.failed(remote)
             raise
 
-    async def confirm(self, principal: Principal) -> None:
-        """Raise UnauthenticatedError when who was let in before would not be any more.
-
-        For what stands long, such as a socket. While the store is down he stays.
-        """
-        self._not_expired(principal.expires_at, "key or token")
-        if not principal.key_id:
-            return
-        try:
-            key = await self._find(principal.key_id)
-        except StoreError:
-            return
-        if key is None or key.revoked:
-            raise UnauthenticatedError("the key was revoked")
-
     def forget(self, key_id: str) -> None:
         """Take note that a key was revoked: it is good for nothing from now on."""
         self._known.drop(key_id)

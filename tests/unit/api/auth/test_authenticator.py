@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -143,7 +142,6 @@ async def test_a_key_that_is_revoked_here_is_refused_at_once(
     who.revoked.add(told.append)
     who.forget(keys.revoke(text))
     assert "revoked" in await refused(lambda: who.authenticate_text(text))
-    assert "revoked" in await refused(lambda: who.confirm(principal))
     assert told == [principal.key_id]
 
 
@@ -151,12 +149,10 @@ async def test_a_key_that_is_revoked_elsewhere_is_refused_a_second_later(
     keys: Keys, who: Authenticator, clock: Clock
 ) -> None:
     text = keys.add()
-    principal = await who.authenticate_text(text)
-    await who.confirm(principal)
+    await who.authenticate_text(text)
     keys.revoke(text)
     clock.now += KEY_FRESH * 1.01
     assert "revoked" in await refused(lambda: who.authenticate_text(text))
-    assert "revoked" in await refused(lambda: who.confirm(principal))
 
 
 async def test_a_key_that_was_revoked_while_it_was_looked_up_is_not_remembered(
@@ -194,7 +190,6 @@ async def test_while_the_store_is_down_who_is_known_goes_on(
     keys.down = True
     clock.now += KEY_STALE / 2
     assert await who.authenticate_text(text) == principal
-    await who.confirm(principal)
     asked = keys.asked
     assert await who.authenticate_text(text) == principal
     assert keys.asked == asked  # it is not asked again and again
@@ -226,7 +221,6 @@ async def test_fixed_keys_need_no_store(keys: Keys, clock: Clock) -> None:
     who = Authenticator(keys, fixed=[key], clock=clock, monotonic=clock)
     principal = await who.authenticate_text(text)
     assert (principal.name, principal.role) == ("bootstrap", Role.ADMIN)
-    await who.confirm(principal)
     assert keys.asked == 0
     await who.close()
 
@@ -302,15 +296,3 @@ async def test_a_listener_that_fails_keeps_nothing_from_the_others(who: Authenti
     who.revoked |= {fail, told.append}
     who.forget("x")
     assert told == ["x"]
-
-
-async def test_a_socket_whose_key_expires_is_not_confirmed(
-    keys: Keys, who: Authenticator, clock: Clock
-) -> None:
-    principal = await who.authenticate_text(keys.add(expires_at=1001.0))
-    clock.now = 1000.9
-    await who.confirm(principal)
-    clock.now = 1001.0
-    assert "expired" in await refused(lambda: who.confirm(principal))
-    with pytest.raises(UnauthenticatedError):
-        await who.confirm(replace(principal, key_id=""))
