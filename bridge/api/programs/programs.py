@@ -63,12 +63,15 @@ class Calls(Protocol):
 
 
 class Line(Protocol):
-    """One program's socket. Writing never waits."""
+    """One program's socket. Writing never waits; who does not read is cut off.
 
-    def send(self, frame: frames.ServerFrame) -> None:
+    missed: of what was before it attached, however much: nobody can have read it.
+    """
+
+    def send(self, frame: frames.ServerFrame, *, missed: bool = False) -> None:
         """Send a frame."""
 
-    def put(self, frame: bytes) -> None:
+    def put(self, frame: bytes, *, missed: bool = False) -> None:
         """Send a whole WebSocket frame."""
 
 
@@ -302,14 +305,14 @@ class Programs:
         while len(self._past) > PAST:
             self._past.popitem(last=False)
 
-    def _tell(self, number: int, event: EventView) -> None:
+    def _tell(self, number: int, event: EventView, *, missed: bool = False) -> None:
         line = self._lines.get(number)
         if line is None or not self._leases.is_connected(number):
             return
         if sees(self._leases.principal_of(number), event):
             kept = self._hub.kept(event.seq)
             if kept is not None:
-                line.put(kept.frame)
+                line.put(kept.frame, missed=missed)
             if event.call is not None and self._leases.owner(event.call.call_id) is not None:
                 self._told[event.call.call_id] = event.call.revision
 
@@ -373,10 +376,11 @@ class Programs:
         after = self._after.pop(number, None)
         resumes = after is not None and self._hub.can_resume(after)
         views = [view for one in calls if (view := self._views.call(one)) is not None]
-        self._say(number, self._attached(active=True, calls=tuple(views), resumed=resumes))
+        attached = self._attached(active=True, calls=tuple(views), resumed=resumes)
+        self._say(number, attached, missed=True)
         if after is not None and resumes:
             for event in self._missed(number, after):
-                self._tell(number, event)
+                self._tell(number, event, missed=True)
         for call_id in calls:
             if (call := self._client.get_call(call_id)) is not None:
                 owner = self._leases.owner(call_id)
@@ -470,9 +474,9 @@ class Programs:
         except CallbridgeError as error:
             _log.warning("call %s is not noted as %s's: %s", call.call_id, program.name, error)
 
-    def _say(self, number: int, frame: frames.ServerFrame) -> None:
+    def _say(self, number: int, frame: frames.ServerFrame, *, missed: bool = False) -> None:
         if (line := self._lines.get(number)) is not None:
-            line.send(frame)
+            line.send(frame, missed=missed)
 
     def _find(self, principal: Principal, name: str) -> ProgramId:
         own = ProgramId.of(name, principal)

@@ -25,6 +25,7 @@ from bridge.protocol.permissions import Permission
 
 BEHIND_BYTES: Final = 1 << 20
 """A program that has not read so much is cut off: its calls wait for it, as when it is lost."""
+_UNREAD: Final = "this program does not read what it is told"
 NAME_LETTERS: Final = 80
 
 
@@ -41,7 +42,8 @@ async def _be_program(link: Link, name: str) -> None:
         raise BadArgumentError(f"a program has a name of at most {NAME_LETTERS} letters")
     asked = await link.receive_one(Attach)
     programs: Programs = link.service.programs
-    number = programs.connected(_Line(link))
+    line = _Line(link)
+    number = programs.connected(line)
     try:
         programs.attach(number, name, link.principal, asked)
         while True:
@@ -49,6 +51,7 @@ async def _be_program(link: Link, name: str) -> None:
                 case Attach() as again:
                     # Each is answered with all calls of the program.
                     link.service.rate_limits.check(link.principal)
+                    line.require_read()
                     programs.attach(number, name, link.principal, again)
                 case Accept(call_id=call_id):
                     programs.accept(number, call_id)
@@ -67,16 +70,29 @@ class _Line:
 
     def __init__(self, link: Link) -> None:
         self._link = link
+        self._missed = 0
+        """Bytes, of those that wait to be sent, that tell what was before it attached."""
 
-    def send(self, frame: ServerFrame) -> None:
+    def send(self, frame: ServerFrame, *, missed: bool = False) -> None:
         """Send a frame."""
-        self.put(text_frame(msgspec.json.encode(frame)))
+        self.put(text_frame(msgspec.json.encode(frame)), missed=missed)
 
-    def put(self, frame: bytes) -> None:
-        """Send a whole WebSocket frame."""
-        if self._link.transport.get_write_buffer_size() > BEHIND_BYTES:
-            self._link.cut_off(
-                ErrorCode.SLOW_READER, "this program does not read what it is told", CLOSE_SLOW
-            )
+    def put(self, frame: bytes, *, missed: bool = False) -> None:
+        """Send a whole WebSocket frame. missed: it tells what was before the program attached."""
+        waiting = self._waiting
+        self._missed = min(self._missed, waiting)
+        if waiting - self._missed > BEHIND_BYTES:
+            self._link.cut_off(ErrorCode.SLOW_READER, _UNREAD, CLOSE_SLOW)
             return
         self._link.put(frame)
+        if missed:
+            self._missed = self._waiting
+
+    def require_read(self) -> None:
+        """Raise CutOffError for a program that is to be told all again, and has not read it yet."""
+        if self._waiting > BEHIND_BYTES:
+            raise CutOffError(ErrorCode.SLOW_READER, _UNREAD, CLOSE_SLOW)
+
+    @property
+    def _waiting(self) -> int:
+        return self._link.transport.get_write_buffer_size()
