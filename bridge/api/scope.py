@@ -148,7 +148,7 @@ def own_call(asked: Asked[Any, Any]) -> tuple[ActiveCall, CallView]:
 
 
 def home_of(service: Service, principal: Principal) -> tuple[str, str]:
-    """Return the tenant and queue of a call that somebody originates."""
+    """Return the tenant and queue of a call that somebody, or for whom somebody, originates."""
     tenant = principal.tenant
     if tenant == EVERY_TENANT:
         tenant = service.tenancy.default

@@ -193,7 +193,7 @@ class Offer(ServerFrame, frozen=True, kw_only=True, tag="offer"):
 
 
 class Granted(ServerFrame, frozen=True, kw_only=True, tag="granted"):
-    """An offered call is this program's: it was accepted in time, or originated by it."""
+    """A call is this program's: it accepted it in time, or it was originated, by or for it."""
 
     call: CallView
 

@@ -9,6 +9,7 @@ import pytest
 from bridge.api.sockets.program import BEHIND_BYTES
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.states import CallState
 from bridge.protocol.frames import (
     PROGRAM_SOCKET,
     Accept,
@@ -19,7 +20,7 @@ from bridge.protocol.frames import (
     Offer,
     ServerFrame,
 )
-from tests.support.daemon import RunningApi
+from tests.support.daemon import FOREIGN_TENANT, TENANT, RunningApi
 from tests.support.sockets import Ended, FarEnd, far_end
 
 PATH = PROGRAM_SOCKET.format(name="desk")
@@ -80,3 +81,44 @@ async def test_who_reads_is_told_all_that_it_missed_however_much(
             if event.type == "MISSED":
                 missed.append(event.data["number"])
     assert missed == list(range(many))
+
+
+@pytest.mark.parametrize("key", ["program", "admin"])
+async def test_a_program_is_told_of_the_call_that_somebody_rings_for_it(
+    api: RunningApi, key: str
+) -> None:
+    async with far_end(api, PATH, key="program") as far:
+        await attached(far)
+        rung = await api.done("POST", "/calls", {"to": "1005", "program": "desk"}, key=key)
+        granted = (await nearest(far, Granted)).call
+        assert (granted.call_id, granted.program) == (rung["call_id"], "desk")
+        assert (granted.originated, granted.state) == (True, CallState.ANSWERED)
+        await api.done("DELETE", f"/calls/{granted.call_id}", key="program")
+
+
+async def test_a_call_that_is_rung_for_a_program_is_of_the_programs_tenant(
+    api: RunningApi,
+) -> None:
+    async with far_end(api, PATH, key="foreign-program") as far:
+        await attached(far)
+        rung = await api.done("POST", "/calls", {"to": "1005", "program": "desk"})
+        assert rung["tenant"] == FOREIGN_TENANT
+        assert (await nearest(far, Granted)).call.call_id == rung["call_id"]
+        await api.done("DELETE", f"/calls/{rung['call_id']}", key="foreign-program")
+
+
+async def test_of_two_programs_of_one_name_the_one_that_is_there_is_meant(
+    api: RunningApi, fake: FakeAri
+) -> None:
+    async with far_end(api, PATH, key="foreign-program") as gone:
+        await attached(gone, lease_seconds=300.0)
+        await api.done("POST", "/calls", {"to": "1005", "program": "desk"}, key="foreign-program")
+    await until(lambda: not api.service.hub.enders, "its socket is forgotten")
+    async with far_end(api, PATH, key="program") as far:
+        await attached(far)
+        rung = await api.done("POST", "/calls", {"to": "1005", "program": "desk"})
+        assert rung["tenant"] == TENANT
+        await nearest(far, Granted)
+    for call in api.client.calls:
+        await call.disconnect(cut=True)
+    await until(lambda: not fake.world.channels, "nobody is left")

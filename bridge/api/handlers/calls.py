@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
@@ -21,7 +21,7 @@ from bridge.api.scope import (
 )
 from bridge.api.shown import audibility_of
 from bridge.api.views import QUEUE, TENANT
-from bridge.model.errors import BadArgumentError, CapabilityError, NotFoundError
+from bridge.model.errors import BadArgumentError, CapabilityError
 from bridge.model.participants import CALLEE, CALLER
 from bridge.protocol import operations
 from bridge.protocol.requests import (
@@ -76,8 +76,11 @@ async def show_call(asked: Asked[NoBody, NoQuery]) -> CallView:
 async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
     """Ring somebody, and perhaps somebody else for him; hang him up when that one is not had."""
     body, service = asked.body, asked.service
-    tenant, queue = home_of(service, asked.principal)
-    _check_program(asked, body.program)
+    who = asked.principal
+    if body.program:
+        # The call is the program's business: it has to see it.
+        who = service.programs.who_is(who, body.program)
+    tenant, queue = home_of(service, who)
     targets = [body.to] if body.connect is None else [body.to, body.connect]
     with all_dialled(asked, targets, tenant) as legs:
         call = await service.client.originate_labelled(
@@ -99,15 +102,6 @@ async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
         for leg, party in zip(legs, (CALLER, CALLEE), strict=False):
             leg.keep_while(there(service, call.call_id, party))
     return as_it_is(asked, call, before)
-
-
-def _check_program(asked: Asked[Any, Any], name: str) -> None:
-    """Raise NotFoundError for a program, named at all, that is not connected."""
-    if not name:
-        return
-    if asked.service.programs is None:
-        raise NotFoundError(f"there is no program {name!r}: this daemon serves none")
-    asked.service.programs.require(asked.principal, name)
 
 
 @handles(operations.HANG_UP)

@@ -325,9 +325,11 @@ class Leases:
 
     def assign(self, call_id: str, program: ProgramId) -> bool:
         """Give a call to a program that is connected; tell whether it is."""
-        if self.holder(program) is None:
+        holder = self.holder(program)
+        if holder is None:
             return False
         self._own(call_id, program)
+        self._effects.append(Grant(holder, call_id, program))
         return True
 
     def restore(

@@ -137,15 +137,20 @@ class Programs:
         owner = self._leases.owning_principal(call_id)
         return owner is None or is_same(owner, principal)
 
-    def require(self, principal: Principal, name: str) -> None:
-        """Raise NotFoundError unless a program of this name is connected."""
-        if self._leases.holder(self._find(principal, name)) is None:
-            raise self._unknown(principal, name)
-
-    def assign(self, call: ActiveCall, principal: Principal, name: str) -> None:
-        """Give a call that was originated to a program. Raises NotFoundError when it is not there.
+    def who_is(self, principal: Principal, name: str) -> Principal:
+        """Return who is the program of this name. Raises NotFoundError when nobody is.
 
         It is that of the same tenant, or, of who sees all tenants, whatever is called so.
+        """
+        holder = self._leases.holder(self._find(principal, name))
+        if holder is None:
+            raise self._unknown(principal, name)
+        return self._leases.principal_of(holder)
+
+    def assign(self, call: ActiveCall, principal: Principal, name: str) -> None:
+        """Give a call that was originated to a program, as ``who_is`` finds it, which is told so.
+
+        Raises NotFoundError when it is not there.
         """
         program = self._find(principal, name)
         if not self._leases.assign(call.call_id, program):
@@ -483,7 +488,7 @@ class Programs:
         if self._leases.holder(own) is not None:
             return own
         for one in self._leases.programs:
-            if one.program.name == name and may_see(principal, one.program):
+            if one.connected and one.program.name == name and may_see(principal, one.program):
                 return one.program
         return own
 

@@ -120,6 +120,7 @@ class RemoteClient(Reception):
         self._unresumed: list[RemoteCall] = []
         self._past: OrderedDict[str, RemoteCall] = OrderedDict()
         self._early = early_events()
+        self._placing = 0
         self._observers: list[RemoteObserver] = []
         self._audios: list[Audio] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -243,10 +244,13 @@ class RemoteClient(Reception):
             headers=dict(headers or {}),
             program=self._program.name,
         )
-        view = await self._http.ask(
-            operations.ORIGINATE, CallView, body=body, seconds=USUAL_SECONDS + ring_time_seconds
-        )
-        call = self.take(view)
+        seconds = USUAL_SECONDS + ring_time_seconds
+        self._placing += 1
+        try:
+            view = await self._http.ask(operations.ORIGINATE, CallView, body=body, seconds=seconds)
+            call = self.take(view)
+        finally:
+            self._placing -= 1
         await self._begin_music(call)
         return call
 

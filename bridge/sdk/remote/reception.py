@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 
 GRACE_SECONDS: Final = 1.0
 """How long after ``connect()`` somebody may begin to listen to CALL_RESUMED."""
+PLACED_SECONDS: Final = 1.0
+"""How much earlier the socket may tell of a call that is originated here than the answer does."""
 _PAST: Final = 200
 """Calls that are over whose transfers and recordings may still be told of."""
 _EARLY: Final = 100
@@ -41,6 +43,8 @@ class Reception(Lookout):
     _unresumed: list[RemoteCall]
     _past: OrderedDict[str, RemoteCall]
     _early: deque[EventView]
+    _placing: int
+    """How many calls this client originates just now."""
 
     @property
     def parked(self) -> tuple[ParkedCall, ...]:
@@ -50,9 +54,22 @@ class Reception(Lookout):
         return tuple(sorted(filter(None, parked), key=lambda one: one.slot))
 
     def incoming(self, view: CallView) -> None:
-        """Take an incoming call that is this program's."""
+        """Take a call that is this program's now: it came, or was originated for it."""
+        if view.originated:
+            self.spawn(self._originated(view), f"call {view.call_id}")
+        else:
+            call = self.take(view)
+            self.spawn(self._hand_on(call), f"call {call.call_id}")
+
+    async def _originated(self, view: CallView) -> None:
+        """Hand on a call that was originated, unless it was here: ``originate()`` returns that."""
+        if self._placing:
+            await asyncio.sleep(PLACED_SECONDS)
+        if view.call_id in self._calls or view.call_id in self._past:
+            return
         call = self.take(view)
-        self.spawn(self._hand_on(call), f"call {call.call_id}")
+        if call.state is not CallState.DISCONNECTED:
+            await self._hand_on(call)
 
     def resumed(self, view: CallView) -> None:
         """Take a call that this program had before."""

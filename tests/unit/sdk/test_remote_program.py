@@ -12,7 +12,7 @@ from bridge.model.states import CallState, EndReason
 from bridge.protocol import frames
 from bridge.protocol.views import CallView, EventView, TransferView
 from bridge.sdk import events
-from bridge.sdk.remote import RemoteClient, core
+from bridge.sdk.remote import RemoteClient, core, reception
 from bridge.sdk.remote.call import RemoteCall
 from bridge.sdk.remote.http import Http
 from bridge.session.transfer.effects import Outcome
@@ -49,6 +49,19 @@ def call_view(transfer: TransferView | None = None) -> CallView:
         program="desk",
         transfer=transfer,
         revision=7,
+    )
+
+
+def originated(call_id: str) -> CallView:
+    """Return a call whose caller was rung, and has answered."""
+    return CallView(
+        call_id=call_id,
+        tenant="",
+        own=True,
+        since=0.0,
+        state=CallState.ANSWERED,
+        program="desk",
+        originated=True,
     )
 
 
@@ -164,3 +177,42 @@ async def test_nobody_waits_for_a_transfer_that_is_another_ones(
         client._program._frame(attached(seq=2, active=False))
     async with asyncio.timeout(1.0):
         assert await waiting is Outcome.CALL_OVER
+
+
+async def test_a_call_that_somebody_originates_for_it_comes_in(client: RemoteClient) -> None:
+    came: list[str] = []
+    client.on(events.INCOMING_CALL, lambda call: came.append(call.call_id))
+    client._program._frame(attached(seq=1))
+    client._program._frame(frames.Granted(call=originated("c1")))
+    await asyncio.gather(*client._tasks)
+    await client.handlers.close(1.0)
+    assert came == ["c1"]
+    assert [call.originated for call in client.calls] == [True]
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["before the answer", "after it"])
+async def test_a_call_that_it_originates_itself_does_not_come_in(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch, *, early: bool
+) -> None:
+    granted, came = frames.Granted(call=originated("c1")), list[str]()
+
+    async def rung(*_arguments: object, **_how: object) -> CallView:
+        if early:
+            client._program._frame(granted)
+            await asyncio.sleep(0)
+        return granted.call
+
+    async def nothing() -> None: ...
+
+    monkeypatch.setattr(reception, "PLACED_SECONDS", 0.01)
+    monkeypatch.setattr(Http, "ask", rung)
+    monkeypatch.setattr(client, "_online", lambda: None)
+    monkeypatch.setattr(client._program, "open", nothing)
+    client.on(events.INCOMING_CALL, lambda call: came.append(call.call_id))
+    client._program._frame(attached(seq=1))
+    call = await client.originate("1005")
+    if not early:
+        client._program._frame(granted)
+    await asyncio.gather(*client._tasks)
+    await client.handlers.close(1.0)
+    assert (client.calls, came) == ((call,), [])
