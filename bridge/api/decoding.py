@@ -29,6 +29,9 @@ DEPTH: Final = 64
 """How deep a body may be nested."""
 INTEGER: Final = 1 << 63
 """No whole number may be as great as this: no database keeps it."""
+PATH_CHARACTERS: Final = 255
+"""Most that a parameter of the path may have: what is not found by it is audited, and a database
+indexes no text of any length."""
 
 _AS_IT_IS: Final = "identity"
 
@@ -87,8 +90,12 @@ def query_of(request: web.Request, kind: type[R] | None) -> R | None:
 
 def path_of(request: web.Request) -> Mapping[str, str]:
     """Return what stands in the path, by parameter. Raises FieldsError."""
-    _check(dict(request.match_info))
-    return dict(request.match_info)
+    given = dict(request.match_info)
+    _check(given)
+    for name, value in given.items():
+        if len(value) > PATH_CHARACTERS:
+            raise wrong(f"$.{name}", f"has more than {PATH_CHARACTERS} characters")
+    return given
 
 
 async def raw_body_of(request: web.Request, operation: Operation) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import hdrs
 
 from bridge.api import idempotency
-from bridge.api.decoding import optional
+from bridge.api.decoding import PATH_CHARACTERS, optional
 from bridge.api.docstrings import described, described_fields
 from bridge.api.examples import EXAMPLES
 from bridge.model.errors import ErrorCode
@@ -187,8 +187,13 @@ def _operation(operation: Operation, schemas: dict[Any, Json], components: dict[
 def _parameters(operation: Operation, components: dict[str, Json]) -> Iterator[Json]:
     for name in operation.parameters:
         # NUL is no text that a database takes; a slash is written %2F.
-        pattern = {"type": "string", "minLength": 1, "pattern": "^[^\\u0000]+$"}
-        yield {"name": name, "in": "path", "required": True, "schema": pattern}
+        text = {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": PATH_CHARACTERS,
+            "pattern": "^[^\\u0000]+$",
+        }
+        yield {"name": name, "in": "path", "required": True, "schema": text}
     if operation.query is not None:
         yield from _query(operation.query, components)
     if operation.idempotent_by_key:

@@ -36,8 +36,9 @@ BATCH: Final = 100
 """Records in one turn of the loop: a few milliseconds' work, since calls' audio runs beside."""
 BATCH_BYTES: Final = 256 * 1024
 _MICROSECONDS: Final = 1_000_000
-_REFUSALS: Final = ("22", "23")
-"""Classes of SQLSTATE that are the record's fault: bad data, and what a constraint forbids."""
+_REFUSALS: Final = ("22", "23", "54")
+"""Classes of SQLSTATE that are the record's fault: bad data, what a constraint forbids, and what is
+more than PostgreSQL has room for, as in a row of an index."""
 _KEPT_REFUSALS_BYTES: Final = 1024 * 1024
 _SHOWN: Final = 500
 _CANCEL_S: Final = 0.2

@@ -137,6 +137,14 @@ async def test_a_path_has_no_nul(api: RunningApi) -> None:
     assert (reply.status, reply.json["fields"][0]["at"]) == (422, "$.call_id")
 
 
+async def test_what_is_in_a_path_is_no_longer_than_a_database_indexes(api: RunningApi) -> None:
+    for method, key in (("GET", "admin"), ("DELETE", "observer")):
+        reply = await api.ask(method, f"/calls/{'x' * 256}", key=key)
+        assert (reply.status, reply.json["fields"][0]["at"]) == (422, "$.call_id"), method
+        assert (await api.ask("GET", f"/calls/{'x' * 255}")).code == "CALL_NOT_FOUND"
+    assert (await api.service.store.audit(AuditListing(by="the-observer"))).items == ()
+
+
 async def test_a_wrong_body_is_said_by_field(api: RunningApi, call_id: str) -> None:
     for data, at in (
         (b"", "$.text"),

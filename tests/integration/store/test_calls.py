@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import pytest
@@ -207,4 +208,12 @@ async def test_what_no_database_can_keep_is_put_aside_and_costs_nothing_else(
     assert len((await store.notes("c1")).items) == 1
     assert (await store.events(EventListing())).items == ()
     assert store.lost == 2
+    assert (store.health, store.backlog) == ("ok", 0)
+
+
+async def test_what_is_too_long_for_an_index_keeps_nothing_else_out(store: Store) -> None:
+    # PostgreSQL indexes some 2700 bytes, and what is random is not made shorter.
+    store.write(audit(call_id=secrets.token_hex(4000)))
+    store.write(note("n1"))
+    assert len((await store.notes("c1")).items) == 1
     assert (store.health, store.backlog) == ("ok", 0)
