@@ -14,11 +14,12 @@ from bridge.cli.command import command
 from bridge.cli.connection import Api
 from bridge.cli.output import Out, clock, escape, moment
 from bridge.cli.parameters import AnyCall, Limit
-from bridge.model.errors import CallbridgeError, CallNotFoundError, ErrorCode
+from bridge.model.errors import BadArgumentError, CallbridgeError, CallNotFoundError, ErrorCode
 from bridge.protocol import frames
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.views import EventView
+from bridge.sdk.events import LIVE_CALL_ENDED
 from bridge.sdk.remote.wire import Wire
 
 app = typer.Typer()
@@ -97,12 +98,15 @@ async def events(
     limit: Limit = 100,
 ) -> None:
     """List events that are kept, the oldest first; or follow those that come."""
+    types = event_type or []
     if follow:
         call_id = None if call is None else (await call_of(api, call)).call_id
-        await _follow(api, out, call_id, event_type or None)
+        await _follow(api, out, call_id, types)
         return
+    if len(types) > 1:
+        raise BadArgumentError("one --type, or --follow: of what is kept, one type is listed")
     call_id = None if call is None else await _maybe_over(api, call)
-    kind = event_type[0] if event_type else None
+    kind = types[0] if types else None
     query = asked.EventListing(call_id=call_id, type=kind)
     shown = await api.listed(ops.LIST_EVENTS, query, most=limit)
     out.rows(
@@ -120,8 +124,10 @@ async def _maybe_over(api: Api, text: str) -> str:
         return text
 
 
-async def _follow(api: Api, out: Out, call_id: str | None, types: list[str] | None) -> None:
-    follower = Follower(api, call_id, types)
+async def _follow(api: Api, out: Out, call_id: str | None, types: list[str]) -> None:
+    """Print what comes; of one call, until it is over, whichever types are asked for."""
+    wanted = [*types, LIVE_CALL_ENDED] if types and call_id is not None else types
+    follower = Follower(api, call_id, wanted or None)
     await follower.open()
     try:
         while True:
@@ -129,11 +135,13 @@ async def _follow(api: Api, out: Out, call_id: str | None, types: list[str] | No
             if isinstance(told, frames.Snapshot):
                 out.note(f"{len(told.calls)} calls; events follow")
                 continue
-            if out.as_json:
+            if types and told.type not in types:
+                pass
+            elif out.as_json:
                 out.line(msgspec.json.encode(told).decode())
             else:
                 out.console.print(line_of(told))
-            if call_id is not None and told.type == "CALL_TERMINATED":
+            if call_id is not None and told.type == LIVE_CALL_ENDED:
                 return
     finally:
         await follower.close()

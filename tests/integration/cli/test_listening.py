@@ -227,6 +227,26 @@ async def test_events_are_followed_and_kept(shell: Shell, talking: tuple[Phone, 
     assert await shell.json("audit", "--by", "nobody") == []
 
 
+async def test_following_a_call_ends_with_it_whoever_placed_it(
+    shell: Shell, talking: tuple[Phone, Phone]
+) -> None:
+    caller, _ = talking
+    async with shell.running("events", "1001", "--follow", "--type", "CALL_CONNECTED") as process:
+        assert process.stderr is not None
+        async with asyncio.timeout(10):
+            assert b"events follow" in await process.stderr.readline()
+            await caller.hangup()
+            out, _ = await process.communicate()
+    # Its end is known, and not told to who did not ask for it.
+    assert (process.returncode, out) == (0, b"")
+
+
+async def test_of_what_is_kept_one_type_is_listed(shell: Shell) -> None:
+    said = await shell("events", "--type", "LIVE_CALL_BEGAN", "--type", "LIVE_CALL_ENDED")
+    assert (said.code, said.out) == (2, "")
+    assert "--follow" in said.err
+
+
 async def test_a_reader_who_leaves_ends_the_events_quietly(
     shell: Shell, talking: tuple[Phone, Phone]
 ) -> None:
