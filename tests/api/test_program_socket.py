@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from bridge.api.auth.tenancy import Tenancy, TenantRule
+from bridge.api.programs import facts
+from bridge.api.programs.facts import FactFinder
+from bridge.api.programs.routes import Facts
 from bridge.api.sockets.program import BEHIND_BYTES
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
@@ -18,9 +23,11 @@ from bridge.protocol.frames import (
     Event,
     Granted,
     Offer,
+    Route,
     ServerFrame,
+    Withdrawn,
 )
-from tests.support.daemon import FOREIGN_TENANT, TENANT, RunningApi
+from tests.support.daemon import FOREIGN_TENANT, TENANT, RunningApi, running_api
 from tests.support.sockets import Ended, FarEnd, far_end
 
 PATH = PROGRAM_SOCKET.format(name="desk")
@@ -122,3 +129,52 @@ async def test_of_two_programs_of_one_name_the_one_that_is_there_is_meant(
     for call in api.client.calls:
         await call.disconnect(cut=True)
     await until(lambda: not fake.world.channels, "nobody is left")
+
+
+async def test_a_call_is_offered_as_soon_as_it_is_known_whose_it_is(
+    fake: FakeAri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "TENANT_SECONDS", 0.02)
+    fake.failures.delay("GET", "channels/.*/variable", 0.2, times=10)
+    tenancy = Tenancy([TenantRule(tenant=FOREIGN_TENANT, header=("X-Tenant", "acme"))])
+    async with running_api(fake, tmp_path, tenancy=tenancy) as api, far_end(api, PATH) as anybody:
+        await attached(anybody, routes=(Route(dialled="none"),))
+        async with far_end(api, PATH, key="program") as far:
+            await attached(far)
+            call_id = await taken(fake, far)
+            await api.done("DELETE", f"/calls/{call_id}")
+
+
+async def test_of_a_call_that_is_over_nothing_is_remembered(fake: FakeAri, tmp_path: Path) -> None:
+    async with running_api(fake, tmp_path) as api, far_end(api, PATH, key="program") as far:
+        await attached(far, routes=(Route(header=("X-Queue", "*")),))
+        call_id = await taken(fake, far)
+        call = api.client.get_call(call_id)
+        assert call is not None
+        finder = FactFinder(api.service.views.call, lambda _tenant, _queue: frozenset({"X-Queue"}))
+        assert await finder.of(call) == Facts(
+            tenant=TENANT,
+            dialled=call.callee_number,
+            endpoint=call.caller_endpoint,
+            headers={"x-queue": ""},
+        )
+        assert len(finder) == 1
+        finder.forget(call_id)
+        await call.disconnect(cut=True)
+        await until(lambda: api.service.views.call(call_id) is None, "the call is over")
+        assert await finder.of(call) is None
+        assert not len(finder)
+
+
+async def test_who_accepts_a_call_that_has_just_gone_is_told_so(
+    fake: FakeAri, api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with far_end(api, PATH, key="program") as far:
+        await attached(far)
+        caller = fake.incoming_call()
+        offer = await nearest(far, Offer)
+        with monkeypatch.context() as gone:
+            gone.setattr(api.client, "get_call", lambda _call_id: None)
+            await far.say(Accept(call_id=offer.call.call_id))
+            assert (await nearest(far, Withdrawn)).call_id == offer.call.call_id
+        fake.channel_hangs_up(caller.id)

@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 async def tried(
-    call: ActiveCall, work: Callable[[ActiveCall], Coroutine[None, None, None]]
+    call: ActiveCall, work: Callable[[ActiveCall], Coroutine[None, None, object]]
 ) -> None:
     """Do something to a call; what fails is logged."""
     try:

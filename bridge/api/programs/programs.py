@@ -13,6 +13,7 @@ import msgspec
 
 from bridge.api.auth.principal import Principal
 from bridge.api.hub import EventHub, sees
+from bridge.api.programs.facts import FactFinder
 from bridge.api.programs.fates import connect, hang_up, leave, silence, tried, turn_away
 from bridge.api.programs.leases import (
     Abandon,
@@ -30,7 +31,7 @@ from bridge.api.programs.leases import (
 )
 from bridge.api.programs.owners import Noted, is_same, may_see, read, shown_as
 from bridge.api.programs.routes import Facts
-from bridge.model.errors import CallbridgeError, NotFoundError, ServerError
+from bridge.model.errors import CallbridgeError, NotFoundError
 from bridge.model.states import CallState
 from bridge.protocol import frames
 from bridge.protocol.permissions import Role
@@ -46,9 +47,6 @@ PAST: Final = 2_000
 """Calls that are over whose transfers and recordings are still told of."""
 _LATER: Final = frozenset({events.RECORDING_ENDED, events.RECORDING_FAILED, events.TRANSFER_ENDED})
 _TAKEN: Final = frozenset({events.CALL_ANSWERED, events.CALL_CONNECTED})
-_TENANT_SECONDS: Final = 2.0
-"""How long it is waited until it is known whose a call is."""
-_LOOK_SECONDS: Final = 0.02
 _NUMBERS: Final = itertools.count(1)
 
 
@@ -104,7 +102,7 @@ class Programs:
         self._after: dict[int, frames.Position | None] = {}
         """What each has seen before it attached."""
         self._past: OrderedDict[str, ProgramId] = OrderedDict()
-        self._headers: dict[str, dict[str, str]] = {}
+        self._facts = FactFinder(views.call, self._leases.headers_for)
         self._changing: set[str] = set()
         self._told: dict[str, int] = {}
         """The revision of each call that its program has."""
@@ -182,8 +180,8 @@ class Programs:
         self._do()
         if missing := self._leases.headers:
             for call_id in self._leases.waiting:
-                if not missing <= self._headers.get(call_id, {}).keys():
-                    self._tasks.spawn(self._learn(call_id), f"headers of {call_id}")
+                if self._facts.lacks(call_id, missing):
+                    self._spawn(call_id, self._learn, "is learnt of")
 
     def accept(self, number: int, call_id: str) -> None:
         """A socket takes a call that it was offered."""
@@ -205,46 +203,21 @@ class Programs:
     # --- calls ----------------------------------------------------------------------------------
 
     async def _incoming(self, call: ActiveCall) -> None:
-        facts = await self._facts(call)
-        if call.state is CallState.PENDING:
-            self._leases.incoming(call.call_id, facts, self._now())
+        facts = await self._facts.of(call)
+        if facts is None or call.state is not CallState.PENDING:
+            return
+        self._leases.incoming(call.call_id, facts, self._now())
+        self._do()
+        while facts is not None and not facts.tenant and self._leases.is_waiting(call.call_id):
+            facts = await self._learn(call)
+
+    async def _learn(self, call: ActiveCall) -> Facts | None:
+        """Find out what is not known yet of a call that waits."""
+        facts = await self._facts.of(call)
+        if facts is not None:
+            self._leases.learn(call.call_id, facts, self._now())
             self._do()
-
-    async def _learn(self, call_id: str) -> None:
-        if (call := self._client.get_call(call_id)) is not None:
-            self._leases.learn(call_id, await self._facts(call), self._now())
-            self._do()
-
-    async def _facts(self, call: ActiveCall) -> Facts:
-        """Return what routes ask for. A header that cannot be read is as if it were not there."""
-        view = await self._settled(call.call_id)
-        tenant, queue = ("", "") if view is None else (view.tenant, view.queue)
-        known = self._headers.setdefault(call.call_id, {})
-        failed: set[str] = set()
-        # Those alone that matter for it: nobody has others' calls wait for what he asks for.
-        while missing := self._leases.headers_for(tenant, queue) - known.keys() - failed:
-            name = min(missing)
-            try:
-                known[name] = await call.header(name)
-            except ServerError as error:
-                failed.add(name)
-                _log.warning("call %s: header %s is not known: %s", call.call_id, name, error)
-        return Facts(
-            tenant=tenant,
-            queue=queue,
-            dialled=call.callee_number,
-            endpoint=call.caller_endpoint,
-            headers={name.lower(): value for name, value in known.items()},
-        )
-
-    async def _settled(self, call_id: str) -> CallView | None:
-        """Return a call when it is known whose it is, which may depend on its headers."""
-        end = self._now() + _TENANT_SECONDS
-        while True:
-            view = self._views.call(call_id)
-            if view is None or view.tenant or self._now() > end:
-                return view
-            await asyncio.sleep(_LOOK_SECONDS)
+        return facts
 
     def take_up(self) -> None:
         """Note whose the calls are that an earlier daemon had, before anybody attaches."""
@@ -297,7 +270,7 @@ class Programs:
             self._over(call_id)
 
     def _over(self, call_id: str) -> None:
-        self._headers.pop(call_id, None)
+        self._facts.forget(call_id)
         self._told.pop(call_id, None)
         program = self._leases.over(call_id)
         if program is not None:
@@ -359,7 +332,7 @@ class Programs:
             case Silence(call_id):
                 self._spawn(call_id, silence, "is silent")
             case FallBack(call_id):
-                self._headers.pop(call_id, None)
+                self._facts.forget(call_id)
                 _log.warning("call %s: no program takes it: %s", call_id, self._fallback)
                 work = self._connect if self._fallback == "connect" else turn_away
                 self._spawn(call_id, work, "falls back")
@@ -413,6 +386,7 @@ class Programs:
     def _granted(self, number: int, call_id: str, program: ProgramId) -> None:
         if (call := self._client.get_call(call_id)) is None:
             self._over(call_id)
+            self._say(number, frames.Withdrawn(call_id=call_id))
             return
         self._note(call, program)
         if (view := self._views.call(call_id)) is not None:
@@ -431,7 +405,7 @@ class Programs:
         self._spawn(call_id, hang_up if when_gone == "hang_up" else leave, when_gone)
 
     def _spawn(
-        self, call_id: str, work: Callable[[ActiveCall], Coroutine[None, None, None]], what: str
+        self, call_id: str, work: Callable[[ActiveCall], Coroutine[None, None, object]], what: str
     ) -> None:
         if (call := self._client.get_call(call_id)) is not None:
             self._tasks.spawn(tried(call, work), f"call {call_id} {what}")
