@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from bridge.api.speech import Speech
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.phones import Codec
 from bridge.lab.waiting import until
@@ -17,6 +19,14 @@ from tests.support.pbx import Pbx
 from tests.support.sockets import audio_path, far_end
 
 SECONDS = 0.1
+
+
+class LongWinded(Speech):
+    """What it speaks is longer than anybody stays whom nobody attends to."""
+
+    async def spoken(self, text: str, *, voice: str = "") -> bytes:
+        del text, voice
+        return bytes(round(4 * SECONDS * 16000) * 2)
 
 
 @pytest.fixture
@@ -79,6 +89,15 @@ async def test_nothing_is_left_of_those_who_leave_by_themselves(
     await until(lambda: len(reasons(api)) == 1, "the second is dismissed")
     assert [who for who, _what, _by in reasons(api)] == ["second"]
     assert not api.service.views.attendance.expected
+
+
+async def test_who_speaks_a_text_stays_until_it_is_said(fake: FakeAri, tmp_path: Path) -> None:
+    speech = LongWinded([sys.executable], 16000)
+    async with running_api(fake, tmp_path, absent_seconds=SECONDS, speech=speech) as api:
+        call = await called(api, fake)
+        await call.answer()
+        view = await api.done("POST", f"/calls/{call.call_id}/say", {"text": "x"})
+        assert (view["observers"], reasons(api)) == ([], [])
 
 
 @pytest.mark.asterisk

@@ -213,12 +213,15 @@ async def say(asked: Asked[Say, NoQuery]) -> CallView:
             "this daemon cannot speak: install espeak-ng, or configure a command for speech"
         )
     pcm = await service.speech.spoken(body.text, voice=body.voice)
-    async with await _announcer(asked, view.call_id) as observer:
-        if body.to is None:
-            await observer.barge()
-        else:
-            await observer.whisper(body.to)
-        await service.speech.play(pcm, observer)
+    announcer = await _announcer(asked, view.call_id)
+    # He has no audio socket, and stays all the same until everything is said.
+    with service.views.attendance.attended(announcer):
+        async with announcer:
+            if body.to is None:
+                await announcer.barge()
+            else:
+                await announcer.whisper(body.to)
+            await service.speech.play(pcm, announcer)
     call = service.client.get_call(view.call_id)
     return (
         visible(service, asked.principal, view.call_id)
