@@ -57,7 +57,8 @@ _TRANSFERS: Final = 100
 _NOT_CONNECTED: Final = (InvalidStateError, ServerUnreachableError)
 """What is asked of a client that is not connected, or no longer."""
 _WHOSE_SECONDS: Final = 1.0
-"""How old a call is at most of which it is waited until it is known whose it is."""
+"""How old a call is at most of which it is waited until it is known whose it is, and how long that
+is waited for: somewhere another one always begins."""
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -155,7 +156,8 @@ class Views:
         """
         with suppress(InvalidStateError, ServerError):
             await self._client.live_calls()
-            while True:
+            until = time.monotonic() + _WHOSE_SECONDS
+            while time.monotonic() < until:
                 now = time.time()
                 calls = () if principal.tenant == EVERY_TENANT else self.calls()
                 if all(one.tenant or now - one.since > _WHOSE_SECONDS for one in calls):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridge.api import views as views_module
@@ -12,7 +14,7 @@ from bridge.api.auth.tenancy import Tenancy, TenantRule
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from bridge.model.states import CallState, EndReason
-from bridge.protocol.views import EventView
+from bridge.protocol.views import CallView, EventView
 from bridge.sdk import ActiveCall, events
 from tests.api.desk import DIRECT, Desk, opened
 from tests.support.daemon import RunningApi, running_api
@@ -161,6 +163,22 @@ async def test_a_call_is_nobodys_until_its_headers_were_read(
         answered.set()
         assert await asyncio.gather(*both) == [[], [call.call_id]]
         await call.disconnect()
+
+
+async def test_nobody_waits_for_ever_where_one_call_begins_after_the_other(
+    api: RunningApi, fake: FakeAri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call, views = await called(api, fake), api.service.views
+    (view,) = views.calls()
+
+    def nobodys() -> tuple[CallView, ...]:
+        return (msgspec.structs.replace(view, tenant="", since=time.time()),)
+
+    monkeypatch.setattr(views_module, "_WHOSE_SECONDS", 0.1)
+    monkeypatch.setattr(views, "calls", nobodys)
+    async with asyncio.timeout(2.0):
+        assert await sees(api, "supervisor") == []
+    await call.disconnect()
 
 
 async def test_nothing_is_shown_without_a_connection(api: RunningApi, fake: FakeAri) -> None:
