@@ -188,7 +188,7 @@ class Endpoint:
         key = request.headers.get(idempotency.HEADER)
         if key is None or not self.operation.idempotent_by_key:
             return await self._carry_out(asked)
-        name = idempotency.Name(_identity(asked.principal), idempotency.checked_key(key))
+        name = idempotency.Name("\0".join(asked.principal.identity), idempotency.checked_key(key))
         same = idempotency.fingerprint(request.method, request.path_qs, raw)
         return await self.kept.once(name, same, lambda: self._told(asked))
 
@@ -235,7 +235,3 @@ class Endpoint:
         PRINCIPAL.set(principal.name)
         service.rate_limits.check(principal, read=not self.is_command)
         return principal
-
-
-def _identity(principal: Principal) -> str:
-    return f"{principal.tenant}\0{principal.name}\0{principal.key_id}"

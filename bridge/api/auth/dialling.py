@@ -225,8 +225,7 @@ class DialRules:
         now = self._clock()
         self._forget(now)
         whole = self._by_tenant.setdefault(tenant, _Count())
-        key = (principal.tenant, principal.name, principal.key_id)
-        own = self._by_key.setdefault(key, _Count())
+        own = self._by_key.setdefault(principal.identity, _Count())
         for count, concurrent, per_minute, whose in (
             (whole, rule.concurrent, rule.per_minute, f"the tenant {tenant}"),
             (own, rule.concurrent_by_key, rule.per_minute_by_key, f"the key {principal.name}"),

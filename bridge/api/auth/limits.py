@@ -97,7 +97,7 @@ class RateLimits:
     def check(self, principal: Principal, *, read: bool = False) -> None:
         """Count a request. Raises RateLimitedError, which says when it is worth trying again."""
         buckets = self._reads if read else self._commands
-        _refuse(buckets.take((principal.tenant, principal.name, principal.key_id)), "requests")
+        _refuse(buckets.take(principal.identity), "requests")
 
 
 class FailureLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,11 @@ class Principal:
     key_id: str = ""
     expires_at: float | None = None
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What he is known again by: tenant, name, id of the key."""
+        return self.tenant, self.name, self.key_id
+
     def may(self, permission: Permission) -> bool:
         """Tell whether his role has a permission."""
         return permission in PERMISSIONS[self.role]
@@ -54,3 +60,9 @@ class Principal:
         if self.tenant not in {EVERY_TENANT, tenant}:
             return False
         return not self.queues or queue in self.queues
+
+    def covers(self, tenant: str, queues: Collection[str]) -> bool:
+        """Tell whether who is of a tenant, and limited to queues if there are any, sees no more."""
+        if self.tenant not in {EVERY_TENANT, tenant}:
+            return False
+        return not self.queues or (bool(queues) and self.queues.issuperset(queues))

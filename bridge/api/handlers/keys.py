@@ -27,7 +27,10 @@ async def list_keys(asked: Asked[NoBody, Listing]) -> Page[KeyView]:
     """List the keys of one's tenant, revoked and expired ones too."""
     principal = asked.principal
     page = await asked.service.store.keys(asked.query, _scope_of(principal))
-    return Page(items=tuple(key for key in page.items if _reaches(principal, key)), next=page.next)
+    return Page(
+        items=tuple(key for key in page.items if principal.covers(key.tenant, key.queues)),
+        next=page.next,
+    )
 
 
 @handles(operations.CREATE_KEY)
@@ -57,7 +60,7 @@ async def revoke_key(asked: Asked[NoBody, NoQuery]) -> None:
     """Revoke a key: it is good for nothing from now on, and its sockets are closed."""
     service, principal, key_id = asked.service, asked.principal, asked.path["key_id"]
     key = await service.store.find_key(key_id) if _ID.fullmatch(key_id) else None
-    if key is None or not _reaches(principal, key):
+    if key is None or not principal.covers(key.tenant, key.queues):
         raise NotFoundError("there is no such key: GET /keys lists them")
     if not await service.store.revoke_key(key_id):
         raise NotFoundError("there is no such key: GET /keys lists them")
@@ -82,13 +85,6 @@ def _scope_of(principal: Principal) -> Scope:
     return Scope(None if principal.tenant == EVERY_TENANT else principal.tenant)
 
 
-def _reaches(principal: Principal, key: KeyView) -> bool:
-    """Tell whether a key is good for no more than what somebody may see."""
-    if principal.tenant not in {EVERY_TENANT, key.tenant}:
-        return False
-    return not principal.queues or (bool(key.queues) and principal.queues.issuperset(key.queues))
-
-
 def _check_name(name: str) -> None:
     if not may_be_called(name):
         raise BadArgumentError(
@@ -98,7 +94,7 @@ def _check_name(name: str) -> None:
 
 
 def _check_reach(principal: Principal, key: StoredKey) -> None:
-    if not _reaches(principal, key):
+    if not principal.covers(key.tenant, key.queues):
         queues = f", queues {', '.join(sorted(principal.queues))}" if principal.queues else ""
         raise ForbiddenError(
             f"a key may see no more than who makes it: tenant {principal.tenant}{queues}"

@@ -29,6 +29,10 @@ class ProgramId:
     tenant: str
     queues: frozenset[str] = frozenset()
 
+    def is_for(self, principal: Principal) -> bool:
+        """Tell whether it is somebody's business."""
+        return principal.covers(self.tenant, self.queues)
+
     @classmethod
     def of(cls, name: str, principal: Principal) -> ProgramId:
         """Return the program of this name that somebody may be."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import Literal
 
 import msgspec
 
-from bridge.api.auth.principal import Principal
-from bridge.api.programs.leases import ProgramId, Shown
+from bridge.api.programs.leases import Shown, WhenGone
 from bridge.api.programs.routes import text_of
-from bridge.protocol.permissions import EVERY_TENANT
 from bridge.protocol.views import ProgramView
 
 _log = logging.getLogger(__name__)
@@ -25,25 +22,9 @@ class Noted(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str
     queues: tuple[str, ...] = ()
     lease_seconds: float = 10.0
-    when_gone: Literal["leave", "hang_up"] = "leave"
+    when_gone: WhenGone = "leave"
     by: str = ""
     key_id: str = ""
-
-
-def is_same(owner: Principal, principal: Principal) -> bool:
-    """Tell whether two are the same, by name and key."""
-    return (owner.name, owner.key_id, owner.tenant) == (
-        principal.name,
-        principal.key_id,
-        principal.tenant,
-    )
-
-
-def may_see(principal: Principal, program: ProgramId) -> bool:
-    """Tell whether a program is somebody's business."""
-    if principal.tenant not in {EVERY_TENANT, program.tenant}:
-        return False
-    return not principal.queues or bool(program.queues and program.queues <= principal.queues)
 
 
 def read(label: str) -> Noted | None:

@@ -27,9 +27,10 @@ from bridge.api.programs.leases import (
     Silence,
     StandBy,
     Terms,
+    WhenGone,
     Withdraw,
 )
-from bridge.api.programs.owners import Noted, is_same, may_see, read, shown_as
+from bridge.api.programs.owners import Noted, read, shown_as
 from bridge.api.programs.routes import Facts
 from bridge.model.errors import CallbridgeError, NotFoundError
 from bridge.model.states import CallState
@@ -133,7 +134,7 @@ class Programs:
         if principal.role is not Role.PROGRAM:
             return True
         owner = self._leases.owning_principal(call_id)
-        return owner is None or is_same(owner, principal)
+        return owner is None or owner.identity == principal.identity
 
     def who_is(self, principal: Principal, name: str) -> Principal:
         """Return who is the program of this name. Raises NotFoundError when nobody is.
@@ -159,7 +160,7 @@ class Programs:
     def shown(self, principal: Principal) -> tuple[ProgramView, ...]:
         """Return the programs that somebody may see."""
         return tuple(
-            shown_as(one) for one in self._leases.programs if may_see(principal, one.program)
+            shown_as(one) for one in self._leases.programs if one.program.is_for(principal)
         )
 
     # --- sockets --------------------------------------------------------------------------------
@@ -392,7 +393,7 @@ class Programs:
         if (view := self._views.call(call_id)) is not None:
             self._say(number, frames.Granted(call=view))
 
-    def _abandon(self, call_id: str, when_gone: Literal["leave", "hang_up"]) -> None:
+    def _abandon(self, call_id: str, when_gone: WhenGone) -> None:
         call = self._client.get_call(call_id)
         if call is None:
             return
@@ -462,7 +463,7 @@ class Programs:
         if self._leases.holder(own) is not None:
             return own
         for one in self._leases.programs:
-            if one.connected and one.program.name == name and may_see(principal, one.program):
+            if one.connected and one.program.name == name and one.program.is_for(principal):
                 return one.program
         return own
 
