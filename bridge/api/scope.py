@@ -155,16 +155,19 @@ def home_of(service: Service, principal: Principal) -> tuple[str, str]:
     return tenant, min(principal.queues, default="")
 
 
-async def in_stream(asked: Asked[Any, Any], participant: str = AGENT) -> None:
+async def in_stream(
+    asked: Asked[Any, Any], participant: str = AGENT, *, call_id: str | None = None
+) -> None:
     """Let a command take its place after the audio that it names.
 
-    participant: whose audio. Raises CommandTimeoutError when it does not come.
+    participant: whose audio. call_id: where the path may name the call otherwise than by its id.
+    Raises CommandTimeoutError when it does not come.
     """
     said = asked.query if asked.body is None else asked.body
     position = getattr(said, "after_audio", None)
     if position is not None:
         positions = asked.service.audio_positions
-        await positions.wait(asked.path["call_id"], participant, position)
+        await positions.wait(call_id or asked.path["call_id"], participant, position)
 
 
 def as_it_is(asked: Asked[Any, Any], call: ActiveCall, before: CallView) -> CallView:

@@ -323,7 +323,7 @@ async def test_the_audit_names_a_call_by_its_id_however_it_was_meant(
     await api.done("POST", f"/calls/{call.call_id}/answer")
     path = f"/calls/{caller.id}"
     await api.done("POST", f"{path}/observers", {"name": "spy"}, key="supervisor")
-    await api.done("DELETE", path, key="supervisor")
+    await api.done("DELETE", path, key="supervisor", query={"after_audio": "0"})
     listing = AuditListing(by="the-supervisor", call_id=call.call_id)
     records = (await api.service.store.audit(listing)).items
     assert [one.what for one in records if one.who == "api"] == ["hang_up", "observe"]

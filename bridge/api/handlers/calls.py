@@ -110,7 +110,7 @@ async def hang_up(asked: Asked[NoBody, Leave]) -> None:
     view = await addressed(asked)
     check_his(asked.service, asked.principal, view)
     if asked.service.client.get_call(view.call_id) is not None:
-        await in_stream(asked)
+        await in_stream(asked, call_id=view.call_id)
     await asked.service.client.hang_up(view.call_id, cut=asked.query.cut)
 
 
