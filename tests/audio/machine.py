@@ -83,7 +83,7 @@ async def measured(pbx: Pbx, measurement: Callable[[Pbx], Awaitable[None]]) -> N
     failed = 0
     while not await _holds(_attempt(pbx, measurement), failed):
         failed += 1
-        await pbx.empty()
+        await _cleared(pbx)
 
 
 def remeasured(test: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[None]]:
@@ -116,6 +116,13 @@ async def _holds(attempt: Awaitable[None], failed: int) -> bool:
         warnings.warn(told.splitlines()[0], UserWarning, stacklevel=2)
         return False
     return True
+
+
+async def _cleared(pbx: Pbx) -> None:
+    """Have a program clear away what one that broke off has left, as every next one does."""
+    async with AsyncExitStack() as stack:
+        await Pbx(pbx.instance, pbx._observer, stack).program()
+        await pbx.empty()
 
 
 async def _attempt(pbx: Pbx, measurement: Callable[[Pbx], Awaitable[None]]) -> None:
