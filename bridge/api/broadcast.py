@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.model.errors import ErrorCode
-from bridge.protocol.frames import CLOSE_SLOW
+from bridge.protocol.frames import CLOSE_FAULT, CLOSE_SLOW
 from bridge.protocol.views import EventView
 
 if TYPE_CHECKING:
     from bridge.api.hub import EventHub, Kept
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,23 +217,27 @@ class Broadcaster:
             if watcher not in self._watchers:
                 continue
             now = loop.time()
-            match watcher.advance(now):
-                case Progress.BLOCKED:
-                    blocked = True
-                case Progress.SLOW:
-                    self._cut(watcher)
-                case Progress.DONE | Progress.GONE:
-                    pass
+            try:
+                blocked |= self._look(watcher, now)
+            except Exception:  # noqa: BLE001 - what fails with one is none of the others' business
+                _log.exception("a watcher cannot be told what happens")
+                if (cut_off := self._watchers.pop(watcher, None)) is not None:
+                    why = "this is a fault of callbridge: see its log"
+                    loop.call_soon(cut_off, ErrorCode.REQUEST_FAILED, why, CLOSE_FAULT)
             if now - began > SLICE_SECONDS:
                 await asyncio.sleep(0)
                 began = loop.time()
         return blocked
 
-    def _cut(self, watcher: Watcher) -> None:
-        cut_off = self._watchers.pop(watcher)
-        self.cut_off += 1
-        cut_off(
-            ErrorCode.SLOW_READER,
-            "events were not read for too long: connect again, and read them as they come",
-            CLOSE_SLOW,
-        )
+    def _look(self, watcher: Watcher, now: float) -> bool:
+        """Bring one up to date, or cut him off; tell whether there is more for him."""
+        progress = watcher.advance(now)
+        if progress is Progress.SLOW:
+            cut_off = self._watchers.pop(watcher)
+            self.cut_off += 1
+            cut_off(
+                ErrorCode.SLOW_READER,
+                "events were not read for too long: connect again, and read them as they come",
+                CLOSE_SLOW,
+            )
+        return progress is Progress.BLOCKED

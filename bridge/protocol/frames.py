@@ -42,6 +42,7 @@ CLOSE_BAD_FRAME: Final = 4000
 CLOSE_SLOW: Final = 4008
 CLOSE_TAKEN: Final = 4009
 CLOSE_GOING_AWAY: Final = 1001
+CLOSE_FAULT: Final = 1011
 
 HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!%*_+~-]{1,64}\Z")]
 """Of a SIP header, as far as Asterisk's dialplan can ask for it."""

@@ -17,7 +17,6 @@ from bridge.api.scope import check_his, visible
 from bridge.api.service import Service
 from bridge.api.sockets.common import (
     CLOSE_AGAIN_LATER,
-    CLOSE_FAULT,
     CutOffError,
     LeftError,
     Link,
@@ -39,6 +38,7 @@ from bridge.model.participants import AGENT
 from bridge.model.states import CallState
 from bridge.protocol.frames import (
     AUDIO_SOCKET,
+    CLOSE_FAULT,
     CLOSE_NOT_FOUND,
     CLOSE_TAKEN,
     AudioProgress,

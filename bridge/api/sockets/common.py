@@ -24,6 +24,7 @@ from bridge.model.errors import (
 )
 from bridge.protocol.frames import (
     CLOSE_BAD_FRAME,
+    CLOSE_FAULT,
     CLOSE_FORBIDDEN,
     CLOSE_GOING_AWAY,
     CLOSE_NOT_FOUND,
@@ -54,7 +55,6 @@ SEND_BYTES: Final = 1 << 16
 _HEARTBEAT_SECONDS: Final = 30.0
 _CLOSE_SECONDS: Final = 2.0
 _CLOSE_NORMAL: Final = 1000
-CLOSE_FAULT: Final = 1011
 CLOSE_AGAIN_LATER: Final = 1013
 
 _CLOSES: Final[Mapping[ErrorCode, int]] = {
