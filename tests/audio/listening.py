@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,6 +32,7 @@ SILENCE_AFTER_FRAMES = 10
 """What Asterisk was given is heard within this many frames."""
 
 
+@functools.cache
 def words(hz: float, seconds: float, rate: int = RATE) -> bytes:
     """Make a tone in which no sample is zero, so that silence beside it can be told from it."""
     pcm = tone(hz, SENT_DBFS, seconds, rate)

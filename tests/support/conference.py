@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -114,7 +115,7 @@ class Conference:
     async def speak(self) -> None:
         """Let the agent say his tone for a minute, and nothing that was to be said before."""
         self.call.clear_send_audio_buffer()
-        await self.call.send_audio(tone(HZ[AGENT], SENT_DBFS, 60.0, RATE).astype("<i2").tobytes())
+        await self.call.send_audio(_what_he_says())
 
     async def heard(self, *held: str) -> Pairs:
         """Measure who hears whom, the agent among them; each voice is there or it is silence.
@@ -201,6 +202,12 @@ def _rest(sound: npt.NDArray[np.float64]) -> float:
     voices, *_ = np.linalg.lstsq(np.stack(basis, axis=1), sound, rcond=None)
     rest = sound - np.stack(basis, axis=1) @ voices
     return float(20 * np.log10(max(1.0, np.sqrt(2 * np.mean(rest**2))) / 32768))
+
+
+@cache
+def _what_he_says() -> bytes:
+    """Return a minute of the agent's tone: made anew, it would hold up whoever listens by 0.1 s."""
+    return tone(HZ[AGENT], SENT_DBFS, 60.0, RATE).astype("<i2").tobytes()
 
 
 async def _clear(measure: Callable[[], Awaitable[Pairs]]) -> Pairs:
