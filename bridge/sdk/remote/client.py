@@ -335,8 +335,8 @@ class RemoteClient(Reception):
         if self._shown is None:
             return
         calls = [call.close(cut=True) for call in self._calls.values()]
-        observers = [one.leave(cut=True) for one in self._observers if one.left is None]
-        leaving = asyncio.gather(*calls, *observers, return_exceptions=True)
+        placed = [one.leave(cut=True) for one in self._observers if one.is_own and one.left is None]
+        leaving = asyncio.gather(*calls, *placed, return_exceptions=True)
         try:
             async with asyncio.timeout(_LEAVE_SECONDS):
                 for failed in filter(None, await leaving):

@@ -40,6 +40,8 @@ class RemoteObserver(Observer):
 
     def __init__(self, view: ObserverView, host: Host) -> None:
         self._host = host
+        self.is_own = False
+        """This client has placed him, and takes him along when it leaves."""
         self._view = view
         self._handlers = Handlers(owner=host.handlers)
         self._left: LeftReason | None = None
@@ -195,7 +197,11 @@ class RemoteObserver(Observer):
         return stream
 
     def attend(self) -> None:
-        """Stay for as long as this client is there: a program alone, a phone stays by itself."""
+        """Stay for as long as this client is there, which has placed him.
+
+        A program needs its audio open for that; a phone stays by itself.
+        """
+        self.is_own = True
         if not self._view.phone and self._left is None:
             self._audio.attend()
 

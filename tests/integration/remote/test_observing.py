@@ -95,6 +95,25 @@ async def test_an_observer_whispers_and_leaves(pbx: RemotePbx, direct: DirectCal
     await direct.call.disconnect()
 
 
+async def test_who_leaves_takes_along_whom_he_has_placed_and_nobody_else(
+    pbx: RemotePbx, direct: DirectCall
+) -> None:
+    api = await pbx.daemon()
+
+    def there() -> list[str]:
+        return [one.name for one in api.service.views.observers(direct.call.call_id)]
+
+    async with supervisor(pbx) as client:
+        coach = await client.observe(direct.call.call_id, "coach")
+        async with supervisor(pbx) as other:
+            await other.observe(direct.call.call_id, "ear")
+            assert [one.name for one in other.observers(direct.call.call_id)] == ["coach", "ear"]
+        assert there() == ["coach"]
+        await coach.barge()
+    assert there() == []
+    await direct.call.disconnect()
+
+
 async def test_who_watches_hears_of_calls(pbx: RemotePbx, direct: DirectCall) -> None:
     began: list[str] = []
     ended: list[str] = []
