@@ -125,6 +125,13 @@ _CONNECTING: Final = frozenset(
 )
 
 
+def error_for(code: ErrorCode, detail: str) -> CallbridgeError:
+    """Return the error of a code, told otherwise than by problem details."""
+    return error_of(
+        Problem(type="", title="", status=STATUS.get(code, 502), code=code, detail=detail)
+    )
+
+
 def error_of(problem: Problem) -> CallbridgeError:
     """Return the error that the same command would have raised in process."""
     if problem.code in _CONNECTING:

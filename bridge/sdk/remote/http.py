@@ -38,12 +38,16 @@ Write = Callable[[bytes], Awaitable[None]]
 _REFUSED: Final = 400
 """Statuses from here on are problems."""
 _CONNECT_SECONDS: Final = 3.0
+_HANDSHAKE_SECONDS: Final = 10.0
 _AGAIN_SECONDS: Final = 0.1
 _CHUNK_BYTES: Final = 1 << 16
 
 HEARTBEAT_SECONDS: Final = 5.0
 """A WebSocket from which nothing came for so long is asked whether it lives."""
 _FRAME_BYTES: Final = 16 << 20
+_OF_A_FILE: Final = aiohttp.ClientTimeout(
+    total=None, sock_connect=_CONNECT_SECONDS, sock_read=USUAL_SECONDS
+)
 
 
 class Http:
@@ -109,7 +113,7 @@ class Http:
         """Fetch a file in pieces. write: awaited with each. Raises what ``ask`` raises."""
         try:
             async with self._require().request(
-                operation.method, self._address.url + operation.url(**path)
+                operation.method, self._address.url + operation.url(**path), timeout=_OF_A_FILE
             ) as response:
                 if response.status >= _REFUSED:
                     self._refused(operation, path, response.status, await response.read())
@@ -125,14 +129,15 @@ class Http:
         """
         url = self._address.url + BASE + path
         try:
-            # aiohttp's sessions deliver the handshake's status, not the body of the refusal.
-            return await self._require().ws_connect(
-                url,
-                params=query,
-                heartbeat=HEARTBEAT_SECONDS,
-                max_msg_size=_FRAME_BYTES,
-                compress=0,
-            )
+            async with asyncio.timeout(_HANDSHAKE_SECONDS):
+                # aiohttp's sessions deliver the handshake's status, not the body of the refusal.
+                return await self._require().ws_connect(
+                    url,
+                    params=query,
+                    heartbeat=HEARTBEAT_SECONDS,
+                    max_msg_size=_FRAME_BYTES,
+                    compress=0,
+                )
         except aiohttp.WSServerHandshakeError as error:
             raise _of_handshake(error) from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -245,9 +250,7 @@ def _of_handshake(error: aiohttp.WSServerHandshakeError) -> Exception:
     if (code := codes.get(error.status)) is None:
         return ServerUnreachableError(f"the daemon refused a WebSocket: {error.status}")
     detail = f"the daemon refused the WebSocket {error.request_info.url.path}: {error.status}"
-    return problems.error_of(
-        problems.Problem(type="", title="", status=error.status, code=code, detail=detail)
-    )
+    return problems.error_for(code, detail)
 
 
 def _why(error: BaseException) -> str:
