@@ -358,6 +358,7 @@ GIVE_BACK = Operation(
     "observers",
     Permission.COACH,
     answer=shown.ObserverView,
+    query=asked.GiveBack,
     errors=(*OWN_CALL, ErrorCode.NOT_FOUND),
 )
 MOVE_OBSERVER = Operation(

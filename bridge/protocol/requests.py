@@ -255,6 +255,12 @@ class TakeOver(Request, frozen=True, kw_only=True):
     after_audio: AudioPosition | None = None
 
 
+class GiveBack(Request, frozen=True, kw_only=True):
+    """Let whoever was replaced speak again."""
+
+    after_audio: AudioPosition | None = None
+
+
 class Move(Request, frozen=True, kw_only=True):
     """Go to another call; by default to the next."""
 

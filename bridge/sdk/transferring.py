@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Fallback: TypeAlias = "Callable[[ActiveCall, Transfer], Awaitable[object]]"
 """What is done when nobody has taken a call and the caller is back."""
 
-_FELL_THROUGH: Final = frozenset({Outcome.FAILED, Outcome.HUMAN_LEFT})
+FELL_THROUGH: Final = frozenset({Outcome.FAILED, Outcome.HUMAN_LEFT})
+"""How a transfer ends that nobody has taken."""
 
 
 class Transferring:
@@ -152,5 +153,5 @@ class Transferring:
         self._handlers.emit(event, self, transfer)
         self._on_event(event, self, transfer)
         ended = event is CallEvent.TRANSFER_ENDED
-        if ended and fallback is not None and transfer.outcome in _FELL_THROUGH:
+        if ended and fallback is not None and transfer.outcome in FELL_THROUGH:
             self._handlers.run(fallback, self, transfer)

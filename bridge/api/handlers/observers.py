@@ -22,7 +22,7 @@ from bridge.api.scope import (
 from bridge.model.errors import CallNotFoundError, ForbiddenError, NotFoundError
 from bridge.protocol import operations
 from bridge.protocol.permissions import Permission
-from bridge.protocol.requests import ChangeMode, Leave, Move, Observe, TakeOver
+from bridge.protocol.requests import ChangeMode, GiveBack, Leave, Move, Observe, TakeOver
 from bridge.protocol.views import CallView, ObserverView, Page
 from bridge.sdk import Observer
 
@@ -99,9 +99,10 @@ async def take_over(asked: Asked[TakeOver, NoQuery]) -> ObserverView:
 
 
 @handles(operations.GIVE_BACK)
-async def give_back(asked: Asked[NoBody, NoQuery]) -> ObserverView:
-    """Let whoever was replaced speak again."""
+async def give_back(asked: Asked[NoBody, GiveBack]) -> ObserverView:
+    """Let whoever was replaced speak again, after what the observer has said."""
     observer = _his(asked)
+    await in_stream(asked, observer.name)
     await observer.give_back()
     return _shown(asked, observer)
 

@@ -58,7 +58,6 @@ class Arranging(Core):
             name=name_for(to, name),
             ring_time_seconds=ring_time_seconds,
             headers=dict(headers or {}),
-            after_audio=self._audio.position,
         )
         seconds = USUAL_SECONDS + ring_time_seconds
         party = await self._ask(operations.ADD_PARTY, PartyView, body, seconds=seconds)
@@ -69,13 +68,13 @@ class Arranging(Core):
         """Hang up one party; the others talk on."""
         self._require_going_on()
         self._require_answered()
-        with as_argument():
+        with as_argument(), self._of_a_call():
             await self._host.http.tell(operations.REMOVE_PARTY, call_id=self.call_id, party=name)
         await self._look()
 
     async def mute(self, name: str) -> None:
         """Let nobody hear a party, the agent included. He hears as before."""
-        await self._change(name, requests.ChangeParty(muted=True, after_audio=self._audio.position))
+        await self._change(name, requests.ChangeParty(muted=True))
 
     async def unmute(self, name: str) -> None:
         """Let a party be heard again. Raises what ``mute`` raises."""
@@ -99,7 +98,6 @@ class Arranging(Core):
             announce=saying.sound,
             announce_audio=saying.audio,
             announce_every_seconds=announce_every_seconds,
-            after_audio=self._audio.position,
         )
         await self._change(name, body)
 
@@ -114,9 +112,7 @@ class Arranging(Core):
     async def announce(self, sound: Sound, to: str = "caller") -> bool:
         """Say something to one party alone; return when it was said: True if all of it."""
         saying = await said(sound, self.sample_rate)
-        body = requests.Announce(
-            sound=saying.sound, audio=saying.audio, to=to, after_audio=self._audio.position
-        )
+        body = requests.Announce(sound=saying.sound, audio=saying.audio, to=to)
         answer = await self._ask(
             operations.ANNOUNCE, AnnouncedView, body, seconds=_ANNOUNCE_SECONDS
         )
@@ -142,7 +138,6 @@ class Arranging(Core):
             by=by,
             music=music,
             stay=stay,
-            after_audio=self._audio.position,
         )
         view = await self._ask(operations.PARK, CallView, body)
         self.see(view)
@@ -208,9 +203,8 @@ class Arranging(Core):
             to=rounds_of(to, together=together),
             brief=saying.sound,
             brief_audio=saying.audio,
-            after_audio=self._audio.position,
         )
-        seconds = self._until_said()
+        seconds = self._audio.patience_seconds
         view = await self._ask(operations.START_TRANSFER, TransferView, body, seconds=seconds)
         transfer = self._transfer(view)
         if fallback is not None:

@@ -1,17 +1,19 @@
 """Audio of one participant over WebSockets: what he says, and what he hears.
 
 Bytes are counted from the participant's coming. A command that has its place in the audio names
-how many were sent before it (``position``).
+how many were sent before it (``after_audio``); for what of them is lost it does not wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -20,7 +22,7 @@ import msgspec
 from bridge.ari import Backoff
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
-from bridge.media.pcm import FRAME_SECONDS, check_pcm
+from bridge.media.pcm import FRAME_SECONDS, SAMPLE_BYTES, check_pcm
 from bridge.model.errors import (
     BadArgumentError,
     BufferFullError,
@@ -33,25 +35,26 @@ from bridge.model.errors import (
     UnauthenticatedError,
 )
 from bridge.protocol import frames
-from bridge.sdk.remote.http import Http
+from bridge.protocol.problems import error_for
+from bridge.protocol.requests import Request
+from bridge.sdk.remote.http import USUAL_SECONDS, Http
+from bridge.sdk.remote.wire import FINAL
 
 _log = logging.getLogger(__name__)
+R = TypeVar("R", bound=Request)
+T = TypeVar("T")
 
 _READY_SECONDS: Final = 5.0
+_AGAIN_SECONDS: Final = 2.0
+"""How long a command waits for a socket that broke: nobody knows before how much of it came."""
+_LAST_SECONDS: Final = 0.5
+"""How long, after who spoke or heard has gone, the last of his audio may come."""
 _FRAME_BYTES: Final = 32_000
 """Sent in one WebSocket frame at most."""
 _BACKOFF: Final = Backoff(shortest_s=0.05, longest_s=1.0)
 _DECODER: Final = msgspec.json.Decoder(frames.AudioReady | frames.AudioProgress | frames.CutOff)
 _CLEAR: Final = msgspec.json.encode(frames.ClearAudio()).decode()
-_OVER: Final = frozenset(
-    {
-        aiohttp.WSCloseCode.OK.value,
-        frames.CLOSE_NOT_FOUND,
-        frames.CLOSE_FORBIDDEN,
-        frames.CLOSE_UNAUTHENTICATED,
-        frames.CLOSE_BAD_FRAME,
-    }
-)
+_OVER: Final = frozenset({aiohttp.WSCloseCode.OK.value, frames.CLOSE_NOT_FOUND})
 """Closed so, the audio has ended."""
 _REFUSED: Final = (
     NotFoundError,
@@ -74,8 +77,16 @@ class AudioSocket:
         self._query = query
         self._ready = asyncio.Event()
         """It was open once, or never will be."""
+        self._open = asyncio.Event()
+        """It is open, or never will be again."""
         self._news: frames.AudioReady | None = None
         self._refusal: CallbridgeError | None = None
+        self._cut_off: CallbridgeError | None = None
+        """Why the daemon is closing it."""
+        self._failures = 0
+        """Attempts since it was open last."""
+        self.is_taken = False
+        """Somebody else speaks in its place."""
         self._ending = False
         self._task = asyncio.create_task(self._run(), name=f"audio of {where()[1]}")
 
@@ -94,11 +105,6 @@ class AudioSocket:
     def over(self) -> bool:
         """Whether it is of no more use."""
         return self._task.done() or self._ending
-
-    @property
-    def is_taken(self) -> bool:
-        """Whether somebody else speaks in its place."""
-        return isinstance(self._refusal, InvalidStateError)
 
     @property
     def done(self) -> bool:
@@ -131,31 +137,27 @@ class AudioSocket:
         """Write what is said, as long as the socket is open."""
 
     async def _run(self) -> None:
-        failures = 0
         try:
             while self._refusal is None:
                 try:
                     if await self._live():
                         return
-                    failures = 1
                 except _REFUSED as error:
                     self._refusal = error
                     _log.info("no audio: %s", error)
                 except CallbridgeError as error:
-                    failures += 1
                     _log.debug("no audio yet: %s", error)
-                await asyncio.sleep(_BACKOFF.delay_s(failures))
+                self._failures += 1
+                await asyncio.sleep(_BACKOFF.delay_s(self._failures))
         finally:
             self._news = None
             self._ready.set()
+            self._open.set()
             self._ended()
 
     async def _live(self) -> bool:
-        """Go through the life of one socket; tell whether it ended in order.
-
-        Raises InvalidStateError when another one speaks for this participant: who takes the place
-        back would be displaced again, and both for ever.
-        """
+        """Go through the life of one socket; tell whether that was the last."""
+        self._cut_off = None
         call_id, name = self._where()
         path = frames.AUDIO_SOCKET.replace("{call_id}", quote(call_id, safe=""))
         socket = await self._http.socket(path, **{"as": name, **self._query})
@@ -167,15 +169,27 @@ class AudioSocket:
                 elif message.type is aiohttp.WSMsgType.TEXT and self._told(message.data):
                     writer = asyncio.create_task(self._write(socket), name=f"what {name} says")
         finally:
+            self._open.clear()
             if writer is not None:
                 writer.cancel()
                 await asyncio.gather(writer, return_exceptions=True)
             await socket.close()
-        if socket.close_code == frames.CLOSE_TAKEN:
-            raise InvalidStateError(
+        code = socket.close_code or 0
+        if code == frames.CLOSE_TAKEN:
+            # Who takes the place back would be displaced again, and both for ever.
+            self.is_taken = True
+            self._refusal = InvalidStateError(
                 f"another program speaks for {name} now: what this one says is heard no more"
             )
-        return socket.close_code in _OVER
+        elif code in FINAL:
+            self._refusal = self._refused(code, name)
+        elif code not in _OVER:
+            return False
+        return True
+
+    def _refused(self, code: int, name: str) -> CallbridgeError:
+        why = f"the daemon closed the audio of {name} ({code})"
+        return self._cut_off or error_for(FINAL[code], why)
 
     def _told(self, text: str) -> bool:
         """Take a frame; tell whether the socket is open with it."""
@@ -189,11 +203,14 @@ class AudioSocket:
                 self._news = news
                 self._opened(news)
                 self._ready.set()
+                self._open.set()
+                self._failures = 0
                 return True
             case frames.AudioProgress() as progress:
                 self._progressed(progress)
-            case frames.CutOff(message=message):
+            case frames.CutOff(code=code, message=message):
                 _log.info("audio was cut off: %s", message)
+                self._cut_off = error_for(code, message)
         return False
 
 
@@ -242,6 +259,13 @@ class Ear(AudioSocket):
             self.end()
 
 
+@dataclass(eq=False, slots=True, weakref_slot=True)
+class Mark:
+    """A place in what one says: behind so many bytes, of those that can still come."""
+
+    position: int
+
+
 class Mouth(AudioSocket):
     """What one says. rate: Hz."""
 
@@ -252,6 +276,9 @@ class Mouth(AudioSocket):
         """An empty one stands for: drop what is not played."""
         self._written = 0
         self._cleared = 0
+        self._clears_at: int | None = None
+        """How many bytes stand before a clear of which the daemon may not know yet."""
+        self._marks: weakref.WeakSet[Mark] = weakref.WeakSet()
         self._wake = asyncio.Event()
         super().__init__(http, where, {"hear": "0"})
 
@@ -260,11 +287,26 @@ class Mouth(AudioSocket):
         """Bytes that were sent, of those that may still be on their way."""
         return self._written + self._waiting
 
+    def mark(self) -> Mark:
+        """Return the place behind what was said up to now."""
+        mark = Mark(self.position)
+        self._marks.add(mark)
+        return mark
+
+    async def open_again(self) -> None:
+        """Wait until it is known how much came before a break, if there was one; not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_AGAIN_SECONDS):
+                await self._open.wait()
+
     @property
     def unplayed(self) -> int:
         """Bytes that were sent and are neither played nor dropped, as far as is known here."""
         if self.over:
             return 0
+        if self._clears_at is not None:
+            # What the daemon told is of before.
+            return max(0, self.position - self._clears_at)
         return max(0, self.position - self._progress.received) + self._progress.buffered
 
     @property
@@ -282,7 +324,7 @@ class Mouth(AudioSocket):
         check_pcm(pcm)
         chunk = bytes(pcm)
         news = await self.opened()
-        most = int(news.send_buffer_seconds * self._rate) * 2
+        most = int(news.send_buffer_seconds * self._rate) * SAMPLE_BYTES
         if (unplayed := self.unplayed) + len(chunk) > most:
             raise BufferFullError(
                 f"the send buffer holds {news.send_buffer_seconds:g} s of audio and {unplayed} "
@@ -297,7 +339,10 @@ class Mouth(AudioSocket):
         """Drop what is not played."""
         self._cleared += self._waiting
         self._unsent.clear()
-        if self.unplayed:
+        for mark in self._marks:
+            mark.position = min(mark.position, self._written)
+        if self.unplayed or self._clears_at is not None:
+            self._clears_at = self._written
             self._unsent.append(b"")
             self._wake.set()
 
@@ -307,10 +352,24 @@ class Mouth(AudioSocket):
 
     def _opened(self, news: frames.AudioReady) -> None:
         # What was on its way when a socket broke is lost: the daemon counts what came.
+        for mark in self._marks:
+            unsent = max(0, mark.position - self._written)
+            came = news.position if unsent else min(mark.position, news.position)
+            mark.position = came + unsent
+        if self._clears_at is not None and news.position <= self._clears_at:
+            self._clears_at = news.position
+            self._unsent.appendleft(b"")
+        else:
+            self._clears_at = None
         self._written = news.position
         self._progress = msgspec.structs.replace(self._progress, received=news.position)
 
     def _progressed(self, progress: frames.AudioProgress) -> None:
+        if self._clears_at is not None:
+            before, now = (one.dropped.get("cleared", 0) for one in (self._progress, progress))
+            nothing_left = progress.received == self._clears_at and not progress.buffered
+            if now > before or nothing_left or progress.received > self._clears_at:
+                self._clears_at = None
         self._progress = progress
 
     async def _write(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -325,6 +384,7 @@ class Mouth(AudioSocket):
                         await socket.send_str(_CLEAR)
                 except (ConnectionError, aiohttp.ClientError) as error:
                     _log.debug("audio waits for the next socket: %s", error)
+                    self._written -= len(chunk)
                     self._unsent.appendleft(chunk)
                     return
             self._wake.clear()
@@ -347,15 +407,41 @@ class Audio:
         self._closed = False
 
     @property
-    def position(self) -> int | None:
-        """What a command says as ``after_audio``: None before anything was said."""
+    def is_speaking(self) -> bool:
+        """Whether something was said, and more may be."""
+        return self._mouth is not None and not self._mouth.over and self._mouth.position > 0
+
+    async def in_order(self, asked: R, carry_out: Callable[[R], Awaitable[T]]) -> T:
+        """Carry out a command behind what was said before it.
+
+        asked: what has ``after_audio``. When bytes that it counts were lost with a socket, or
+        dropped, the daemon waits for them in vain, and is asked again without them.
+        """
         mouth = self._mouth
-        return None if mouth is None or mouth.over or not mouth.position else mouth.position
+        if mouth is None or not self.is_speaking or not hasattr(asked, "after_audio"):
+            return await carry_out(asked)
+        mark = mouth.mark()
+        await mouth.open_again()
+        while True:
+            position = mark.position
+            behind = None if mouth.over else position or None
+            try:
+                return await carry_out(msgspec.structs.replace(asked, after_audio=behind))
+            except CommandTimeoutError:
+                await mouth.open_again()
+                if behind is None or mark.position == position:
+                    raise
+                _log.info("of what was said before a command some is lost: it is given again")
 
     @property
     def unplayed(self) -> int:
         """Bytes that were sent and not yet played."""
         return 0 if self._mouth is None else self._mouth.unplayed
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long the answer to a command may take that comes behind what is not yet played."""
+        return USUAL_SECONDS + self.unplayed / SAMPLE_BYTES / self._rate
 
     @property
     def dropped(self) -> Dropped:
@@ -397,6 +483,10 @@ class Audio:
     def over(self) -> bool:
         """Whether it has ended, and nothing of it runs."""
         return self._closed and all(socket.done for socket in self._sockets)
+
+    def end_soon(self) -> None:
+        """End it when the last of it, which may be on its way, has come."""
+        asyncio.get_running_loop().call_later(_LAST_SECONDS, self.end)
 
     def end(self) -> None:
         """Nothing is heard, or said, any more; what was heard before can still be read."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
-from bridge.model.errors import (
-    BadArgumentError,
-    CallClosedError,
-    CallNotFoundError,
-)
+from bridge.model.errors import BadArgumentError, CallClosedError
 from bridge.model.states import CallState, EndReason
 from bridge.protocol import operations, requests
 from bridge.sdk.remote.arranging import Arranging
@@ -39,9 +35,7 @@ class RemoteCall(Arranging):
         if to is not None and not to:
             raise BadArgumentError("connect to nobody: give a number, or several")
         targets = to if isinstance(to, str) or to is None else list(to)
-        body = requests.Connect(
-            to=targets, ring_time_seconds=ring_time_seconds, after_audio=self._audio.position
-        )
+        body = requests.Connect(to=targets, ring_time_seconds=ring_time_seconds)
         await self._act(operations.CONNECT, body, seconds=USUAL_SECONDS + ring_time_seconds)
 
     async def spy(self, *, cut: bool = False) -> None:
@@ -64,37 +58,37 @@ class RemoteCall(Arranging):
         """Leave, after the last word that was sent, unless ``cut`` drops it."""
         if self._end_reason is not None:
             return
-        body = requests.Leave(cut=cut, after_audio=self._audio.position)
         connected = self.state is CallState.CONNECTED
-        # It may have ended by itself meanwhile.
-        with self._until_left(), self._perhaps_over():
+
+        async def leave(said: requests.Leave) -> None:
             await self._host.http.tell(
-                operations.LEAVE, body=body, seconds=self._until_said(), call_id=self.call_id
+                operations.LEAVE,
+                body=said,
+                seconds=self._audio.patience_seconds,
+                call_id=self.call_id,
             )
+
+        # It may have ended by itself meanwhile.
+        with self._until_left(), suppress(CallClosedError), self._of_a_call():
+            await self._audio.in_order(requests.Leave(cut=cut), leave)
         await self._gone(EndReason.AGENT_LEFT if connected else EndReason.AGENT_ENDED)
 
     async def disconnect(self, *, cut: bool = False) -> None:
         """End the call for all, after the last word that was sent, unless ``cut`` drops it."""
         if self._end_reason is not None:
             return
-        query = requests.Leave(cut=cut, after_audio=self._audio.position)
-        with self._until_left(), self._perhaps_over():
+
+        async def hang_up(said: requests.Leave) -> None:
             await self._host.http.tell(
                 operations.HANG_UP,
-                query=query,
-                seconds=self._until_said(),
+                query=said,
+                seconds=self._audio.patience_seconds,
                 call_id=self.call_id,
             )
-        await self._gone(EndReason.AGENT_ENDED)
 
-    @contextmanager
-    def _perhaps_over(self) -> Iterator[None]:
-        try:
-            yield
-        except CallClosedError:
-            pass
-        except CallNotFoundError as error:
-            self._require_known(error)
+        with self._until_left(), suppress(CallClosedError), self._of_a_call():
+            await self._audio.in_order(requests.Leave(cut=cut), hang_up)
+        await self._gone(EndReason.AGENT_ENDED)
 
     # --- keys -----------------------------------------------------------------------------------
 

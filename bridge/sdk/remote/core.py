@@ -40,22 +40,18 @@ from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
 from bridge.sdk.labels import Labels
 from bridge.sdk.parties import Party
-from bridge.sdk.remote.host import Host
+from bridge.sdk.remote.host import Host, require_known
 from bridge.sdk.remote.http import USUAL_SECONDS
 from bridge.sdk.remote.recording import RemoteRecording
 from bridge.sdk.remote.shown import party_of
 from bridge.sdk.remote.transfer import RemoteTransfer
-from bridge.sdk.transferring import Fallback
-from bridge.session.transfer.effects import Outcome
+from bridge.sdk.transferring import FELL_THROUGH, Fallback
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TOLD_SECONDS: Final = 2.0
 """How long, after the daemon has let go of a call, its end is waited for."""
-_AUDIO_SECONDS: Final = 0.5
-"""How long, after the end of a call, the last of its audio may come."""
-_FELL_THROUGH: Final = frozenset({Outcome.FAILED, Outcome.HUMAN_LEFT})
 _TRANSFERS: Final = frozenset(e for e in CallEvent if e.startswith("TRANSFER_"))
 _RECORDINGS: Final = frozenset({CallEvent.RECORDING_ENDED, CallEvent.RECORDING_FAILED})
 _ABOUT_SOMEBODY: Final = ("party", "key", "slot")
@@ -214,7 +210,7 @@ class Core(ActiveCall):
         self._end_reason = reason
         self._ended.set()
         self._keys.close(reason)
-        asyncio.get_running_loop().call_later(_AUDIO_SECONDS, self._audio.end)
+        self._audio.end_soon()
         self._happened(events.CALL_TERMINATED)
 
     def lose(
@@ -295,7 +291,7 @@ class Core(ActiveCall):
             return
         if not transfer.over:
             self._fallbacks[transfer.transfer_id] = fallback
-        elif transfer.outcome in _FELL_THROUGH:
+        elif transfer.outcome in FELL_THROUGH:
             self._handlers.run(fallback, self, transfer)
 
     def _transfer(self, view: TransferView) -> RemoteTransfer:
@@ -330,29 +326,29 @@ class Core(ActiveCall):
         **path: str,
     ) -> T:
         self._require_going_on()
-        try:
+
+        async def ask(said: Request | None) -> T:
             return await self._host.http.ask(
                 operation,
                 kind,
-                body=body,
                 query=None,
+                body=said,
                 seconds=seconds,
                 call_id=self.call_id,
                 **path,
             )
+
+        with self._of_a_call():
+            return await (ask(None) if body is None else self._audio.in_order(body, ask))
+
+    @contextmanager
+    def _of_a_call(self) -> Iterator[None]:
+        """A call that is not there any more is over, as in process."""
+        try:
+            yield
         except CallNotFoundError as error:
-            self._require_known(error)
+            require_known(self._host, self.call_id, error)
             raise CallClosedError(f"the call is over: {error}") from None
-
-    def _require_known(self, error: CallNotFoundError) -> None:
-        """Do not believe that the call is over before the daemon has said which calls there are.
-
-        Raises ServerUnreachableError.
-        """
-        if not self._host.calls_known:
-            raise ServerUnreachableError(
-                f"the daemon has not taken up call {self.call_id} yet: try again"
-            ) from error
 
     async def _act(
         self, operation: Operation, body: Request | None = None, *, seconds: float = USUAL_SECONDS
@@ -366,8 +362,8 @@ class Core(ActiveCall):
         cut: bool,
         to: list[str] | None = None,
     ) -> None:
-        body = requests.ChangeMode(mode=mode, to=to, cut=cut, after_audio=self._audio.position)
-        await self._act(operations.CHANGE_MODE, body, seconds=self._until_said())
+        body = requests.ChangeMode(mode=mode, to=to, cut=cut)
+        await self._act(operations.CHANGE_MODE, body, seconds=self._audio.patience_seconds)
 
     async def _change(self, name: str, body: requests.ChangeParty) -> None:
         self._require_going_on()
@@ -392,10 +388,6 @@ class Core(ActiveCall):
         except TimeoutError:
             self.finish(reason)
         self._audio.end()
-
-    def _until_said(self) -> float:
-        """Return how long a command may take that waits for what was said, in seconds."""
-        return USUAL_SECONDS + self._audio.unplayed / 2 / self.sample_rate
 
     def _require_going_on(self) -> None:
         if self._end_reason is not None:
@@ -427,5 +419,3 @@ def as_argument() -> Iterator[None]:
         yield
     except NotFoundError as error:
         raise BadArgumentError(str(error)) from None
-    except CallNotFoundError as error:
-        raise CallClosedError(f"the call is over: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Protocol
 
+from bridge.model.errors import CallbridgeError, ServerUnreachableError
 from bridge.protocol.views import CallView
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
@@ -49,3 +50,14 @@ class Host(Protocol):
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         """Own a task until the client's end."""
+
+
+def require_known(host: Host, call_id: str, error: CallbridgeError) -> None:
+    """Do not believe that a call is over before the daemon has said which calls there are.
+
+    Raises ServerUnreachableError.
+    """
+    if not host.calls_known:
+        raise ServerUnreachableError(
+            f"the daemon has not taken up call {call_id} yet: try again"
+        ) from error

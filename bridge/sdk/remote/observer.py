@@ -31,7 +31,6 @@ from bridge.sdk.remote.http import USUAL_SECONDS
 from bridge.sdk.remote.shown import live_call_of
 from bridge.session.observer.effects import LeftReason
 
-_AUDIO_SECONDS: Final = 0.5
 _TOLD_SECONDS: Final = 2.0
 
 
@@ -40,9 +39,9 @@ class RemoteObserver(Observer):
 
     def __init__(self, view: ObserverView, host: Host) -> None:
         self._host = host
+        self._view = view
         self.is_own = False
         """This client has placed him, and takes him along when it leaves."""
-        self._view = view
         self._handlers = Handlers(owner=host.handlers)
         self._left: LeftReason | None = None
         self._coaches: str | None = None
@@ -122,37 +121,40 @@ class RemoteObserver(Observer):
     async def take_over(self, replaced: str | None = None, *, keep: bool = True) -> None:
         """Speak in the place of the agent: of ``replaced``."""
         who = self._coaches if replaced is None else replaced
-        body = requests.TakeOver(replaced=who, keep=keep, after_audio=self._audio.position)
-        await self._act(operations.TAKE_OVER, body)
+        await self._act(operations.TAKE_OVER, requests.TakeOver(replaced=who, keep=keep))
 
     async def give_back(self) -> None:
         """Undo a takeover: who was replaced, and kept, speaks again."""
-        await self._act(operations.GIVE_BACK)
+        await self._act(
+            operations.GIVE_BACK, requests.GiveBack(), seconds=self._audio.patience_seconds
+        )
 
     async def next(self) -> str:
         """Go to the next live call, as a spy, and return its id. A phone is not hung up."""
-        await self._act(operations.MOVE_OBSERVER, requests.Move(after_audio=self._audio.position))
+        await self._act(operations.MOVE_OBSERVER, requests.Move())
         return self.call_id
 
     async def move_to(self, target: str) -> None:
         """Go to another call, as a spy. target: as in ``client.observe``."""
-        body = requests.Move(to=target, after_audio=self._audio.position)
-        await self._act(operations.MOVE_OBSERVER, body)
+        await self._act(operations.MOVE_OBSERVER, requests.Move(to=target))
 
     async def leave(self, *, cut: bool = False) -> None:
         """Take part no longer, after the last word that was sent unless ``cut``. Idempotent."""
         if self._left is not None:
             return
-        query = requests.Leave(cut=cut, after_audio=self._audio.position)
-        # He may have gone by himself, or his call may have ended.
-        with contextlib.suppress(NotFoundError, CallNotFoundError, CallClosedError):
+
+        async def dismiss(said: requests.Leave) -> None:
             await self._host.http.tell(
                 operations.DISMISS_OBSERVER,
-                query=query,
-                seconds=self._until_said(),
+                query=said,
+                seconds=self._audio.patience_seconds,
                 call_id=self.call_id,
                 observer=self.name,
             )
+
+        # He may have gone by himself, or his call may have ended.
+        with contextlib.suppress(NotFoundError, CallNotFoundError, CallClosedError):
+            await self._audio.in_order(requests.Leave(cut=cut), dismiss)
         try:
             async with asyncio.timeout(_TOLD_SECONDS):
                 await self._ended.wait()
@@ -213,10 +215,6 @@ class RemoteObserver(Observer):
         if view.left is not None:
             self.finish(LeftReason(view.left))
 
-    def is_meant_by(self, event: EventView) -> bool:
-        """Tell whether an event is about him, on the call that he is on."""
-        return event.call_id == self.call_id and event.data.get("observer") == self.name
-
     def told(self, event: EventView) -> None:
         """Take an event about him, and tell it to those who listen."""
         self._view = _changed(self._view, event.call_id, event.data)
@@ -231,24 +229,29 @@ class RemoteObserver(Observer):
             return
         self._left = reason
         self._ended.set()
-        asyncio.get_running_loop().call_later(_AUDIO_SECONDS, self._audio.end)
+        self._audio.end_soon()
         self._handlers.emit(ObserverEvent.OBSERVER_LEFT, self)
 
     # --- inside ---------------------------------------------------------------------------------
 
     async def _act(
-        self, operation: Operation, body: Request | None = None, *, seconds: float = USUAL_SECONDS
+        self, operation: Operation, asked: Request, *, seconds: float = USUAL_SECONDS
     ) -> None:
         self._require_there()
-        try:
-            view = await self._host.http.ask(
+
+        async def ask(said: Request) -> ObserverView:
+            return await self._host.http.ask(
                 operation,
                 ObserverView,
-                body=body,
+                query=None if operation.query is None else said,
+                body=None if operation.body is None else said,
                 seconds=seconds,
                 call_id=self.call_id,
                 observer=self.name,
             )
+
+        try:
+            view = await self._audio.in_order(asked, ask)
         except (NotFoundError, CallNotFoundError) as error:
             if operation is operations.MOVE_OBSERVER and isinstance(error, CallNotFoundError):
                 raise
@@ -263,11 +266,8 @@ class RemoteObserver(Observer):
         cut: bool,
         to: list[str] | None = None,
     ) -> None:
-        body = requests.ChangeMode(mode=mode, to=to, cut=cut, after_audio=self._audio.position)
-        await self._act(operations.CHANGE_OBSERVER_MODE, body, seconds=self._until_said())
-
-    def _until_said(self) -> float:
-        return USUAL_SECONDS + self._audio.unplayed / 2 / self._host.rate
+        body = requests.ChangeMode(mode=mode, to=to, cut=cut)
+        await self._act(operations.CHANGE_OBSERVER_MODE, body, seconds=self._audio.patience_seconds)
 
     def _require_there(self) -> None:
         if self._left is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
-from bridge.model.errors import ErrorCode
+from bridge.model.errors import CallNotFoundError, ErrorCode, InvalidStateError, NotFoundError
 from bridge.protocol import operations
 from bridge.protocol.operations import Operation
 from bridge.protocol.requests import DriveTransfer
@@ -12,11 +13,16 @@ from bridge.protocol.views import TransferView
 from bridge.runtime.transfer import TransferEngine
 from bridge.sdk.events import CallEvent
 from bridge.sdk.remote.audio import Audio
-from bridge.sdk.remote.host import Host
-from bridge.sdk.remote.http import USUAL_SECONDS
+from bridge.sdk.remote.host import Host, require_known
 from bridge.sdk.transfer import Transfer
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
+
+_DONE: Final = {
+    operations.COMPLETE_TRANSFER: Outcome.COMPLETED,
+    operations.CANCEL_TRANSFER: Outcome.CANCELLED,
+}
+"""What has come to be already may be asked for again."""
 
 
 class RemoteTransfer(Transfer):
@@ -66,16 +72,6 @@ class RemoteTransfer(Transfer):
         """Who has accepted: the name of a party; None as long as nobody has."""
         return self._view.human
 
-    @property
-    def error_code(self) -> ErrorCode | None:
-        """Why it failed, or why the last one who was rung did not accept."""
-        return self._code
-
-    @property
-    def error_message(self) -> str:
-        """The same, for people; may be empty."""
-        return self._message
-
     async def complete(self, *, cut: bool = False) -> None:
         """Leave the customers to the human; while it still rings: do not wait for him."""
         await self._drive(operations.COMPLETE_TRANSFER, cut=cut)
@@ -97,23 +93,26 @@ class RemoteTransfer(Transfer):
         await self._over.wait()
         return self.outcome or Outcome.CALL_OVER
 
-    async def wait_accepted(self) -> str:
-        """Wait until a human has accepted and is where he belongs; return his name."""
-        await self._decided.wait()
-        if self.human is not None:
-            return self.human
-        raise self._failure()
-
     async def _drive(self, operation: Operation, *, cut: bool, for_good: bool = False) -> None:
-        queued = self._audio.unplayed / 2 / self._host.rate
-        view = await self._host.http.ask(
-            operation,
-            TransferView,
-            body=DriveTransfer(cut=cut, for_good=for_good, after_audio=self._audio.position),
-            seconds=USUAL_SECONDS + queued,
-            call_id=self._view.call_id,
-            transfer_id=self.transfer_id,
-        )
+        seconds = self._audio.patience_seconds
+
+        async def ask(said: DriveTransfer) -> TransferView:
+            return await self._host.http.ask(
+                operation,
+                TransferView,
+                body=said,
+                seconds=seconds,
+                call_id=self._view.call_id,
+                transfer_id=self.transfer_id,
+            )
+
+        try:
+            view = await self._audio.in_order(DriveTransfer(cut=cut, for_good=for_good), ask)
+        except (NotFoundError, CallNotFoundError) as error:
+            require_known(self._host, self._view.call_id, error)
+            if self.outcome is None or self.outcome is not _DONE.get(operation):
+                raise InvalidStateError(f"the transfer is over: {error}") from None
+            return
         if not self._over.is_set():
             self.see(view)
 

@@ -21,21 +21,21 @@ from bridge.model.errors import (
     UnauthenticatedError,
 )
 from bridge.protocol import frames
-from bridge.protocol.problems import Problem, error_of
+from bridge.protocol.problems import error_for
 from bridge.sdk.remote.http import Http
 
 _log = logging.getLogger(__name__)
 
 _WELCOME_SECONDS: Final = 10.0
-_BACKOFF: Final = Backoff(shortest_s=0.05, longest_s=2.0)
+BACKOFF: Final = Backoff(shortest_s=0.05, longest_s=2.0)
 _DECODER: Final = msgspec.json.Decoder(frames.ServerMessage)
-_FINAL: Final = {
+FINAL: Final = {
     frames.CLOSE_UNAUTHENTICATED: ErrorCode.UNAUTHENTICATED,
     frames.CLOSE_FORBIDDEN: ErrorCode.FORBIDDEN,
     frames.CLOSE_BAD_FRAME: ErrorCode.BAD_ARGUMENT,
 }
 """Closed so, trying again changes nothing."""
-_HOPELESS: Final = (UnauthenticatedError, ForbiddenError, BadArgumentError)
+HOPELESS: Final = (UnauthenticatedError, ForbiddenError, BadArgumentError)
 
 
 class Wire:
@@ -65,6 +65,8 @@ class Wire:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._welcome: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._failures = 0
+        """Attempts since the last frame."""
 
     @property
     def is_open(self) -> bool:
@@ -107,17 +109,15 @@ class Wire:
             raise ServerUnreachableError(f"{self._path} broke: {error}") from error
 
     async def _run(self) -> None:
-        failures = 0
         while True:
             try:
                 self._socket = await self._http.socket(self._path)
                 await self.send(self._hello())
                 why = await self._read(self._socket)
-                failures = 0 if self._welcomed else failures + 1
             except CallbridgeError as error:
                 if self._ends(error):
                     return
-                why, failures = str(error), failures + 1
+                why = str(error)
             finally:
                 socket, self._socket = self._socket, None
                 if socket is not None:
@@ -125,7 +125,8 @@ class Wire:
             if self._welcomed:
                 _log.info("%s broke: %s", self._path, why)
                 self._on_down(why)
-            await asyncio.sleep(_BACKOFF.delay_s(failures))
+            self._failures += 1
+            await asyncio.sleep(BACKOFF.delay_s(self._failures))
 
     @property
     def _welcomed(self) -> bool:
@@ -136,7 +137,7 @@ class Wire:
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_exception(error)
             return True
-        if isinstance(error, _HOPELESS):
+        if isinstance(error, HOPELESS):
             _log.error("%s is not opened again: %s", self._path, error)
             self._on_end(error)
             return True
@@ -154,10 +155,8 @@ class Wire:
                 _log.warning("%s: a frame is not understood: %s", self._path, error)
                 continue
             if isinstance(frame, frames.CutOff):
-                problem = Problem(
-                    type="", title="", status=0, code=frame.code, detail=frame.message
-                )
-                raise error_of(problem)
+                raise error_for(frame.code, frame.message)
+            self._failures = 0
             try:
                 self._on_frame(frame)
             except Exception:  # noqa: BLE001 - one frame must not cost all that follow it
@@ -165,7 +164,6 @@ class Wire:
             if self._welcome is not None and not self._welcome.done():
                 self._welcome.set_result(None)
         code = socket.close_code or 0
-        if code in _FINAL:
-            detail = f"{self._path}: the server closed it ({code})"
-            raise error_of(Problem(type="", title="", status=0, code=_FINAL[code], detail=detail))
+        if code in FINAL:
+            raise error_for(FINAL[code], f"{self._path}: the server closed it ({code})")
         return f"closed ({code})"

@@ -42,7 +42,7 @@ async def test_who_is_displaced_as_a_speaker_does_not_displace_in_turn(pbx: Remo
         await until(lambda: place.holder not in {None, before}, "the other one speaks")
         holder = place.holder
         assert isinstance(call, RemoteCall)
-        await until(lambda: call._audio.position is None, "the first one knows")
+        await until(lambda: not call._audio.is_speaking, "the first one knows")
         for _ in range(3):
             with pytest.raises(errors.InvalidStateError, match="another program speaks for ai"):
                 await call.send_audio(SPOKEN)

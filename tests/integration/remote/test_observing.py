@@ -19,6 +19,7 @@ from bridge import (
     errors,
     events,
 )
+from bridge.api.sockets.audio import AudioSession
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, tone
 from bridge.lab.waiting import until
@@ -111,6 +112,26 @@ async def test_who_leaves_takes_along_whom_he_has_placed_and_nobody_else(
         assert there() == ["coach"]
         await coach.barge()
     assert there() == []
+    await direct.call.disconnect()
+
+
+async def test_who_gives_back_is_heard_to_the_end(
+    pbx: RemotePbx, direct: DirectCall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(session: AudioSession, pcm: bytes) -> None:
+        await asyncio.sleep(0.1)
+        await say(session, pcm)
+
+    say = AudioSession._say
+    async with supervisor(pbx) as client:
+        boss = await client.observe(direct.call.call_id, "boss")
+        await boss.take_over("callee")
+        monkeypatch.setattr(AudioSession, "_say", late)
+        await boss.send_audio(SPEECH[: RATE // 5 * 2])
+        await boss.give_back()
+        assert boss.mode is AudioMode.SPY
+        await until(lambda: not boss.get_send_audio_buffer_size(), "all has come")
+        assert boss.dropped_audio.total == 0
     await direct.call.disconnect()
 
 

@@ -27,7 +27,7 @@ INHERITED = {
     Client: {"calls", "get_call"},
     ActiveCall: {"end_reason", "on", "target", "wait_ended"},
     Observer: {"on"},
-    Transfer: set[str](),
+    Transfer: {"error_code", "error_message", "wait_accepted"},
     Recording: set[str](),
 }
 """What is made of what both have: handlers, ends, and the list of calls."""
