@@ -76,32 +76,44 @@ class Archive:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, dict[str, _Live]] = {}
+        """By call, and then by their ids: whoever looks at one call does not look at all."""
         self._complete: dict[Path, Facts] = {}
 
     # --- those that go on -----------------------------------------------------------------------
 
     def follow(self, recording: Recording, tenant: str, queue: str) -> None:
         """Know of a recording that goes on, and whose call it is of."""
-        if recording.state not in _OVER:
-            self._live[recording.recording_id] = _Live(recording, tenant, queue)
+        if recording.state in _OVER:
+            return
+        recording_id = recording.recording_id
+        call_id = _call_of(recording_id)
+        if recording_id not in self._live.get(call_id, {}):
+            # Nobody may ever ask again for those that have ended meanwhile.
+            self._all_going_on()
+        self._live.setdefault(call_id, {})[recording_id] = _Live(recording, tenant, queue)
 
     def live(self, recording_id: str) -> Recording | None:
         """Return a recording that goes on; None for any other."""
-        self._forget_ended()
-        live = self._live.get(recording_id)
+        live = self._going_on(_call_of(recording_id)).get(recording_id)
         return None if live is None else live.recording
 
     def of_call(self, call_id: str) -> tuple[RecordingView, ...]:
         """Return those of a call that go on."""
-        self._forget_ended()
-        prefix = f"{call_id}-"
-        live = (one.recording for i, one in self._live.items() if i.startswith(prefix))
-        return tuple(recording_of(one, call_id) for one in live)
+        live = self._going_on(call_id).values()
+        return tuple(recording_of(one.recording, call_id) for one in live)
 
-    def _forget_ended(self) -> None:
-        for recording_id in [i for i, one in self._live.items() if one.recording.state in _OVER]:
-            del self._live[recording_id]
+    def _going_on(self, call_id: str) -> dict[str, _Live]:
+        """Return those of a call that go on, and forget those that do not."""
+        here = self._live.get(call_id, {})
+        for recording_id in [i for i, one in here.items() if one.recording.state in _OVER]:
+            del here[recording_id]
+        if not here:
+            self._live.pop(call_id, None)
+        return here
+
+    def _all_going_on(self) -> dict[str, _Live]:
+        return {i: one for call in list(self._live) for i, one in self._going_on(call).items()}
 
     async def open(self, call_id: str, tenant: str, queue: str) -> Path:
         """Make the folder of a call, and note whose it is. Raises ConfigurationError."""
@@ -129,34 +141,34 @@ class Archive:
         match = _ID.fullmatch(recording_id)
         if match is None:
             return None
-        self._forget_ended()
-        if (live := self._live.get(recording_id)) is not None:
-            return live.entry(match["call"])
-        found = await asyncio.to_thread(self._all, match["call"])
-        return next((one for one in found if one.view.recording_id == recording_id), None)
+        call_id = match["call"]
+        if (live := self._going_on(call_id).get(recording_id)) is not None:
+            return live.entry(call_id)
+        return (await asyncio.to_thread(self._all, call_id)).get(recording_id)
 
     async def entries(self, call_id: str | None = None) -> tuple[Entry, ...]:
         """Return all recordings, or those of a call, in no order."""
-        self._forget_ended()
-        live = dict(self._live)
-        entries = await asyncio.to_thread(self._all, call_id)
-        by_id = {one.view.recording_id: one for one in entries}
-        for recording_id, recording in live.items():
-            of = recording_id.partition("-")[0]
-            if call_id in {None, of}:
-                by_id[recording_id] = recording.entry(of)
+        live = self._all_going_on() if call_id is None else dict(self._going_on(call_id))
+        by_id = await asyncio.to_thread(self._all, call_id)
+        by_id.update({i: one.entry(_call_of(i)) for i, one in live.items()})
         return tuple(by_id.values())
 
-    def _all(self, call_id: str | None) -> list[Entry]:
+    def _all(self, call_id: str | None) -> dict[str, Entry]:
+        """Read what lies in the folder of a call, or in all of them; by id. Blocks."""
         if call_id is not None:
-            return list(self._read(call_id)) if _CALL_ID.fullmatch(call_id) else []
+            entries = self._read(call_id) if _CALL_ID.fullmatch(call_id) else ()
+            return {one.view.recording_id: one for one in entries}
         try:
             names = [path.name for path in self.folder.iterdir()]
         except OSError as error:
             _log.debug("no recordings are listed: %s", error)
-            return []
+            return {}
         calls = filter(_CALL_ID.fullmatch, names)
-        return [entry for call in calls for entry in self._read(call)]
+        found = {one.view.recording_id: one for call in calls for one in self._read(call)}
+        there = {one.folder / one.view.description for one in found.values()}
+        for gone in [path for path in list(self._complete) if path not in there]:
+            self._complete.pop(gone, None)
+        return found
 
     def _read(self, call_id: str) -> Iterator[Entry]:
         """Read what lies in the folder of a call. Blocks."""
@@ -201,6 +213,10 @@ def _view(facts: Facts, path: Path) -> RecordingView:
         description=path.name,
         began_at=facts.began_at,
     )
+
+
+def _call_of(recording_id: str) -> str:
+    return recording_id.partition("-")[0]
 
 
 def _make(folder: Path, scope: _Scope) -> None:
