@@ -50,7 +50,7 @@ def test_who_looks_at_a_call_looks_at_its_recordings_alone() -> None:
         (shown,) = archive.of_call(one.call_id)
         assert shown.recording_id == one.recording_id
         archive.follow(cast(Recording, one), "acme", "")
-        assert archive.live(one.recording_id) is one
+        assert archive.live(one.recording_id) is cast(Recording, one)
     assert Going.looks <= 10 * len(going)
 
 
