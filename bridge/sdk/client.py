@@ -251,11 +251,7 @@ class Client(Originating, Exchange, Observing):
 
         def register(function: _H) -> _H:
             self._handlers.add(event, function)
-            if event == events.INCOMING_CALL:
-                waiting, self._unheard = self._unheard, []
-                for call in waiting:
-                    self._hand_over(call)
-            self._resuming.listened(event)
+            self._listened(event)
             return function
 
         return register if handler is None else register(handler)
@@ -343,6 +339,17 @@ class Client(Originating, Exchange, Observing):
         await until_stopped(controller.ended)
         if controller.ended.is_set() and self._controller is controller:
             raise ServerError(f"no more events: {controller.ari.state.reason}")
+
+    def _listened(self, event: str) -> None:
+        """Somebody listens to an event: hand over what has waited for that."""
+        if event == events.INCOMING_CALL:
+            self._hand_over_unheard()
+        self._resuming.listened(event)
+
+    def _hand_over_unheard(self) -> None:
+        waiting, self._unheard = self._unheard, []
+        for call in waiting:
+            self._hand_over(call)
 
     def _connected(self) -> Controller:
         if self._controller is None:

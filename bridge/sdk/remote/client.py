@@ -7,7 +7,7 @@ import logging
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal
 
 from bridge.ari import Capabilities
 from bridge.model.errors import (
@@ -33,8 +33,8 @@ from bridge.sdk import events
 from bridge.sdk.address import find_daemon
 from bridge.sdk.call import ActiveCall, Route
 from bridge.sdk.client import HANDLER_SECONDS
-from bridge.sdk.events import CallEvent, ClientEvent
-from bridge.sdk.handlers import Handler, Handlers, Tap
+from bridge.sdk.events import ClientEvent
+from bridge.sdk.handlers import Handlers, Tap
 from bridge.sdk.labels import Labels
 from bridge.sdk.remote.arguments import instance_name, program_name, refuse, routes_of
 from bridge.sdk.remote.audio import Audio, Where
@@ -52,8 +52,6 @@ from bridge.sdk.running import until_stopped
 from bridge.session.observer.effects import LeftReason
 
 _log = logging.getLogger(__name__)
-_H = TypeVar("_H", bound=Handler)
-T = TypeVar("T")
 
 _LEAVE_SECONDS: Final = 5.0
 _OF_A_PROGRAM: Final = frozenset({events.INCOMING_CALL, events.CALL_RESUMED})
@@ -278,25 +276,6 @@ class RemoteClient(Reception):
         raise ConfigurationError(f"the labels of call {call_id} are noted where the calls are")
 
     # --- events ---------------------------------------------------------------------------------
-
-    @overload
-    def on(self, event: ClientEvent | CallEvent | str) -> Callable[[_H], _H]: ...
-
-    @overload
-    def on(self, event: ClientEvent | CallEvent | str, handler: _H) -> _H: ...
-
-    def on(self, event: ClientEvent | CallEvent | str, handler: Handler | None = None) -> Any:
-        """Register a handler, as a decorator or directly. It takes the call, or nothing."""
-        if event not in {*ClientEvent, *CallEvent}:
-            known = ", ".join([*ClientEvent, *CallEvent])
-            raise BadArgumentError(f"there is no event {event!r}; there are {known}")
-
-        def register(function: _H) -> _H:
-            self._handlers.add(event, function)
-            self._listened(event)
-            return function
-
-        return register if handler is None else register(handler)
 
     def tap(self, listener: Tap) -> None:
         """Tell ``listener`` everything that this client hears of, in order, at once."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Coroutine
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -22,8 +22,6 @@ from bridge.sdk.remote.outage import Outage
 from bridge.sdk.remote.wire import Wire
 
 _log = logging.getLogger(__name__)
-
-_HAND_OVER_SECONDS: Final = 2.0
 
 
 class Owner(Protocol):

@@ -18,11 +18,10 @@ from bridge.sdk.call import ActiveCall
 from bridge.sdk.events import CallEvent
 from bridge.sdk.remote.call import RemoteCall
 from bridge.sdk.remote.lookout import Lookout
+from bridge.sdk.resuming import GRACE_SECONDS
 
 _log = logging.getLogger(__name__)
 
-GRACE_SECONDS: Final = 1.0
-"""How long after ``connect()`` somebody may begin to listen to CALL_RESUMED."""
 PLACED_SECONDS: Final = 1.0
 """How much earlier the socket may tell of a call that is originated here than the answer does."""
 _PAST: Final = 200
@@ -136,9 +135,7 @@ class Reception(Lookout):
     def _received(self, event: str) -> None:
         """Hand on the calls that have waited until somebody listens to an event."""
         if event == events.INCOMING_CALL:
-            waiting, self._unheard = self._unheard, []
-            for call in waiting:
-                self._hand_over(call)
+            self._hand_over_unheard()
         elif event == events.CALL_RESUMED:
             resumed, self._unresumed = self._unresumed, []
             for one in resumed:
@@ -148,7 +145,7 @@ class Reception(Lookout):
         await self._begin_music(call)
         if self._handlers.has(events.INCOMING_CALL):
             self._hand_over(call)
-        else:
+        elif call.state is not CallState.DISCONNECTED:
             _log.warning("call %s waits: nobody listens to INCOMING_CALL yet", call.call_id)
             self._unheard.append(call)
 

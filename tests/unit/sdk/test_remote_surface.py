@@ -24,7 +24,7 @@ PAIRS = [
 ]
 
 INHERITED = {
-    Client: {"calls", "get_call"},
+    Client: {"calls", "get_call", "on"},
     ActiveCall: {"end_reason", "on", "target", "wait_ended"},
     Observer: {"on"},
     Transfer: {"error_code", "error_message", "wait_accepted"},
