@@ -18,7 +18,7 @@ from bridge.sdk.sounds import Sound
 
 _DAY_SECONDS: Final = 86_400.0
 
-_EVENTS: Final = {
+EVENTS: Final = {
     RecordingState.ENDED: CallEvent.RECORDING_ENDED,
     RecordingState.FAILED: CallEvent.RECORDING_FAILED,
 }
@@ -191,6 +191,6 @@ class Recording:
         return tuple(copied)
 
     def _changed(self, recorder: Recorder) -> None:
-        if (event := _EVENTS.get(recorder.state)) is not None:
+        if (event := EVENTS.get(recorder.state)) is not None:
             for listener in list(self.listeners):
                 listener(event, self)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from typing import Any, Final, Literal
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from typing import Final, Literal
 
 from bridge.ari import Capabilities
 from bridge.model.errors import (
@@ -47,6 +48,7 @@ from bridge.sdk.remote.program import ProgramLine
 from bridge.sdk.remote.reception import Reception, early_events
 from bridge.sdk.remote.shown import capabilities_of
 from bridge.sdk.remote.watch import WatchLine
+from bridge.sdk.remote.wire import BACKOFF, HOPELESS
 from bridge.sdk.routing import DEFAULT_ENDPOINT
 from bridge.sdk.running import until_stopped
 from bridge.session.observer.effects import LeftReason
@@ -281,7 +283,7 @@ class RemoteClient(Reception):
         """Tell ``listener`` everything that this client hears of, in order, at once."""
         self._handlers.taps.append(listener)
         if self._shown is not None:
-            self.spawn(self._opened(self._watch.open()), "watch")
+            self.spawn(self._opened(self._watch.open), "watch")
 
     # --- coming and going -----------------------------------------------------------------------
 
@@ -295,6 +297,7 @@ class RemoteClient(Reception):
             raise InvalidStateError("this client is connected")
         await self._http.open()
         self._ended.clear()
+        self._failure = None
         try:
             shown = await self._http.ask(operations.SHOW_CAPABILITIES, CapabilitiesView)
             self._require_rate(shown.sample_rate)
@@ -322,7 +325,8 @@ class RemoteClient(Reception):
                     _log.warning("not left in order: %s", failed)
         except TimeoutError:
             _log.warning("the daemon does not answer: it ends what is left by itself")
-        await self._end()
+        finally:
+            await self._end()
 
     async def hand_over(self) -> None:
         """Leave every call as it stands to the program that comes next, such as a new version."""
@@ -418,13 +422,20 @@ class RemoteClient(Reception):
         if self._shown is None:
             return
         if event in _OF_A_PROGRAM:
-            self.spawn(self._opened(self._program.open()), "program")
+            self.spawn(self._opened(self._program.open), "program")
         elif event in _WATCHED:
-            self.spawn(self._opened(self._watch.open()), "watch")
+            self.spawn(self._opened(self._watch.open), "watch")
 
-    async def _opened(self, opening: Coroutine[Any, Any, None]) -> None:
-        try:
-            await opening
-        except CallbridgeError as error:
-            _log.error("not heard of by this client: %s", error)
-            self.refused(error)
+    async def _opened(self, open_it: Callable[[], Awaitable[None]]) -> None:
+        """Open a socket of a client that is connected, as soon as the daemon lets it."""
+        for failures in itertools.count(1):
+            try:
+                await open_it()
+            except HOPELESS as error:
+                _log.error("not heard of by this client: %s", error)
+                self.refused(error)
+            except CallbridgeError as error:
+                _log.warning("not heard of by this client yet: %s", error)
+                await asyncio.sleep(BACKOFF.delay_s(failures))
+                continue
+            return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from bridge.directory import LiveCall
 from bridge.model.errors import (
@@ -16,6 +16,7 @@ from bridge.model.errors import (
 )
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyLimits
+from bridge.model.modes import AudioMode
 from bridge.model.participants import participant
 from bridge.protocol import operations, requests
 from bridge.protocol.views import (
@@ -32,6 +33,7 @@ from bridge.runtime.audibility import AudibilityReport
 from bridge.sdk import events
 from bridge.sdk.call import ActiveCall
 from bridge.sdk.client import Client
+from bridge.sdk.events import ObserverEvent, ObserverNews, WatchEvent
 from bridge.sdk.exchange import Channel, Endpoint
 from bridge.sdk.observer import Observer
 from bridge.sdk.remote.audit import RemoteAudit
@@ -44,6 +46,11 @@ from bridge.session.observer.effects import LeftReason
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+_OF_OBSERVERS: Final = frozenset(ObserverEvent) | {
+    WatchEvent.OBSERVER_JOINED,
+    WatchEvent.OBSERVER_MOVED,
+}
 
 
 class Lookout(Client):
@@ -73,6 +80,7 @@ class Lookout(Client):
     async def live_calls(self) -> tuple[LiveCall, ...]:
         """Return all live calls of the PBX that one may see, the eldest first."""
         self._online()
+        await self._watch.open()
         views = await self._pages(operations.LIST_CALLS, Page[CallView], requests.CallListing)
         return tuple(live_call_of(view) for view in views)
 
@@ -202,8 +210,9 @@ class Lookout(Client):
 
     def watched(self, event: EventView) -> None:
         """Take an event of whatever call."""
+        self._tell_taps(event)
         match event.type:
-            case events.OBSERVER_LEFT | events.OBSERVER_MODE_CHANGED | "OBSERVER_MOVED":
+            case events.OBSERVER_LEFT | events.OBSERVER_MODE_CHANGED | WatchEvent.OBSERVER_MOVED:
                 self._told_of_observer(event)
             case events.LIVE_CALL_BEGAN | events.LIVE_CALL_ENDED if event.call is not None:
                 self._handlers.emit(event.type, live_call_of(event.call))
@@ -238,6 +247,13 @@ class Lookout(Client):
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _tell_taps(self, event: EventView) -> None:
+        """Tell who is told of everything what no handler is told of."""
+        if event.type in _OF_OBSERVERS:
+            self._handlers.tell_taps(event.type, _news(event))
+        elif event.type == WatchEvent.LIVE_CALL_CHANGED and event.call is not None:
+            self._handlers.tell_taps(event.type, live_call_of(event.call))
+
     def _require_watch(self) -> None:
         self._online()
         if not self._watch.is_open:
@@ -256,7 +272,7 @@ class Lookout(Client):
     def _told_of_observer(self, event: EventView) -> None:
         named = [o for o in self._observers if o.name == event.data.get("observer")]
         meant = [o for o in named if o.call_id == event.call_id]
-        if not meant and event.type == "OBSERVER_MOVED":
+        if not meant and event.type == WatchEvent.OBSERVER_MOVED:
             # It names where he goes: one of this name who is elsewhere.
             meant = named[:1] if len(named) == 1 else []
         for observer in meant:
@@ -286,6 +302,18 @@ class Lookout(Client):
             if page.next is None:
                 return found
             cursor = page.next
+
+
+def _news(event: EventView) -> ObserverNews:
+    said = event.data
+    reason = said.get("reason")
+    return ObserverNews(
+        call_id=event.call_id,
+        name=str(said.get("observer", "")),
+        mode=AudioMode(said.get("mode", AudioMode.SPY)),
+        whispers_to=frozenset(said.get("whispers_to", ())),
+        left=None if reason is None else LeftReason(reason),
+    )
 
 
 def _differing(event: EventView) -> AudibilityReport:

@@ -5,23 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
-from bridge.model.errors import CallClosedError, InvalidStateError
+from bridge.model.errors import CallClosedError, ConfigurationError, InvalidStateError
 from bridge.protocol import operations
 from bridge.protocol.requests import ChangeRecording
 from bridge.protocol.views import RecordingView
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.events import CallEvent
-from bridge.sdk.recording import Recording, Saved
+from bridge.sdk.recording import EVENTS, Recording, Saved
 from bridge.sdk.remote.host import Host
 
-_EVENTS: Final = {
-    RecordingState.ENDED: CallEvent.RECORDING_ENDED,
-    RecordingState.FAILED: CallEvent.RECORDING_FAILED,
-}
 _STOP_SECONDS: Final = 60.0
 
 
@@ -94,6 +90,8 @@ class RemoteRecording(Recording):
 
     async def stop(self) -> None:
         """End the recording; return when the files are whole. Idempotent."""
+        if self._over.is_set():
+            return
         self.see(
             await self._host.http.ask(
                 operations.STOP_RECORDING,
@@ -115,24 +113,26 @@ class RemoteRecording(Recording):
         return tuple([await self._fetched(one.name, folder) for one in names])
 
     async def _fetched(self, name: str, folder: Path) -> Path:
-        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
         target = folder / name
         partly = target.with_name(f"{name}.part")
-        file = await asyncio.to_thread(partly.open, "wb")
         try:
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+            try:
+                with await asyncio.to_thread(partly.open, "wb") as file:
+                    await self._fetch(name, file)
+                return partly.replace(target)
+            finally:
+                partly.unlink(missing_ok=True)
+        except OSError as error:
+            raise ConfigurationError(f"{folder} cannot be written to: {error}") from error
 
-            async def write(chunk: bytes) -> None:
-                await asyncio.to_thread(file.write, chunk)
+    async def _fetch(self, name: str, file: BinaryIO) -> None:
+        async def write(chunk: bytes) -> None:
+            await asyncio.to_thread(file.write, chunk)
 
-            await self._host.http.fetch(
-                operations.FETCH_RECORDING, write, recording_id=self.recording_id, name=name
-            )
-        except BaseException:
-            file.close()
-            partly.unlink()
-            raise
-        file.close()
-        return partly.replace(target)
+        await self._host.http.fetch(
+            operations.FETCH_RECORDING, write, recording_id=self.recording_id, name=name
+        )
 
     async def _change(self, *, paused: bool) -> None:
         try:
@@ -148,7 +148,7 @@ class RemoteRecording(Recording):
 
     def see(self, view: RecordingView) -> CallEvent | None:
         """Take a newer view; return what is to be told of it, once, to the call and its client."""
-        event = _EVENTS.get(RecordingState(view.state))
+        event = EVENTS.get(RecordingState(view.state))
         if event is None and self._over.is_set():
             # It was on its way when the end was told.
             return None

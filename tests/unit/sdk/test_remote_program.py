@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 
-from bridge.model.errors import CallClosedError, CallNotFoundError, ServerUnreachableError
+from bridge.ari import Backoff
+from bridge.lab.waiting import until
+from bridge.model.errors import (
+    CallClosedError,
+    CallNotFoundError,
+    ConfigurationError,
+    InvalidStateError,
+    NotFoundError,
+    ServerUnreachableError,
+)
+from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
-from bridge.protocol import frames
-from bridge.protocol.views import CallView, EventView, TransferView
+from bridge.protocol import frames, operations
+from bridge.protocol.operations import Operation
+from bridge.protocol.views import (
+    CallView,
+    CapabilitiesView,
+    EventView,
+    Page,
+    RecordingView,
+    TransferView,
+)
+from bridge.runtime.recorder import RecordingState
 from bridge.sdk import events
+from bridge.sdk.events import ObserverNews, WatchEvent
 from bridge.sdk.remote import RemoteClient, core, reception
+from bridge.sdk.remote import client as remote
 from bridge.sdk.remote.call import RemoteCall
 from bridge.sdk.remote.http import Http
+from bridge.sdk.remote.shown import live_call_of
+from bridge.sdk.remote.transfer import RemoteTransfer
+from bridge.sdk.remote.wire import Wire
+from bridge.session.observer.effects import LeftReason
 from bridge.session.transfer.effects import Outcome
 
 
@@ -216,3 +244,142 @@ async def test_a_call_that_it_originates_itself_does_not_come_in(
     await asyncio.gather(*client._tasks)
     await client.handlers.close(1.0)
     assert (client.calls, came) == ((call,), [])
+
+
+@pytest.mark.parametrize("command", ["complete", "cancel"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_transfer_whose_call_is_over_is_over(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch, command: str, *, known: bool
+) -> None:
+    async def gone(*_arguments: object, **_how: object) -> None:
+        raise CallNotFoundError("c1")
+
+    monkeypatch.setattr(Http, "ask", gone)
+    call = taken(client)
+    call.see(call_view(TransferView(transfer_id="t1", call_id="c1", stage="ringing")))
+    transfer = call.last_transfer
+    assert transfer is not None
+    if not known:
+        client._program._down("the daemon is another one")
+    with pytest.raises(InvalidStateError if known else ServerUnreachableError):
+        await getattr(transfer, command)()
+
+
+async def test_what_is_done_already_may_be_asked_for_again(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_arguments: object, **_how: object) -> None:
+        raise CallNotFoundError("c1")
+
+    monkeypatch.setattr(Http, "ask", gone)
+    call = taken(client)
+    ended = TransferView(transfer_id="t1", call_id="c1", stage="over", outcome="completed")
+    call.see(call_view(ended))
+    transfer = call.last_transfer
+    assert transfer is not None
+    assert isinstance(transfer, RemoteTransfer)
+    transfer.told(events.TRANSFER_ENDED)
+    await transfer.complete()
+    with pytest.raises(InvalidStateError, match="over"):
+        await transfer.cancel()
+
+
+async def test_a_socket_that_cannot_be_opened_yet_costs_no_call(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def shown(*_arguments: object, **_how: object) -> CapabilitiesView:
+        return CapabilitiesView(version="22", sample_rate=8000)
+
+    async def opened(_line: Wire) -> None:
+        attempts.append(_line)
+        if len(attempts) in {2, 3}:
+            raise ServerUnreachableError("it is being restarted")
+
+    attempts: list[Wire] = []
+    monkeypatch.setattr(Http, "ask", shown)
+    monkeypatch.setattr(Wire, "open", opened)
+    monkeypatch.setattr(remote, "BACKOFF", Backoff(shortest_s=0.001))
+    client.on(events.INCOMING_CALL, lambda: None)
+    await client.connect()
+    call = taken(client)
+    client.on(events.LIVE_CALL_BEGAN, lambda: None)
+    await until(lambda: len(attempts) == 4, "it is tried again until it is there")
+    await until(lambda: not client._tasks, "and then no more")
+    assert (call.state, client.calls) == (CallState.CONNECTED, (call,))
+
+
+async def test_who_is_told_of_everything_hears_of_observers_and_live_calls(
+    client: RemoteClient,
+) -> None:
+    told: list[tuple[str, object]] = []
+    client.tap(lambda event, about: told.append((event, about)))
+    said = {"observer": "boss", "mode": "whisper", "whispers_to": ["callee"]}
+    for event, data in (
+        (WatchEvent.OBSERVER_JOINED, {"observer": "boss", "mode": "spy", "whispers_to": []}),
+        (events.OBSERVER_MODE_CHANGED, said),
+        (WatchEvent.OBSERVER_MOVED, said),
+        (events.OBSERVER_LEFT, said | {"reason": "hung_up"}),
+    ):
+        client.watched(EventView(seq=1, epoch="e", at=0.0, type=event, call_id="c1", data=data))
+    view = call_view()
+    changed = EventView(
+        seq=2, epoch="e", at=0.0, type=WatchEvent.LIVE_CALL_CHANGED, call_id="c1", call=view
+    )
+    client.watched(changed)
+    whispers = ObserverNews("c1", "boss", AudioMode.WHISPER, frozenset({"callee"}))
+    assert told == [
+        (WatchEvent.OBSERVER_JOINED, ObserverNews("c1", "boss", AudioMode.SPY, frozenset())),
+        (events.OBSERVER_MODE_CHANGED, whispers),
+        (WatchEvent.OBSERVER_MOVED, whispers),
+        (events.OBSERVER_LEFT, replace(whispers, left=LeftReason.HUNG_UP)),
+        (WatchEvent.LIVE_CALL_CHANGED, live_call_of(view)),
+    ]
+
+
+async def test_a_recording_that_is_over_is_over_without_its_daemon(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_arguments: object, **_how: object) -> None:
+        raise NotFoundError("c1-1")
+
+    monkeypatch.setattr(Http, "ask", gone)
+    call = taken(client)
+    recording = RecordingView(recording_id="c1-1", call_id="c1", state="recording", seconds=0.0)
+    call.see(msgspec.structs.replace(call_view(), recordings=(recording,)))
+    [kept] = call.recordings
+    client._program._frame(attached(seq=2, active=False))
+    assert await kept.wait_ended() is RecordingState.FAILED
+    await kept.stop()
+
+
+async def test_a_folder_that_cannot_be_written_to(client: RemoteClient, tmp_path: Path) -> None:
+    call = taken(client)
+    recording = RecordingView(
+        recording_id="c1-1", call_id="c1", state="recording", seconds=0.0, files=("one.wav",)
+    )
+    call.see(msgspec.structs.replace(call_view(), recordings=(recording,)))
+    [kept] = call.recordings
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ConfigurationError, match="cannot be written to"):
+        await kept.fetch(to=file)
+
+
+async def test_who_has_asked_for_the_live_calls_knows_them_from_then_on(
+    client: RemoteClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answered(_http: Http, operation: Operation, *_more: object, **_how: object) -> object:
+        if operation is operations.SHOW_CAPABILITIES:
+            return CapabilitiesView(version="22", sample_rate=8000)
+        return Page(items=(call_view(),))
+
+    async def opened(_line: Wire) -> None: ...
+
+    monkeypatch.setattr(Http, "ask", answered)
+    monkeypatch.setattr(Wire, "open", opened)
+    client.on(events.INCOMING_CALL, lambda: None)
+    await client.connect()
+    with pytest.raises(InvalidStateError, match="live_calls"):
+        _ = client.known_calls
+    assert await client.live_calls() == (live_call_of(call_view()),)
+    assert client.known_calls == ()
