@@ -7,7 +7,6 @@ from typing import Final
 
 from bridge.lab.acceptance import steps as do
 from bridge.lab.acceptance.doing import Doing, does
-from bridge.lab.acceptance.ears import RATE
 from bridge.lab.acceptance.model import BRIEF
 from bridge.lab.acceptance.stage import Actor, StepFailedError
 from bridge.lab.hearing import tone
@@ -157,7 +156,8 @@ async def _transfer(doing: Doing, action: do.Transfer) -> None:
 
 def _brief(doing: Doing, seconds: float) -> bytes:
     voice = doing.stage.tone(BRIEF)
-    return tone(voice.hz, voice.dbfs, seconds, RATE).astype("<i2").tobytes()
+    rate = doing.stage.client.sample_rate
+    return tone(voice.hz, voice.dbfs, seconds, rate).astype("<i2").tobytes()
 
 
 @does(do.Complete)

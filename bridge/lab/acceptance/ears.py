@@ -17,7 +17,7 @@ from bridge.model.errors import BufferFullError, CallbridgeError, CallClosedErro
 from bridge.sdk import ActiveCall, Observer
 
 RATE: Final = 16_000
-"""Hz of all ears and voices."""
+"""Hz of phones and, unless a daemon has another one, of programs."""
 FRAME_SECONDS: Final = 0.02
 _HEADER_BYTES: Final = 44
 """Of the phones' WAV files."""
@@ -30,10 +30,12 @@ Said: TypeAlias = Tone | Pcm | None
 
 
 class Ear(Protocol):
-    """One listener's."""
+    """One listener's. rate: Hz of what he hears."""
+
+    rate: int
 
     async def hear(self, begin: float, end: float) -> Pcm:
-        """Return what was heard between two moments of the monotonic clock, at RATE.
+        """Return what was heard between two moments of the monotonic clock.
 
         Waits until it is there. Who got no audio heard less, or nothing.
         """
@@ -43,6 +45,7 @@ class PhoneEar:
     """Hears what a phone plays: behind its codec and its jitter buffer."""
 
     def __init__(self, phone: Phone, path: Path) -> None:
+        self.rate = RATE
         self._phone = phone
         self._path = path
 
@@ -59,9 +62,10 @@ class PhoneEar:
 
 
 class ProgramEar:
-    """Hears a call as a program does: frames as they arrive."""
+    """Hears a call as a program does: frames as they arrive. rate: Hz of them."""
 
-    def __init__(self, call: ActiveCall | Observer) -> None:
+    def __init__(self, call: ActiveCall | Observer, rate: int = RATE) -> None:
+        self.rate = rate
         self._frames: deque[tuple[float, bytes]] = deque(maxlen=_KEPT_FRAMES)
         self._task = asyncio.create_task(self._listen(call), name="ear of a run")
 
@@ -87,10 +91,12 @@ class Mouth:
     """Says something on a call without end, in real time, until it is told otherwise.
 
     A tone is continuous in phase. Sent some frames ahead, so that a late wake-up is not heard.
+    rate: Hz of the call's audio, and of a sound that is said.
     """
 
-    def __init__(self, call: ActiveCall | Observer, said: Said) -> None:
+    def __init__(self, call: ActiveCall | Observer, said: Said, rate: int = RATE) -> None:
         self._call = call
+        self._rate = rate
         self._said = said
         self._sample = 0
         self._changed = asyncio.Event()
@@ -128,9 +134,9 @@ class Mouth:
             return
 
     async def _send(self, said: Tone | Pcm) -> None:
-        samples = round(FRAME_SECONDS * RATE)
+        samples = round(FRAME_SECONDS * self._rate)
         if isinstance(said, Tone):
-            pcm = tone(said.hz, said.dbfs, FRAME_SECONDS, RATE, self._sample)
+            pcm = tone(said.hz, said.dbfs, FRAME_SECONDS, self._rate, self._sample)
         else:
             pcm = np.take(said, range(self._sample, self._sample + samples), mode="wrap")
         self._sample += samples
@@ -139,13 +145,13 @@ class Mouth:
             await self._call.send_audio(pcm.astype("<i2").tobytes())
 
 
-async def read_sound(path: Path) -> Pcm:
-    """Return a sound file at RATE. Raises MediaError."""
+async def read_sound(path: Path, rate: int = RATE) -> Pcm:
+    """Return a sound file at so many Hz. Raises MediaError."""
     from bridge.media.clips import load_wav  # noqa: PLC0415 - sound files are an extra
     from bridge.media.pcm import AudioFormat  # noqa: PLC0415 - see above
 
     try:
-        return pcm_from_bytes(await asyncio.to_thread(load_wav, path, AudioFormat(RATE)))
+        return pcm_from_bytes(await asyncio.to_thread(load_wav, path, AudioFormat(rate)))
     except (OSError, CallbridgeError) as error:
         raise MediaError(f"{path} cannot be played: {error}") from error
 

@@ -1,4 +1,4 @@
-"""Whether what was heard is what was to be heard. Pure."""
+"""Whether what was heard is what was to be heard: PCM of ``rate`` Hz. Pure."""
 
 from __future__ import annotations
 
@@ -53,15 +53,15 @@ class Scale:
         given = self.hearing.absent_below
         return self.codec_db if given is None else given
 
-    def heard(self, listener: str, pcm: Pcm) -> Heard:
+    def heard(self, listener: str, pcm: Pcm, rate: int = RATE) -> Heard:
         """Measure every voice in what a listener heard."""
-        if len(pcm) < MIN_LEVEL_SECONDS * RATE or not self.tones:
+        if len(pcm) < MIN_LEVEL_SECONDS * rate or not self.tones:
             return Heard(listener, dict.fromkeys(self.tones, FLOOR_DBFS), FLOOR_DBFS)
-        rough = levels(pcm, RATE, self.tones)
+        rough = levels(pcm, rate, self.tones)
         near = self.hearing.level - _NEAR_DB
         present = [self.tones[name] for name, level in rough.items() if level > near]
-        steady = steady_levels(pcm, RATE, self.tones, present)
-        return Heard(listener, steady, other_sound(pcm, RATE, list(self.tones.values())))
+        steady = steady_levels(pcm, rate, self.tones, present)
+        return Heard(listener, steady, other_sound(pcm, rate, list(self.tones.values())))
 
     def wrong(self, heard: Heard, wanted: Collection[str]) -> list[str]:
         """Return what is otherwise than wanted, in words; [] when all is as it must be."""
@@ -79,22 +79,22 @@ class Scale:
             found.append(f"{who} hears no music ({heard.music:.1f} dBFS)")
         return found
 
-    def flashed(self, pcm: Pcm, voice: str) -> bool:
+    def flashed(self, pcm: Pcm, voice: str, rate: int = RATE) -> bool:
         """Tell whether a voice was heard for a moment, of 60 ms or more."""
-        window = round(_FLASH_SECONDS * RATE)
-        meter = ToneMeter(RATE, self.tones[voice], window)
-        track = meter.track(pcm, round(_FRAME_SECONDS * RATE))
+        window = round(_FLASH_SECONDS * rate)
+        meter = ToneMeter(rate, self.tones[voice], window)
+        track = meter.track(pcm, round(_FRAME_SECONDS * rate))
         loud = [level > self.hearing.level - _FLASH_DB for level in track]
         return any(all(loud[at : at + _FLASH_HOPS]) for at in range(len(loud) - _FLASH_HOPS + 1))
 
-    def first(self, pcm: Pcm, voice: str) -> float | None:
+    def first(self, pcm: Pcm, voice: str, rate: int = RATE) -> float | None:
         """Return when a voice was first there, in ms from the begin of what was heard."""
-        window = round(_FRAME_SECONDS * RATE)
+        window = round(_FRAME_SECONDS * rate)
         hop = window // 4
-        track = ToneMeter(RATE, self.tones[voice], window).track(pcm, hop)
+        track = ToneMeter(rate, self.tones[voice], window).track(pcm, hop)
         threshold = self.hearing.level - _FLASH_DB
         at = next((index for index, level in enumerate(track) if level >= threshold), None)
-        return None if at is None else round(at * hop / RATE * 1000, 1)
+        return None if at is None else round(at * hop / rate * 1000, 1)
 
     def _verdict(self, level: float, wanted: bool, *, beside_music: bool) -> str | None:  # noqa: FBT001 - what it is about
         sent = self.hearing.level
@@ -114,9 +114,9 @@ def peak_dbfs(pcm: Pcm) -> float:
     return max(FLOOR_DBFS, 20 * np.log10(peak / _FULL_SCALE)) if peak else FLOOR_DBFS
 
 
-def sounding_seconds(pcm: Pcm, above_dbfs: float) -> float:
+def sounding_seconds(pcm: Pcm, above_dbfs: float, rate: int = RATE) -> float:
     """Return for how long frames of 20 ms are louder than that."""
-    frame = round(_FRAME_SECONDS * RATE)
+    frame = round(_FRAME_SECONDS * rate)
     frames = pcm[: len(pcm) // frame * frame].reshape(-1, frame)
     return float(sum(peak_dbfs(one) > above_dbfs for one in frames)) * _FRAME_SECONDS
 
@@ -131,10 +131,10 @@ def tone_seconds(pcm: Pcm, hz: float, above_dbfs: float, rate: int = RATE) -> fl
     return longest * _FRAME_SECONDS
 
 
-def loudest_tone(pcm: Pcm, hz: float) -> float:
+def loudest_tone(pcm: Pcm, hz: float, rate: int = RATE) -> float:
     """Return the level of a tone, in dBFS, in the 200 ms in which it is loudest."""
-    window, hop = round(_LONG_SECONDS * RATE), round(_LONG_SECONDS * RATE / 2)
+    window, hop = round(_LONG_SECONDS * rate), round(_LONG_SECONDS * rate / 2)
     starts = range(0, max(1, len(pcm) - window + 1), hop)
     parts = [pcm[at : at + window] for at in starts]
-    heard = [level_dbfs(part, RATE, hz) for part in parts if len(part) >= MIN_LEVEL_SECONDS * RATE]
+    heard = [level_dbfs(part, rate, hz) for part in parts if len(part) >= MIN_LEVEL_SECONDS * rate]
     return max(heard, default=FLOOR_DBFS)

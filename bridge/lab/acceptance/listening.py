@@ -56,8 +56,12 @@ async def _hears(doing: Doing, action: do.Hears) -> None:
 async def _listen(
     stage: Stage, listeners: tuple[str, ...], begin: float, end: float
 ) -> list[Heard]:
-    heard = await asyncio.gather(*(stage.ear(who).hear(begin, end) for who in listeners))
-    return [stage.scale.heard(who, pcm) for who, pcm in zip(listeners, heard, strict=True)]
+    ears = [stage.ear(who) for who in listeners]
+    heard = await asyncio.gather(*(ear.hear(begin, end) for ear in ears))
+    return [
+        stage.scale.heard(who, pcm, ear.rate)
+        for who, ear, pcm in zip(listeners, ears, heard, strict=True)
+    ]
 
 
 async def _tell_when(doing: Doing, wanted: dict[str, frozenset[str]], begin: float) -> None:
@@ -67,9 +71,10 @@ async def _tell_when(doing: Doing, wanted: dict[str, frozenset[str]], begin: flo
     after: dict[str, dict[str, float]] = {}
     for who, voices in wanted.items():
         new = voices - before.get(who, frozenset()) - {MUSIC}
-        pcm = await stage.ear(who).hear(stage.began_at, begin + _HOP_SECONDS) if new else None
+        ear = stage.ear(who)
+        pcm = await ear.hear(stage.began_at, begin + _HOP_SECONDS) if new else None
         for voice in sorted(new):
-            first = None if pcm is None else stage.scale.first(pcm, voice)
+            first = None if pcm is None else stage.scale.first(pcm, voice, ear.rate)
             # Who was heard before the command already is not heard by it.
             if first:
                 after.setdefault(who, {})[voice] = first
@@ -89,8 +94,13 @@ async def _nobody_between(stage: Stage, wanted: dict[str, frozenset[str]], begin
         either = wanted[who] | before.who[who]
         if MUSIC in either:
             continue
-        pcm = await stage.ear(who).hear(before.until, begin)
-        flashes = [v for v in stage.scale.tones if v not in either and stage.scale.flashed(pcm, v)]
+        ear = stage.ear(who)
+        pcm = await ear.hear(before.until, begin)
+        flashes = [
+            voice
+            for voice in stage.scale.tones
+            if voice not in either and stage.scale.flashed(pcm, voice, ear.rate)
+        ]
         if flashes:
             raise StepFailedError(f"{who} heard {', '.join(flashes)} for a moment meanwhile")
 
@@ -99,8 +109,8 @@ async def _nobody_between(stage: Stage, wanted: dict[str, frozenset[str]], begin
 async def _tone(doing: Doing, action: do.Tone) -> None:
     lasts = float(doing.step.lasts or _SHORT_SECONDS)
 
-    def lasting(pcm: Pcm) -> float:
-        return tone_seconds(pcm, action.hz, action.above)
+    def lasting(pcm: Pcm, rate: int) -> float:
+        return tone_seconds(pcm, action.hz, action.above, rate)
 
     await _sometime(doing, action.at, lasting, lasts, f"a tone of {action.hz:g} Hz")
 
@@ -109,23 +119,23 @@ async def _tone(doing: Doing, action: do.Tone) -> None:
 async def _sound(doing: Doing, action: do.Sound) -> None:
     lasts = float(doing.step.lasts or _SHORT_SECONDS)
 
-    def lasting(pcm: Pcm) -> float:
-        return sounding_seconds(pcm, action.above)
+    def lasting(pcm: Pcm, rate: int) -> float:
+        return sounding_seconds(pcm, action.above, rate)
 
     await _sometime(doing, action.at, lasting, lasts, "anything")
 
 
 async def _sometime(
-    doing: Doing, who: str, lasting: Callable[[Pcm], float], lasts: float, what: str
+    doing: Doing, who: str, lasting: Callable[[Pcm, int], float], lasts: float, what: str
 ) -> None:
     """Expect that something is heard for so long, by the end of the step's time."""
-    stage = doing.stage
+    stage, ear = doing.stage, doing.stage.ear(who)
     begin = stage.acted_at
     latest = max(begin + doing.within, time.monotonic()) + lasts
     while True:
         now = time.monotonic()
-        pcm = await stage.ear(who).hear(begin, now)
-        seconds = lasting(pcm)
+        pcm = await ear.hear(begin, now)
+        seconds = lasting(pcm, ear.rate)
         if seconds >= lasts or now > latest:
             break
         await asyncio.sleep(_HOP_SECONDS)
@@ -138,7 +148,8 @@ async def _sometime(
 async def _no_tone(doing: Doing, action: do.NoTone) -> None:
     begin = time.monotonic()
     lasts = float(doing.step.lasts or LASTS_SECONDS)
-    level = loudest_tone(await doing.stage.ear(action.at).hear(begin, begin + lasts), action.hz)
+    ear = doing.stage.ear(action.at)
+    level = loudest_tone(await ear.hear(begin, begin + lasts), action.hz, ear.rate)
     doing.measured["dbfs"] = round(level, 1)
     if level > action.above:
         raise StepFailedError(f"{action.at} heard a tone of {action.hz:g} Hz: {level:.1f} dBFS")

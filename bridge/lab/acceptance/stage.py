@@ -184,8 +184,9 @@ class Stage:
             await before.aclose()
         actor = self.actors[name] = Actor(name, hand, phone)
         if phone is None:
-            actor.ear = ProgramEar(hand)
-            actor.mouth = Mouth(hand, self.tone(name))
+            rate = self.client.sample_rate
+            actor.ear = ProgramEar(hand, rate)
+            actor.mouth = Mouth(hand, self.tone(name), rate)
         return actor
 
     def tone(self, name: str) -> Tone:
@@ -196,7 +197,7 @@ class Stage:
         """Return what ``says`` means. Raises MediaError."""
         if what in {"tone", "silence"}:
             return self.tone(who) if what == "tone" else None
-        return await read_sound(self.path(what))
+        return await read_sound(self.path(what), self.client.sample_rate)
 
     def source(self, who: str, what: str) -> Source:
         """Return the same for a phone."""
