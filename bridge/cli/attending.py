@@ -15,6 +15,7 @@ import msgspec
 from bridge.cli.audio import Microphone, file_frames, require_audio, sink_for
 from bridge.cli.choosing import party_of
 from bridge.cli.connection import Api
+from bridge.cli.observing import dismissed
 from bridge.cli.output import Out
 from bridge.media.clips import load_wav
 from bridge.media.ears import AudioStream
@@ -144,9 +145,4 @@ async def _attending(
     finally:
         # The call may be over, and the observer with it.
         with contextlib.suppress(CallbridgeError):
-            await api.tell(
-                ops.DISMISS_OBSERVER,
-                query=asked.Leave(cut=True),
-                call_id=call.call_id,
-                observer=name,
-            )
+            await dismissed(api, call.call_id, name)

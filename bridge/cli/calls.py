@@ -13,7 +13,13 @@ from bridge.cli.command import command
 from bridge.cli.connection import Api, Shown
 from bridge.cli.output import Out, lasting, moment
 from bridge.cli.parameters import Call, Party, Ring, Target, complete_party
-from bridge.model.errors import BadArgumentError, CallbridgeError, ErrorCode, InvalidStateError
+from bridge.model.errors import (
+    BadArgumentError,
+    CallbridgeError,
+    CallNotFoundError,
+    ErrorCode,
+    InvalidStateError,
+)
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.problems import Problem, error_of
@@ -43,6 +49,14 @@ _DRIVES: Final = {
 async def call_of(api: Api, text: str) -> CallView:
     """Return the call that is meant; see ``choosing.chosen``."""
     return chosen(await api.calls(), text)
+
+
+async def call_id_of(api: Api, text: str) -> str:
+    """Return the id of a call that goes on, or the text itself: a call that is over has no more."""
+    try:
+        return (await call_of(api, text)).call_id
+    except CallNotFoundError:
+        return text
 
 
 def row_of(call: CallView) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.calls import call_of
+from bridge.cli.calls import call_id_of, call_of
 from bridge.cli.command import command
 from bridge.cli.connection import Api, Shown
 from bridge.cli.output import Out, lasting, moment
 from bridge.cli.parameters import AnyCall, Call, Limit
-from bridge.model.errors import BadArgumentError, CallNotFoundError, NotFoundError
+from bridge.model.errors import BadArgumentError, NotFoundError
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.views import CallRecordView, RecordingView
@@ -22,28 +22,20 @@ app = typer.Typer()
 _OVER: Final = frozenset({"ended", "failed"})
 
 
-async def _ended_or_live(api: Api, text: str) -> str:
-    """Return the id of a call that goes on, or the text itself: a call that is over has no more."""
-    try:
-        return (await call_of(api, text)).call_id
-    except CallNotFoundError:
-        return text
-
-
 @command(app)
 async def note(
     api: Api, out: Out, call: Call, text: Annotated[str, typer.Argument(help="The note.")]
 ) -> None:
     """Write a note about a call, which may be over."""
     body = asked.WriteNote(text=text)
-    call_id = await _ended_or_live(api, call)
+    call_id = await call_id_of(api, call)
     out.one(await api.ask(ops.WRITE_NOTE, body=body, call_id=call_id), lambda v: v.note_id)
 
 
 @command(app)
 async def notes(api: Api, out: Out, call: Call) -> None:
     """List the notes of a call, which may be over."""
-    call_id = await _ended_or_live(api, call)
+    call_id = await call_id_of(api, call)
     out.rows(
         await api.listed(ops.LIST_NOTES, call_id=call_id),
         ("at", "by", "note"),
@@ -96,7 +88,7 @@ async def audit(
     limit: Limit = 50,
 ) -> None:
     """List who did what, the newest first."""
-    call_id = None if call is None else await _ended_or_live(api, call)
+    call_id = None if call is None else await call_id_of(api, call)
     query = asked.AuditListing(call_id=call_id, by=by)
     out.rows(
         await api.listed(ops.LIST_AUDIT, query, most=limit),
@@ -160,7 +152,7 @@ async def recordings(
     limit: Limit = 50,
 ) -> None:
     """List recordings, the newest first; or fetch their files."""
-    call_id = None if call is None else await _ended_or_live(api, call)
+    call_id = None if call is None else await call_id_of(api, call)
     query = asked.RecordingListing(call_id=call_id)
     shown = await api.listed(ops.LIST_RECORDINGS, query, most=limit)
     if fetch is None:

@@ -126,22 +126,17 @@ async def dismiss(
     meant = await call_of(api, call)
     there = observers_of(meant)
     named = [one for one in there if one.name == observer] or [
-        one for one in there if _is_on(one, observer)
+        one for one in there if is_on(one, observer)
     ]
     name = named[0].name if named else observer
-    await api.tell(
-        ops.DISMISS_OBSERVER,
-        query=asked.Leave(cut=True),
-        call_id=meant.call_id,
-        observer=name,
-    )
+    await dismissed(api, meant.call_id, name)
     out.done(f"{name} has left", call_id=meant.call_id, observer=name)
 
 
 async def by_phone(api: Api, call: CallView, body: asked.Observe) -> Shown:
     """Let a person on a phone observe a call; who does already changes his mode."""
     for one in observers_of(call):
-        if body.phone is not None and _is_on(one, body.phone):
+        if body.phone is not None and is_on(one, body.phone):
             change = asked.ChangeMode(mode=body.mode, to=body.to, cut=True)
             return await api.ask(
                 ops.CHANGE_OBSERVER_MODE, body=change, call_id=call.call_id, observer=one.name
@@ -155,8 +150,15 @@ async def _by_phone(api: Api, out: Out, call: CallView, body: asked.Observe) -> 
     out.one(shown, lambda view: f"{shown_observer(view)} on {call.call_id}")
 
 
-def _is_on(one: ObserverView, phone: str) -> bool:
+def is_on(one: ObserverView, phone: str) -> bool:
+    """Tell whether an observer is on a phone: an extension, or its endpoint."""
     return bool(one.phone) and phone in {one.phone, one.phone.partition("/")[2]}
+
+
+async def dismissed(api: Api, call_id: str, name: str) -> None:
+    """Let an observer leave at once."""
+    query = asked.Leave(cut=True)
+    await api.tell(ops.DISMISS_OBSERVER, query=query, call_id=call_id, observer=name)
 
 
 async def _listen(

@@ -23,12 +23,13 @@ _WIDE: Final = 10_000
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 
-_KEPT: Final = frozenset("\n\t")
-_CONTROL: Final = {
-    code: "\N{REPLACEMENT CHARACTER}"
-    for code in (*range(0x20), *range(0x7F, 0xA0))
-    if chr(code) not in _KEPT
-}
+_BREAKS: Final = frozenset(map(ord, "\n\t\u2028\u2029"))
+_TURNS: Final = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""They let what follows be shown from right to left, on to the end of the line."""
+_CONTROL: Final = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0), *_TURNS} - _BREAKS, "\N{REPLACEMENT CHARACTER}"
+)
+_ONE_LINE: Final = _CONTROL | dict.fromkeys(_BREAKS, " ")
 
 Row = Callable[[Any], Sequence[str]]
 
@@ -40,6 +41,16 @@ def escape(text: str) -> str:
     window, or type for whoever looks.
     """
     return as_no_markup(text.translate(_CONTROL))
+
+
+def plain(text: str) -> str:
+    """Return it on one line, without control characters; rich's markup may be in it."""
+    return text.translate(_ONE_LINE)
+
+
+def escape_line(text: str) -> str:
+    """Return it as ``escape`` does, on one line: nobody's note begins a row, or an event."""
+    return as_no_markup(plain(text))
 
 
 class Out:
@@ -96,7 +107,7 @@ class Out:
         if terminal and table.columns:
             table.columns[0].style = "cyan"
         for row in rows:
-            table.add_row(*(escape(cell) for cell in row))
+            table.add_row(*map(escape_line, row))
         return table
 
     def one(self, shown: Shown, words: Callable[[Any], str]) -> None:

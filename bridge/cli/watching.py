@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import msgspec
 import typer
 
-from bridge.cli.calls import call_of
+from bridge.cli.calls import call_id_of, call_of
 from bridge.cli.choosing import shown_call
 from bridge.cli.command import command
 from bridge.cli.connection import Api
-from bridge.cli.output import Out, clock, escape, moment
+from bridge.cli.output import Out, clock, escape_line, moment
 from bridge.cli.parameters import AnyCall, Limit
-from bridge.model.errors import BadArgumentError, CallbridgeError, CallNotFoundError, ErrorCode
+from bridge.model.errors import BadArgumentError, CallbridgeError, ErrorCode
 from bridge.protocol import frames
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
@@ -24,16 +25,28 @@ from bridge.sdk.remote.wire import Wire
 
 app = typer.Typer()
 
-_BACKLOG = 10_000
+_BACKLOG: Final = 10_000
 """Events that wait to be printed; more are not kept: a reader so slow is told so, and ends."""
 
 
 class Follower:
-    """Events from now on, over breaks of the connection: what was missed is told first."""
+    """Events from now on, over breaks of the connection: what was missed is told first.
 
-    def __init__(self, api: Api, call_id: str | None, types: list[str] | None) -> None:
+    on_link: told once why the connection broke, and then "" when it is there again.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        call_id: str | None = None,
+        types: list[str] | None = None,
+        *,
+        on_link: Callable[[str], None],
+    ) -> None:
         self._asked = frames.Subscribe(call_id=call_id, types=types)
         self._after: frames.Position | None = None
+        self._on_link = on_link
+        self._lost = False
         self.queue: asyncio.Queue[frames.Snapshot | EventView | CallbridgeError] = asyncio.Queue(
             _BACKLOG
         )
@@ -42,6 +55,7 @@ class Follower:
             frames.EVENTS_SOCKET,
             hello=self._hello,
             on_frame=self._take,
+            on_down=self._down,
             on_end=self._put,
         )
 
@@ -63,7 +77,15 @@ class Follower:
     def _hello(self) -> frames.Subscribe:
         return msgspec.structs.replace(self._asked, after=self._after)
 
+    def _down(self, why: str) -> None:
+        if not self._lost:
+            self._lost = True
+            self._on_link(why)
+
     def _take(self, frame: frames.ServerMessage) -> None:
+        if self._lost:
+            self._lost = False
+            self._on_link("")
         match frame:
             case frames.Snapshot(at=at):
                 self._after = at
@@ -105,7 +127,7 @@ async def events(
         return
     if len(types) > 1:
         raise BadArgumentError("one --type, or --follow: of what is kept, one type is listed")
-    call_id = None if call is None else await _maybe_over(api, call)
+    call_id = None if call is None else await call_id_of(api, call)
     kind = types[0] if types else None
     query = asked.EventListing(call_id=call_id, type=kind)
     shown = await api.listed(ops.LIST_EVENTS, query, most=limit)
@@ -117,17 +139,14 @@ async def events(
     )
 
 
-async def _maybe_over(api: Api, text: str) -> str:
-    try:
-        return (await call_of(api, text)).call_id
-    except CallNotFoundError:
-        return text
-
-
 async def _follow(api: Api, out: Out, call_id: str | None, types: list[str]) -> None:
     """Print what comes; of one call, until it is over, whichever types are asked for."""
+
+    def linked(why: str) -> None:
+        out.note(f"the daemon is lost ({why}): it is tried again" if why else "the daemon is back")
+
     wanted = [*types, LIVE_CALL_ENDED] if types and call_id is not None else types
-    follower = Follower(api, call_id, wanted or None)
+    follower = Follower(api, call_id, wanted or None, on_link=linked)
     await follower.open()
     try:
         while True:
@@ -149,8 +168,8 @@ async def _follow(api: Api, out: Out, call_id: str | None, types: list[str]) -> 
 
 def line_of(event: EventView) -> str:
     """Return an event on one line, with markup."""
-    call = escape(event.call_id or "")
-    what = escape(said_of(event))
+    call = escape_line(event.call_id or "")
+    what = escape_line(said_of(event))
     return f"[dim]{clock(event.at)}[/] {event.type:<22} [cyan]{call}[/] {what}".rstrip()
 
 

@@ -85,17 +85,26 @@ class Shell:
         result = await asyncio.to_thread(runner.invoke, app, [], prog_name="callbridge")
         return re.findall(r'"([^"]+)":"', result.stdout)
 
+    @asynccontextmanager
     async def started(
         self, *words: str, tty: int, **environment: str
-    ) -> asyncio.subprocess.Process:
-        """Start a command on a terminal."""
-        return await asyncio.create_subprocess_exec(
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run a command on a terminal; it is ended if it has not."""
+        # GNU readline tells them to whoever is started after it: they are of another terminal.
+        others = {name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}}
+        process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bridge.cli.main", *words),
-            env={**os.environ, **self.environment, **environment},
+            env={**others, "TERM": "xterm", **self.environment, **environment},
             stdin=tty,
             stdout=tty,
             stderr=tty,
         )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
     @asynccontextmanager
     async def running(

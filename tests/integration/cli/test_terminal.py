@@ -10,7 +10,7 @@ import re
 import struct
 import termios
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,10 +25,11 @@ from tests.support.pbx import Pbx, until_true
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
+_HOME = "\x1b[H"
 
 
 class Terminal:
-    """A terminal of 160 x 40, and what was drawn on it."""
+    """A terminal of 160 x 40, what is on it, and all that was drawn on it."""
 
     def __init__(self, master: int) -> None:
         self._master = master
@@ -42,8 +43,15 @@ class Terminal:
 
     @property
     def words(self) -> str:
-        """All that was drawn, without colours."""
-        return _ESCAPES.sub("", self.drawn)
+        """What is on it now, without colours: each picture begins in the first corner."""
+        return _ESCAPES.sub("", self.drawn.rpartition(_HOME)[2])
+
+    async def shows(self, words: str, *, within_s: float = 10.0) -> None:
+        """Wait for words. Raises AssertionError that shows what is there instead."""
+        try:
+            await until(lambda: words in self.words, words, within_s=within_s)
+        except TimeoutError:
+            raise AssertionError(f"no {words!r} on the screen:\n{self.words}") from None
 
 
 @contextmanager
@@ -68,33 +76,34 @@ async def test_top_shows_the_calls_and_its_keys_observe_them(
     boss = await pbx.phone("1003")
     with terminal() as (screen, tty):
         before = termios.tcgetattr(tty)
-        process = await shell.started("top", "--phone", "1003", tty=tty)
-        await until(lambda: "1001, 1002" in screen.words, "the call is shown", within_s=10)
-        screen.press("s")
-        await until(lambda: "on 1003 (spy)" in screen.words, "he spies", within_s=15)
-        assert boss.state is CallState.CONFIRMED
-        screen.press("w")
-        await until(lambda: "(whisper callee)" in screen.words, "he whispers", within_s=15)
-        screen.press("x")
-        await boss.wait_state(CallState.DISCONNECTED)
-        await caller.hangup()
-        await until(lambda: "0 calls" in screen.words, "the call is gone")
-        screen.press("q")
-        async with asyncio.timeout(5):
-            assert await process.wait() == 0
+        async with shell.started("top", "--phone", "1003", tty=tty) as process:
+            await screen.shows("1001, 1002")
+            screen.press("s")
+            await screen.shows("on 1003 (spy)")
+            assert boss.state is CallState.CONFIRMED
+            screen.press("w")
+            await screen.shows("(whisper callee)")
+            screen.press("x")
+            await boss.wait_state(CallState.DISCONNECTED)
+            await caller.hangup()
+            await screen.shows("0 calls")
+            await screen.shows("LIVE_CALL_ENDED")
+            screen.press("q")
+            async with asyncio.timeout(5):
+                assert await process.wait() == 0
         assert termios.tcgetattr(tty) == before, "the terminal is as it was"
-    assert "LIVE_CALL_ENDED" in screen.words
     assert "\x1b[?1049l" in screen.drawn, "the screen of before is back"
     assert callee.state is CallState.DISCONNECTED
 
 
 async def test_top_ends_with_its_terminal(shell: Shell, talking: tuple[Phone, Phone]) -> None:
     del talking
-    with terminal() as (screen, tty):
-        process = await shell.started("top", tty=tty)
-        await until(lambda: "1001, 1002" in screen.words, "the call is shown", within_s=10)
-    async with asyncio.timeout(5):
-        await process.wait()
+    async with AsyncExitStack() as stack:
+        with terminal() as (screen, tty):
+            process = await stack.enter_async_context(shell.started("top", tty=tty))
+            await screen.shows("1001, 1002")
+        async with asyncio.timeout(5):
+            await process.wait()
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
@@ -103,10 +112,10 @@ async def test_a_terminal_has_colours_unless_they_are_not_wanted(
 ) -> None:
     del talking
     with terminal() as (screen, tty):
-        process = await shell.started("endpoints", tty=tty, NO_COLOR=no_color, TERM="xterm")
-        async with asyncio.timeout(10):
-            assert await process.wait() == 0
-        await until(lambda: "PJSIP/1010" in screen.words, "it is printed")
+        async with shell.started("endpoints", tty=tty, NO_COLOR=no_color) as process:
+            async with asyncio.timeout(10):
+                assert await process.wait() == 0
+        await screen.shows("PJSIP/1010")
         # Bold is no colour.
         assert bool(re.search(r"\x1b\[([0-9;]*;)?3[0-7]m", screen.drawn)) is coloured
 

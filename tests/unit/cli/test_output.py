@@ -9,15 +9,11 @@ from typer.testing import CliRunner
 from bridge.cli.command import Exit, carried_out, exit_code, failure
 from bridge.cli.connection import daemon
 from bridge.cli.main import app
-from bridge.cli.output import escape, lasting
-from bridge.cli.top import Board
+from bridge.cli.output import Out, escape, escape_line, lasting
 from bridge.daemon import runfile
 from bridge.daemon.runfile import RunFile
 from bridge.model import errors
 from bridge.model.errors import CallbridgeError, ErrorCode, ServerUnreachableError
-from bridge.model.states import CallState
-from bridge.protocol import frames
-from bridge.protocol.views import CallView, EventView, PartyView
 
 
 @pytest.mark.parametrize(
@@ -33,6 +29,20 @@ def test_what_somebody_is_called_does_nothing_to_a_terminal(control: str) -> Non
     assert shown.replace("\n", "").isprintable()
     assert shown.startswith("a\N{REPLACEMENT CHARACTER}")
     assert shown.endswith("b\\[red]ü\nc")
+
+
+@pytest.mark.parametrize("turn", ["\u202e", "\u2067", "\u200f"])
+def test_what_somebody_is_called_turns_nothing_round(turn: str) -> None:
+    assert escape(f"1001{turn}2001") == "1001\N{REPLACEMENT CHARACTER}2001"
+
+
+def test_nobodys_note_begins_a_row_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Out()
+    out.console.print(out.table(("by", "note"), [("anna", "paid\nboss  [red]fired\u2028him")]))
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["by", "note"]
+    assert row.split() == ["anna", "paid", "boss", "[red]fired", "him"]
+    assert escape_line("a\tb\nc") == "a b c"
 
 
 def test_every_command_has_help_and_the_common_options() -> None:
@@ -110,43 +120,3 @@ def test_a_daemon_of_this_user_is_found_by_its_run_file(monkeypatch: pytest.Monk
     monkeypatch.setattr(runfile, "find", lambda: None)
     with pytest.raises(ServerUnreachableError, match="callbridge serve"):
         daemon(None, None)
-
-
-def view(call_id: str, revision: int = 0, **how: object) -> CallView:
-    return CallView(
-        call_id=call_id,
-        tenant="default",
-        own=True,
-        since=float(revision),
-        state=CallState(str(how.get("state", "CONNECTED"))),
-        parties=(PartyView(name="caller", endpoint="PJSIP/1001"),),
-        revision=revision,
-    )
-
-
-def told(call: CallView | None, event_type: str = "CALL_CONNECTED") -> EventView:
-    call_id = None if call is None else call.call_id
-    return EventView(seq=1, epoch="e", at=0.0, type=event_type, call_id=call_id, call=call)
-
-
-def chosen(board: Board) -> str | None:
-    return None if board.chosen is None else board.chosen.call_id
-
-
-def test_the_board_shows_what_is_newest() -> None:
-    board = Board()
-    assert chosen(board) is None
-    snapshot = frames.Snapshot(at=frames.Position(epoch="e", seq=0), calls=(view("a", 3),))
-    board.take(snapshot)
-    board.take(told(view("a", 2, state="ANSWERED")))
-    assert [call.state for call in board.calls] == ["CONNECTED"], "an older view changes nothing"
-    board.take(told(view("b", 4)))
-    assert chosen(board) == "a"
-    board.move(1)
-    assert chosen(board) == "b"
-    board.move(1)
-    assert chosen(board) == "a", "round and round"
-    board.take(told(view("a", 5, state="DISCONNECTED"), "CALL_TERMINATED"))
-    assert [call.call_id for call in board.calls] == ["b"]
-    board.take(told(view("b", 5), "LIVE_CALL_ENDED"))
-    assert board.calls == []
