@@ -21,6 +21,7 @@ from bridge.api.sockets.common import (
     LeftError,
     Link,
     Manners,
+    close_of,
     serve,
 )
 from bridge.api.wire import binary_frame
@@ -38,7 +39,6 @@ from bridge.model.participants import AGENT
 from bridge.model.states import CallState
 from bridge.protocol.frames import (
     AUDIO_SOCKET,
-    CLOSE_FAULT,
     CLOSE_NOT_FOUND,
     CLOSE_TAKEN,
     AudioProgress,
@@ -115,7 +115,8 @@ def _require_his(link: Link, view: CallView, name: str) -> None:
         return
     placed = next((one.by for one in view.observers if one.name == name), who.name)
     if placed != who.name:
-        raise ForbiddenError(f"{name} was placed by {placed}: only he has the audio of {name}")
+        by = placed or "somebody who is not known any more"
+        raise ForbiddenError(f"{name} was placed by {by}: only he has the audio of {name}")
 
 
 async def _answered(link: Link, speaker: Speaker) -> None:
@@ -178,8 +179,7 @@ class AudioSession:
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s", task.get_name(), exc_info=error)
-            code = ErrorCode.REQUEST_FAILED
-            self._link.cut_off(code, "this is a fault of callbridge: see its log", CLOSE_FAULT)
+            self._link.fault()
 
     # --- from the call --------------------------------------------------------------------------
 
@@ -209,9 +209,8 @@ class AudioSession:
             if self._link.transport.get_write_buffer_size() <= 2 * HELD_BYTES:
                 self._progress()
             if gone and (self._stream is None or not self._stream.buffered_frames):
-                self._link.cut_off(
-                    ErrorCode.CALL_CLOSED, f"{self._name} takes part in the call no longer", 1000
-                )
+                code, text = ErrorCode.CALL_CLOSED, f"{self._name} takes part in the call no longer"
+                self._link.cut_off(code, text, close_of(code))
                 return
             await asyncio.sleep(PROGRESS_SECONDS)
 

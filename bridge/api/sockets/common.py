@@ -44,6 +44,8 @@ AUTHENTICATE_SECONDS: Final = 5.0
 """How long who has sent no header may take to say who he is."""
 MOST_SOCKETS: Final = 5000
 """Of all kinds together: each has a file descriptor, and so have calls."""
+MOST_WATCHERS: Final = 4000
+"""With so many sockets nobody more may watch: who speaks, or has calls, still comes in."""
 AGAIN_SECONDS: Final = 30.0
 """How often it is looked whether a key is still good."""
 FRAME_BYTES: Final = 1 << 16
@@ -86,14 +88,14 @@ class LeftError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """What a socket lets its clients do. frame_bytes: most that a message may have.
+    """What a socket lets its clients do. binary: send audio. send_bytes: of the kernel's buffer.
 
-    send_bytes: of the kernel's buffer for what is sent.
+    most: how many sockets of all kinds there may be when one more of these comes.
     """
 
-    frame_bytes: int = FRAME_BYTES
     send_bytes: int = SEND_BYTES
     binary: bool = False
+    most: int = MOST_SOCKETS
 
 
 class Link:
@@ -129,9 +131,10 @@ class Link:
         if self.service.draining:
             self.go_away()
             raise LeftError
-        if len(self.service.hub.enders) > MOST_SOCKETS:
+        most = self._manners.most
+        if len(self.service.hub.enders) > most:
             raise CutOffError(
-                ErrorCode.RATE_LIMITED, f"there are {MOST_SOCKETS} sockets already: try again later"
+                ErrorCode.RATE_LIMITED, f"there are {most} sockets already: try again later"
             )
         await self._authenticate()
         self.service.rate_limits.check(self.principal, read=True)
@@ -242,6 +245,11 @@ class Link:
         self._is_cut = True
         self._end = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.abort)
 
+    def fault(self) -> None:
+        """Close the socket: something of ours has failed, and was logged."""
+        text = "this is a fault of callbridge: see its log"
+        self.cut_off(ErrorCode.REQUEST_FAILED, text, CLOSE_FAULT)
+
     def let_go(self) -> None:
         """Nothing more is said: what is on its way may still come, but not for ever."""
         if self._end is None and self.transport.get_write_buffer_size():
@@ -267,7 +275,7 @@ async def serve(
         # What is sent is the same for many, and made once.
         compress=False,
         autoclose=False,
-        max_msg_size=manners.frame_bytes,
+        max_msg_size=FRAME_BYTES,
     )
     try:
         await ws.prepare(request)
@@ -291,9 +299,7 @@ async def serve(
         link.cut_off(error.error_code, error.error_message, close_of(error.error_code))
     except Exception:  # noqa: BLE001 - a fault of ours must not become bytes on an upgraded socket
         _log.exception("%s: the socket of %s failed", request.path, link.remote)
-        link.cut_off(
-            ErrorCode.REQUEST_FAILED, "this is a fault of callbridge: see its log", CLOSE_FAULT
-        )
+        link.fault()
     finally:
         service.hub.enders.discard(link.go_away)
         service.authenticator.revoked.discard(link.key_revoked)

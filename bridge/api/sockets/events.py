@@ -9,7 +9,7 @@ from bridge.api.broadcast import Watcher
 from bridge.api.hub import EventHub, sees
 from bridge.api.router import socket
 from bridge.api.service import Service
-from bridge.api.sockets.common import CutOffError, Link, serve
+from bridge.api.sockets.common import MOST_WATCHERS, CutOffError, Link, Manners, serve
 from bridge.model.errors import ErrorCode
 from bridge.protocol.frames import EVENTS_SOCKET, Resumed, Snapshot, Subscribe
 from bridge.protocol.permissions import Permission
@@ -19,7 +19,7 @@ from bridge.protocol.views import CallView, EventView
 @socket(EVENTS_SOCKET)
 async def events_socket(service: Service, request: web.Request) -> web.StreamResponse:
     """Tell a watcher what happens, until he leaves, or reads too slowly."""
-    return await serve(service, request, _watch)
+    return await serve(service, request, _watch, manners=Manners(most=MOST_WATCHERS))
 
 
 async def _watch(link: Link) -> None:
