@@ -94,7 +94,10 @@ async def spoken(
     file: Path | None,
     output: Path | None,
 ) -> None:
-    """Say a file, or what the microphone hears, and listen meanwhile."""
+    """Say a file, or what the microphone hears, and listen meanwhile.
+
+    Raises what either of the two ended with.
+    """
     if file is None:
         require_audio(sounds="--file FILE")
     else:
@@ -102,14 +105,21 @@ async def spoken(
         await asyncio.to_thread(load_wav, file, AudioFormat(_ANY_RATE))
     async with _attending(api, call, body) as (audio, rate, _):
         stream = audio.subscribe(None, _KEPT_SECONDS)
-        listens = output is not None or file is None
-        hearing = asyncio.create_task(_hear(out, stream, rate, output)) if listens else None
+        saying = asyncio.create_task(_say(out, audio, stream, rate, file))
+        parts = [saying]
+        if output is not None or file is None:
+            parts.append(asyncio.create_task(_hear(out, stream, rate, output)))
         try:
-            await _say(out, audio, stream, rate, file)
+            # A file is said to its end, whatever becomes of what is heard; a microphone has no end.
+            waited = parts if file is None else [saying]
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if hearing is not None:
-                hearing.cancel()
-                await asyncio.gather(hearing, return_exceptions=True)
+            for part in parts:
+                part.cancel()
+            ended = await asyncio.gather(*parts, return_exceptions=True)
+        for error in ended:
+            if error is not None and not isinstance(error, asyncio.CancelledError):
+                raise error
 
 
 async def _say(out: Out, audio: Audio, stream: AudioStream, rate: int, file: Path | None) -> None:

@@ -82,7 +82,9 @@ async def test_the_callee_alone_hears_a_whisper_and_both_a_barge(
         await phone.record_position()
     assert 0.5 <= seconds_of(read(tmp_path / "callee.wav"), WHISPER_HZ) <= 0.7
     assert seconds_of(read(tmp_path / "caller.wav"), WHISPER_HZ) == 0
-    await shell.done("barge", "1001", "--file", str(file))
+    nowhere = str(tmp_path / "none" / "heard.wav")
+    deaf = await shell("barge", "1001", "--file", str(file), "-o", nowhere)
+    assert (deaf.code, "cannot be written" in deaf.err) == (2, True), "and it is said, to its end"
     for phone in talking:
         await phone.record_position()
     assert 1.0 <= seconds_of(read(tmp_path / "callee.wav"), WHISPER_HZ) <= 1.35
