@@ -44,6 +44,9 @@ _DRIVERS: Final = {
     "postgresql": "postgresql+asyncpg",
 }
 _EXAMPLES: Final = "sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+_PARAMETERS: Final = frozenset({"host", "port", "prepared_statement_cache_size", "ssl"})
+"""Of a PostgreSQL's URL. What else there were would be refused by the driver, at every attempt."""
+_TLS: Final = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 def parse_url(text: str) -> URL:
@@ -64,7 +67,22 @@ def parse_url(text: str) -> URL:
     url = url.set(drivername=driver)
     if not url.database or url.database == ":memory:":
         raise ConfigurationError(f"the store's URL names no database: write {_EXAMPLES}")
-    return url
+    return url if url.get_backend_name() == "sqlite" else _as_asyncpg_has_it(url)
+
+
+def _as_asyncpg_has_it(url: URL) -> URL:
+    """Return the URL with parameters that the driver takes: libpq's ``sslmode`` is its ``ssl``."""
+    query = dict(url.query)
+    if "sslmode" in query:
+        query["ssl"] = query.pop("sslmode")
+    if unknown := sorted(query.keys() - _PARAMETERS):
+        raise ConfigurationError(
+            f"the store's URL has a parameter that is not known: {unknown[0]}; there are sslmode, "
+            f"{', '.join(sorted(_PARAMETERS - {'ssl'}))}"
+        )
+    if query.get("ssl", _TLS[0]) not in _TLS:
+        raise ConfigurationError(f"the store's URL: sslmode is one of {', '.join(_TLS)}")
+    return url.set(query=query)
 
 
 def make_engine(url: URL, *, writes: bool, size: int) -> AsyncEngine:
