@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Final
 
 from bridge.media.clips import MOST_SECONDS, pcm_of_wav
 from bridge.media.pcm import AudioFormat
@@ -41,6 +41,11 @@ _SOON: Final = 2.0
 _END_SECONDS: Final = 2.0
 
 
+def installed_command() -> Sequence[str] | None:
+    """Return what speaks where nothing is configured: espeak-ng; None where that is not there."""
+    return None if shutil.which(ESPEAK[0]) is None else ESPEAK
+
+
 class Speech:
     """Speaks texts.
 
@@ -66,11 +71,6 @@ class Speech:
         self._timeout = timeout_seconds
         self._free = asyncio.Semaphore(AT_ONCE)
         self._asked = 0
-
-    @classmethod
-    def installed(cls, sample_rate: int) -> Self | None:
-        """Return what speaks by espeak-ng, None where that is not installed."""
-        return None if shutil.which(ESPEAK[0]) is None else cls(ESPEAK, sample_rate)
 
     async def spoken(self, text: str, *, voice: str = "") -> bytes:
         """Return a text as PCM, s16le, mono, at the rate of the calls.

@@ -18,7 +18,7 @@ from bridge.api.auth.tokens import Tokens, TokenSettings
 from bridge.api.hub import EventHub
 from bridge.api.programs import Programs
 from bridge.api.service import Service
-from bridge.api.speech import Speech
+from bridge.api.speech import Speech, installed_command
 from bridge.api.views import Views
 from bridge.daemon.client import DaemonClient
 from bridge.daemon.config import Configuration
@@ -141,7 +141,7 @@ def make_parts(
         programs=programs,
         webhooks=webhooks,
         audio_positions=AudioPositions(client, lambda: views),
-        speech=_speech(configuration),
+        speech=speech_of(configuration),
         recordings_folder=recordings,
         version=version(),
     )
@@ -170,11 +170,13 @@ def make_parts(
     return Parts(client, views, programs, service, feed)
 
 
-def _speech(configuration: Configuration) -> Speech | None:
+def speech_of(configuration: Configuration) -> Speech | None:
+    """Return what speaks; None where nothing is configured, and nothing installed."""
     speech, rate = configuration.speech, configuration.audio.sample_rate
-    if not speech.command:
-        return Speech.installed(rate)
-    return Speech(speech.command, rate, voice=speech.voice, timeout_seconds=speech.timeout_seconds)
+    command = speech.command or installed_command()
+    if command is None:
+        return None
+    return Speech(command, rate, voice=speech.voice, timeout_seconds=speech.timeout_seconds)
 
 
 def _tokens(oidc: Oidc) -> Tokens:
