@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -24,14 +24,12 @@ from bridge.protocol.frames import (
     Granted,
     Offer,
     Route,
-    ServerFrame,
     Withdrawn,
 )
 from tests.support.daemon import FOREIGN_TENANT, TENANT, RunningApi, running_api
-from tests.support.sockets import Ended, FarEnd, far_end
+from tests.support.sockets import FarEnd, far_end
 
 PATH = PROGRAM_SOCKET.format(name="desk")
-F = TypeVar("F", bound=ServerFrame)
 
 
 async def attached(far: FarEnd, **how: Any) -> Attached:
@@ -45,16 +43,9 @@ async def attached(far: FarEnd, **how: Any) -> Attached:
 async def taken(fake: FakeAri, far: FarEnd) -> str:
     """Let a call come in for a program, which takes it; return its id."""
     fake.incoming_call()
-    offer = await nearest(far, Offer)
+    offer = await far.nearest(Offer)
     await far.say(Accept(call_id=offer.call.call_id))
-    return (await nearest(far, Granted)).call.call_id
-
-
-async def nearest(far: FarEnd, kind: type[F]) -> F:
-    """Return the next message of a kind; others are passed over."""
-    while not isinstance(got := await far.next(), kind):
-        assert not isinstance(got, Ended), got
-    return got
+    return (await far.nearest(Granted)).call.call_id
 
 
 @pytest.mark.parametrize(("client", "active"), [("me", True), ("another", False), ("", False)])
@@ -84,7 +75,7 @@ async def test_who_reads_is_told_all_that_it_missed_however_much(
         assert (await attached(far, after=after)).resumed
         hub.publish("NEW", call_id=call_id)
         missed = []
-        while (event := (await nearest(far, Event)).event).type != "NEW":
+        while (event := (await far.nearest(Event)).event).type != "NEW":
             if event.type == "MISSED":
                 missed.append(event.data["number"])
     assert missed == list(range(many))
@@ -97,7 +88,7 @@ async def test_a_program_is_told_of_the_call_that_somebody_rings_for_it(
     async with far_end(api, PATH, key="program") as far:
         await attached(far)
         rung = await api.done("POST", "/calls", {"to": "1005", "program": "desk"}, key=key)
-        granted = (await nearest(far, Granted)).call
+        granted = (await far.nearest(Granted)).call
         assert (granted.call_id, granted.program) == (rung["call_id"], "desk")
         assert (granted.originated, granted.state) == (True, CallState.ANSWERED)
         await api.done("DELETE", f"/calls/{granted.call_id}", key="program")
@@ -110,7 +101,7 @@ async def test_a_call_that_is_rung_for_a_program_is_of_the_programs_tenant(
         await attached(far)
         rung = await api.done("POST", "/calls", {"to": "1005", "program": "desk"})
         assert rung["tenant"] == FOREIGN_TENANT
-        assert (await nearest(far, Granted)).call.call_id == rung["call_id"]
+        assert (await far.nearest(Granted)).call.call_id == rung["call_id"]
         await api.done("DELETE", f"/calls/{rung['call_id']}", key="foreign-program")
 
 
@@ -125,7 +116,7 @@ async def test_of_two_programs_of_one_name_the_one_that_is_there_is_meant(
         await attached(far)
         rung = await api.done("POST", "/calls", {"to": "1005", "program": "desk"})
         assert rung["tenant"] == TENANT
-        await nearest(far, Granted)
+        await far.nearest(Granted)
     for call in api.client.calls:
         await call.disconnect(cut=True)
     await until(lambda: not fake.world.channels, "nobody is left")
@@ -172,9 +163,9 @@ async def test_who_accepts_a_call_that_has_just_gone_is_told_so(
     async with far_end(api, PATH, key="program") as far:
         await attached(far)
         caller = fake.incoming_call()
-        offer = await nearest(far, Offer)
+        offer = await far.nearest(Offer)
         with monkeypatch.context() as gone:
             gone.setattr(api.client, "get_call", lambda _call_id: None)
             await far.say(Accept(call_id=offer.call.call_id))
-            assert (await nearest(far, Withdrawn)).call_id == offer.call.call_id
+            assert (await far.nearest(Withdrawn)).call_id == offer.call.call_id
         fake.channel_hangs_up(caller.id)

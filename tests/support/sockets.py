@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import msgspec
@@ -21,6 +22,7 @@ from bridge.protocol.frames import (
     CutOff,
     Event,
     Resumed,
+    ServerFrame,
     ServerMessage,
     Snapshot,
     Subscribe,
@@ -31,6 +33,7 @@ from bridge.sdk import Observer
 from tests.support.daemon import RunningApi
 
 SECONDS = 5.0
+F = TypeVar("F", bound=ServerFrame)
 
 
 @dataclass
@@ -69,6 +72,29 @@ class FarEnd:
                     case _:
                         return Ended(self.ws.close_code, cut_off)
 
+    def stop_reading(self, room: int = 8192) -> None:
+        """Read no more, with little room for what comes. room: bytes that the kernel takes."""
+        raw = self.ws.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        self._transport.resume_reading()
+
+    def vanish(self) -> None:
+        """Be gone without a word, as when a process dies."""
+        self._transport.close()
+
+    @property
+    def _transport(self) -> asyncio.ReadTransport:
+        # aiohttp shows no transport of a WebSocket's.
+        connection = self.ws._response.connection
+        assert connection is not None
+        transport = connection.transport
+        assert isinstance(transport, asyncio.ReadTransport)
+        return transport
+
     async def ended(self) -> Ended:
         """Read to the end."""
         while True:
@@ -97,11 +123,13 @@ class FarEnd:
 
     async def progress(self) -> AudioProgress:
         """Read until the next report."""
-        while True:
-            got = await self.next()
+        return await self.nearest(AudioProgress)
+
+    async def nearest(self, kind: type[F]) -> F:
+        """Read until the next message of a kind; others are passed over."""
+        while not isinstance(got := await self.next(), kind):
             assert not isinstance(got, Ended), got
-            if isinstance(got, AudioProgress):
-                return got
+        return got
 
     async def hear(self, seconds: float, rate: int) -> bytes:
         """Read audio for so long, by its own count; what came before is forgotten."""
@@ -157,6 +185,9 @@ class Shown:
 
     def calls(self) -> tuple[CallView, ...]:
         return tuple(self.by_id.values())
+
+    def last(self, call_id: str) -> CallView | None:
+        return self.call(call_id)
 
     def observer(self, call_id: str, name: str) -> Observer | None:
         del call_id, name

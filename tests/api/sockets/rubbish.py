@@ -55,6 +55,11 @@ valid = st.sampled_from(
         b'{"type":"subscribe","call_id":"c-1"}',
         b'{"type":"subscribe","types":["X"],"after":{"epoch":"x","seq":1}}',
         b'{"type":"clear_audio"}',
+        b'{"type":"attach"}',
+        b'{"type":"attach","routes":[{"dialled":"1*"}],"instance":"x","client":"y"}',
+        b'{"type":"attach","lease_seconds":0.5,"after":{"epoch":"x","seq":1}}',
+        b'{"type":"accept","call_id":"c-1"}',
+        b'{"type":"hand_over"}',
     ]
 )
 texts = st.one_of(

@@ -10,9 +10,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from bridge.lab.fake_ari import FakeAri
 from bridge.lab.hearing import TONES, gaps
 from bridge.lab.waiting import until
-from bridge.protocol.frames import EVENTS_SOCKET
+from bridge.protocol.frames import (
+    EVENTS_SOCKET,
+    PROGRAM_SOCKET,
+    Accept,
+    Attach,
+    Attached,
+    Granted,
+    Offer,
+    Route,
+)
 from tests.api.sockets.rubbish import Nonsense, misbehave, nonsense
 from tests.api.sockets.scene import RATE, Scene, connected
 from tests.support.daemon import RunningApi
@@ -48,6 +58,29 @@ async def test_the_socket_of_events(
         await until(lambda: len(hub.enders) == 1, "his socket is forgotten", within_s=GONE_S)
         assert hub.broadcast.watchers == 1
     await until(lambda: not hub.enders, "all sockets are")
+    await until(lambda: len(asyncio.all_tasks()) <= before, "no task is left")
+    assert not faults(caplog)
+
+
+@settings(ONE_SERVER, max_examples=120)
+@given(what=nonsense)
+async def test_the_socket_of_a_program(
+    api: RunningApi, fake: FakeAri, caplog: pytest.LogCaptureFixture, what: Nonsense
+) -> None:
+    hub, path = api.service.hub, PROGRAM_SOCKET.format(name="other")
+    before = len(asyncio.all_tasks())
+    async with far_end(api, PROGRAM_SOCKET.format(name="desk"), key="program") as desk:
+        await desk.say(Attach(routes=(Route(dialled="1002"),)))
+        await desk.nearest(Attached)
+        meddling = asyncio.create_task(misbehave(api, path, {}, what))
+        caller = fake.incoming_call(number="1002")
+        offer = await desk.nearest(Offer)
+        await desk.say(Accept(call_id=offer.call.call_id))
+        await desk.nearest(Granted)
+        fake.channel_hangs_up(caller.id)
+        await meddling
+        await until(lambda: len(hub.enders) == 1, "his socket is forgotten", within_s=GONE_S)
+    await until(lambda: not hub.enders and not api.client.calls, "all sockets are, and the call")
     await until(lambda: len(asyncio.all_tasks()) <= before, "no task is left")
     assert not faults(caplog)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -61,20 +60,6 @@ async def subscribed(
         yield far
 
 
-def reading(far: FarEnd) -> asyncio.ReadTransport:
-    connection = far.ws._response.connection
-    assert connection is not None
-    transport = connection.transport
-    assert isinstance(transport, asyncio.ReadTransport)
-    return transport
-
-
-def stop_reading(far: FarEnd) -> None:
-    raw = far.ws.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    reading(far).pause_reading()
-
-
 async def test_he_is_cut_off_and_told_so_and_nobody_else_notices(
     told: RunningApi, shown: Shown, tls: Pair | None
 ) -> None:
@@ -86,7 +71,7 @@ async def test_he_is_cut_off_and_told_so_and_nobody_else_notices(
         subscribed(told, url, context) as other,
         subscribed(told, url, context) as slow,
     ):
-        stop_reading(slow)
+        slow.stop_reading()
         number, most = 0, 0
         (_, stuck) = list(hub.broadcast._watchers)
         while not hub.broadcast.cut_off:
@@ -97,7 +82,7 @@ async def test_he_is_cut_off_and_told_so_and_nobody_else_notices(
             assert number < 3000, "he is told for ever"
         assert hub.broadcast.watchers == 1
         assert most <= 2 * BUFFER_BYTES + 10_000
-        reading(slow).resume_reading()
+        slow.resume_reading()
         seen = 0
         while isinstance(got := await slow.next(), Event):
             seen += 1
@@ -116,10 +101,10 @@ async def test_who_never_reads_again_is_forgotten_all_the_same(
     before = len(asyncio.all_tasks())
     async with served(told, tls) as url:
         async with subscribed(told, url, context) as slow:
-            stop_reading(slow)
+            slow.stop_reading()
             for number in range(400):
                 hub.publish("TICK", call_id="c-1", data={"number": number, "text": TEXT})
             await until(lambda: not hub.enders, "his socket is forgotten")
             assert not hub.broadcast.watchers
-            slow.ws._response.close()
+            slow.vanish()
         await until(lambda: len(asyncio.all_tasks()) <= before + 1, "no task is left")
