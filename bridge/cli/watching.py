@@ -119,7 +119,7 @@ async def events(
     ] = None,
     limit: Limit = 100,
 ) -> None:
-    """List events that are kept, the oldest first; or follow those that come."""
+    """List the last events that are kept, as they happened; or follow those that come."""
     types = event_type or []
     if follow:
         call_id = None if call is None else (await call_of(api, call)).call_id
@@ -129,10 +129,11 @@ async def events(
         raise BadArgumentError("one --type, or --follow: of what is kept, one type is listed")
     call_id = None if call is None else await call_id_of(api, call)
     kind = types[0] if types else None
-    query = asked.EventListing(call_id=call_id, type=kind)
-    shown = await api.listed(ops.LIST_EVENTS, query, most=limit)
+    query = asked.EventListing(call_id=call_id, type=kind, newest_first=True)
+    newest = await api.listed(ops.LIST_EVENTS, query, most=limit)
     out.rows(
-        shown,
+        # Read like those that are followed: downwards.
+        newest[::-1],
         ("at", "event", "call", "what"),
         lambda one: (moment(one.at), one.type, one.call_id or "", said_of(one)),
         "no events are kept",

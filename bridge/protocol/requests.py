@@ -63,12 +63,13 @@ class HistoryListing(Listing, frozen=True, kw_only=True):
 
 
 class EventListing(Listing, frozen=True, kw_only=True):
-    """Which events of the store: the oldest first."""
+    """Which events of the store: the oldest first, unless ``newest_first``."""
 
     call_id: str | None = None
     type: str | None = None
     since: float | None = None
     tenant: str | None = None
+    newest_first: bool = False
 
 
 class AuditListing(Listing, frozen=True, kw_only=True):

@@ -100,7 +100,7 @@ class Reading(Access):
         return tuple(CallRecordView(**row) for row in rows)
 
     async def events(self, listing: EventListing, scope: Scope = EVERYTHING) -> Page[EventView]:
-        """Return events, the oldest first."""
+        """Return events, the oldest first, or the newest."""
         query = select(Events.row_id, Events.body).where(
             *inside(scope, Events.tenant, Events.queue)
         )
@@ -113,9 +113,11 @@ class Reading(Access):
         if listing.tenant is not None:
             query = query.where(Events.tenant == listing.tenant)
         if listing.cursor is not None:
-            (after,) = read_cursor(listing.cursor, tuple[int])
-            query = query.where(Events.row_id > after)
-        rows = await self._rows(query.order_by(Events.row_id).limit(listing.limit + 1))
+            (last,) = read_cursor(listing.cursor, tuple[int])
+            newer = not listing.newest_first
+            query = query.where(Events.row_id > last if newer else Events.row_id < last)
+        order = Events.row_id.desc() if listing.newest_first else Events.row_id
+        rows = await self._rows(query.order_by(order).limit(listing.limit + 1))
         found = rows[: listing.limit]
         more = len(rows) > listing.limit
         return Page(

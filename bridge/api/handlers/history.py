@@ -28,7 +28,7 @@ async def show_history(asked: Asked[NoBody, NoQuery]) -> CallRecordView:
 
 @handles(operations.LIST_EVENTS)
 async def list_events(asked: Asked[NoBody, EventListing]) -> Page[EventView]:
-    """List what happened, the oldest first."""
+    """List what happened, the oldest first, or the newest."""
     return await asked.service.store.events(asked.query, scope_of(asked.principal))
 
 

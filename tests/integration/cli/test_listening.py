@@ -224,6 +224,10 @@ async def test_events_are_followed_and_kept(shell: Shell, talking: tuple[Phone, 
         return "LIVE_CALL_ENDED" in [one["type"] for one in found]
 
     await until_true(kept, "what happened is kept")
+    every = [one["seq"] for one in await shell.json("events", call_id)]
+    assert every == sorted(every)
+    last = await shell.json("events", call_id, "--limit", "2")
+    assert [one["seq"] for one in last] == every[-2:], "the newest of them"
     assert "LIVE_CALL_ENDED" in await shell.done("events", call_id, "--type", "LIVE_CALL_ENDED")
     assert (await shell("history")).code == 0
     assert await shell.json("audit", "--by", "nobody") == []

@@ -136,6 +136,10 @@ async def test_events_are_listed_as_they_came(store: Store) -> None:
     assert page.items == tuple(events[:3])
     rest = await store.events(EventListing(limit=3, cursor=page.next))
     assert (rest.items, rest.next) == ((events[3],), None)
+    last = await store.events(EventListing(limit=3, newest_first=True))
+    assert last.items == tuple(events[:0:-1])
+    first = await store.events(EventListing(limit=3, newest_first=True, cursor=last.next))
+    assert (first.items, first.next) == ((events[0],), None)
     assert await listed(call_id="c1") == [3, 1]
     assert await listed(type="DTMF_RECEIVED") == [1]
     assert await listed(since=2000.0) == [2]
