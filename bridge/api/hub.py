@@ -48,6 +48,10 @@ class Calls(Protocol):
         """Return all live calls as they are now."""
         ...
 
+    def last(self, call_id: str) -> CallView | None:
+        """Return a call as it was shown last, to whomever; None when that is not known."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -180,13 +184,17 @@ class EventHub:
 
     def _view(self, call_id: str) -> CallView | None:
         """Return a call as it is, or, when it is over, as it was last."""
+        last = self._views.last(call_id)
         try:
             view = self._views.call(call_id)
         except CallbridgeError as error:
             _log.debug("call %s cannot be shown: %s", call_id, error)
             view = None
         if view is None:
-            return self._calls.get(call_id)
+            told = self._calls.get(call_id)
+            # Whose it is may have become known after what was told of it last.
+            is_newer = last is not None and (told is None or told.revision < last.revision)
+            return last if is_newer else told
         self._calls[call_id] = view
         self._calls.move_to_end(call_id)
         if len(self._calls) > CALLS_KEPT:

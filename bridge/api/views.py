@@ -60,6 +60,8 @@ _WHOSE_SECONDS: Final = 1.0
 """How old a call is at most of which it is waited until it is known whose it is, and how long that
 is waited for: somewhere another one always begins."""
 _LOOK_SECONDS: Final = 0.02
+_AGAIN_SECONDS: Final = 1.0
+"""How soon the headers of a call are asked for again that Asterisk could not tell."""
 
 
 class _Placed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -135,6 +137,11 @@ class Views:
                 self._known.pop(call_id, None)
             return None
         return self._shown(call, live)
+
+    def last(self, call_id: str) -> CallView | None:
+        """Return a call as it was shown last; None for one that is over and forgotten, too."""
+        known = self._known.get(call_id)
+        return None if known is None else known.view
 
     def calls(self) -> tuple[CallView, ...]:
         """Return all live calls as they are now, the eldest first."""
@@ -378,7 +385,7 @@ class Views:
             return known.scope
         if isinstance(call, LiveCall):
             facts = _facts_of(call)
-            if self._tenancy.waits(*facts):
+            if self._tenancy.waits(*facts) or self._has_headers_to_come(call, known):
                 return "", ""
         else:
             if self._tenancy.headers and known.headers is None:
@@ -389,6 +396,11 @@ class Views:
         if scope != (self._tenancy.default, "") or all(facts):
             self._settle(call.call_id, known, scope)
         return scope
+
+    def _has_headers_to_come(self, call: LiveCall, known: _Known) -> bool:
+        """Tell whether an agent is to come to a call, and then its headers are read."""
+        unread = bool(self._tenancy.headers) and known.headers is None
+        return unread and call.own and state_of(call) is CallState.PENDING
 
     def _settle(self, call_id: str, known: _Known, scope: tuple[str, str]) -> None:
         known.scope = scope
@@ -402,13 +414,19 @@ class Views:
             self._tasks.spawn(self._headers_read(call, known), f"headers of {call.call_id}")
 
     async def _headers_read(self, call: ActiveCall, known: _Known) -> None:
-        headers = {}
-        for name in sorted(self._tenancy.headers):
+        """Read them until they are known: without one of them it might be another's."""
+        while call.state is not CallState.DISCONNECTED:
             try:
-                headers[name] = await call.header(name)
+                known.headers = {
+                    name: await call.header(name) for name in sorted(self._tenancy.headers)
+                }
             except ServerError as error:
-                _log.warning("call %s: header %s is not known: %s", call.call_id, name, error)
-        known.headers = headers
+                _log.warning("call %s is nobody's yet: %s", call.call_id, error)
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                # Whose it is, is settled now: it may be over before anybody looks.
+                self.call(call.call_id)
+                return
 
     # --- what happens ---------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from bridge.api import views as views_module
 from bridge.api.auth.tenancy import Tenancy, TenantRule
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
+from bridge.model.errors import ServerUnreachableError
 from bridge.model.states import CallState, EndReason
 from bridge.protocol.views import CallView, EventView
 from bridge.sdk import ActiveCall, events
@@ -163,6 +164,36 @@ async def test_a_call_is_nobodys_until_its_headers_were_read(
         answered.set()
         assert await asyncio.gather(*both) == [[], [call.call_id]]
         await call.disconnect()
+
+
+async def test_headers_that_could_not_be_read_are_not_taken_for_missing(
+    fake: FakeAri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def header(_call: ActiveCall, name: str) -> str:
+        asked.append(name)
+        if len(asked) == 1:
+            raise ServerUnreachableError("not now")
+        return "acme"
+
+    monkeypatch.setattr(ActiveCall, "header", header)
+    monkeypatch.setattr(views_module, "_AGAIN_SECONDS", 0.05)
+    async with running_api(fake, tmp_path, tenancy=BY_HEADER) as api:
+        told: list[EventView] = []
+        api.service.hub.listeners.append(told.append)
+        call = await called(api, fake)
+        await until(lambda: "tenant" in call.labels, "it is known whose it is")
+        await call.disconnect()
+        await until(lambda: told[-1].type == "LIVE_CALL_ENDED", "it is over")
+        assert [(one.type, one.tenant) for one in told] == [
+            ("LIVE_CALL_BEGAN", ""),
+            ("INCOMING_CALL", ""),
+            ("CALL_TERMINATED", "acme"),
+            ("LIVE_CALL_ENDED", "acme"),
+        ]
+        assert {one.call and one.call.state for one in told[2:]} == {CallState.DISCONNECTED}
+    assert asked == ["x-tenant"] * 2
 
 
 async def test_nobody_waits_for_ever_where_one_call_begins_after_the_other(

@@ -205,6 +205,10 @@ class OneCall:
         """Return it."""
         return (self._view,)
 
+    def last(self, call_id: str) -> CallView | None:
+        """Return it."""
+        return self.call(call_id)
+
 
 @asynccontextmanager
 async def open_api(limits: Limits | None = None) -> AsyncIterator[tuple[str, str, EventHub]]:
