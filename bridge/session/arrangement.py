@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.model.errors import ErrorCode
+from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
 from bridge.session.conference import (
     add_party,
@@ -21,12 +22,15 @@ from bridge.session.conference import (
     remove_party,
 )
 from bridge.session.effects import Converge, Succeed
-from bridge.session.endings import Step, refusal, refuse_closed
+from bridge.session.endings import Step, end, refusal, refuse_closed
 from bridge.session.state import Adding, Arrangement, Session
 
 
 def arrange(session: Session, event: inputs.Arrange) -> Step:
-    """Put all parties to their places at once; who leaves, or joins just now, stays in his."""
+    """Put all parties to their places at once; who leaves, or joins just now, stays in his.
+
+    When all are to leave, the call ends.
+    """
     if both := event.held & event.apart:
         message = f"{', '.join(sorted(both))}: held or apart, not both"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
@@ -34,6 +38,10 @@ def arrange(session: Session, event: inputs.Arrange) -> Step:
         return session, (refuse_kept(event),)
     now, there = session.standing, session.parties
     leaving = event.leaving & there
+    if leaving and leaving == there and not event.kept:
+        # Nobody has to be put anywhere first: so it cannot fail.
+        ended, effects = end(session, EndReason.NOBODY_LEFT, HangupCause.NORMAL)
+        return ended, (Succeed(event.token), *effects)
     fixed = leaving | session.going | {adding.party for adding in session.adding}
     held = (event.held - fixed | now.held & fixed) & there
     apart = (event.apart - fixed | now.apart & fixed) & there

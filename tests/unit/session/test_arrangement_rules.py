@@ -433,3 +433,28 @@ def test_he_goes_before_he_has_joined() -> None:
     session, effects = feed(ANSWERED, inputs.JoinParty(ONE, HUMAN, apart=True), gone(HUMAN))
     assert session == ANSWERED
     assert refusals(effects) == [(ONE, ErrorCode.CALL_FAILED)]
+
+
+# --- who leaves with the agent, and a call that all leave ---------------------------------------
+
+
+def test_who_is_let_go_as_the_agent_leaves_meets_nobody_on_his_way_out() -> None:
+    consulted = standing(replace(CONNECTED, parties=BOTH | THE_HUMAN), BOTH, THE_HUMAN)
+    back = arrange(apart=THE_HUMAN, leaving=THE_HUMAN, kept=False)
+    session, _ = feed(consulted, back, inputs.Close(TWO), inputs.VoiceFinished())
+    assert session.phase is Phase.LEAVING
+    assert session.audience.talking == BOTH
+    session, effects = feed(session, STANDS)
+    assert (session.phase, session.parties, session.apart) == (Phase.DETACHED, BOTH, NOBODY)
+    assert HangUp(HUMAN, HangupCause.NORMAL) in effects
+
+
+@pytest.mark.parametrize("phase", [Phase.ANSWERED, Phase.LEAVING, Phase.DETACHED])
+def test_when_all_are_to_leave_the_call_ends_and_nothing_has_to_stand_for_that(
+    phase: Phase,
+) -> None:
+    session, effects = feed(
+        replace(OFFERED, phase=phase, heard_by=NOBODY), arrange(leaving=OFFERED.parties, kept=False)
+    )
+    assert (session.phase, session.reason) == (Phase.ENDING, EndReason.NOBODY_LEFT)
+    assert effects == [Succeed(ONE), TearDown(HangupCause.NORMAL)]
