@@ -295,7 +295,7 @@ def roll_back(session: Session, message: str) -> Step:
     before = off_call(before, frozenset(adding.party for adding in joining))
     effects: list[Effect] = [Announce(c.notice, party=c.party, by=c.by) for c in facts]
     if session.phase in _ALONE_WITH_AGENT and before.parties and not before.may_choose:
-        before, more = _as_when_alone(before)
+        before, more = as_when_alone(before)
         effects += more
     for adding in joining:
         effects.append(HangUp(adding.party, HangupCause.TEMPORARY_FAILURE))
@@ -317,15 +317,16 @@ def roll_back(session: Session, message: str) -> Step:
     return after, (*effects, *more)
 
 
-def _as_when_alone(session: Session) -> Step:
+def as_when_alone(session: Session) -> Step:
     """Alone with a party the agent is heard, unless somebody stands in for him; no choice there."""
     free, refusals = refuse_turnings(session, "the agent is heard by whoever he is alone with")
     mode = SPY if session.replaced == AGENT else BARGE
     heard_by = mode.heard_by(session.parties)
-    if mode == session.mode and heard_by == session.heard_by:
-        return free, refusals
+    if (mode, heard_by) == (session.mode, session.heard_by) and not session.turnings:
+        return session, ()
     alone = replace(free, mode=mode, heard_by=heard_by)
-    return alone, (*refusals, SetRoute(mode.route(session.parties)))
+    told = () if mode == session.mode else (Announce(Notice.MODE_CHANGED, mode=mode),)
+    return alone, (*refusals, SetRoute(mode.route(session.parties)), *told)
 
 
 def rolled_back(session: Session, event: inputs.AudienceFailed) -> Step:

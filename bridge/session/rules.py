@@ -13,7 +13,7 @@ from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
-from bridge.session.conference import as_it_was, goes_on, roll_back, settle
+from bridge.session.conference import as_it_was, as_when_alone, goes_on, roll_back, settle
 from bridge.session.effects import (
     Announce,
     AnswerCaller,
@@ -229,10 +229,13 @@ def join_failed(session: Session, event: Input) -> Step:
     if isinstance(event, inputs.AudienceFailed):
         refused, more = roll_back(refused, event.message)
         effects = (*effects, *more)
-    was_alone = session.before_ringing is Phase.ANSWERED
-    parties = ALONE if was_alone else frozenset()
-    heard_by = _unless_replaced(refused, BARGE).heard_by(parties)
-    back = replace(refused, phase=session.before_ringing, parties=parties, heard_by=heard_by)
+    there = ALONE if session.before_ringing is Phase.ANSWERED else frozenset()
+    back = replace(
+        refused, phase=session.before_ringing, parties=there, heard_by=refused.heard_by & there
+    )
+    if there:
+        back, more = as_when_alone(back)
+        effects = (*effects, *more)
     notice = Announce(Notice.CONNECT_FAILED, message=text)
     hang_up = HangUp(CALLEE, HangupCause.TEMPORARY_FAILURE)
     return back, (hang_up, Converge(back.audience), notice, *effects)
@@ -281,11 +284,13 @@ def voice_failed(session: Session, event: inputs.VoiceFailed) -> Step:
     turning = _turning(session, event)
     if turning is None:
         return session, ()
-    rest = tuple(t for t in session.turnings if t is not turning)
     message = f"{event.message}; the agent is silent now"
+    undone = [t for t in session.turnings if t is turning or t.settled]
+    rest = tuple(t for t in session.turnings if t not in undone)
     silent, effects = _fall_silent(replace(session, turnings=rest), message)
     closing = effects or (Converge(silent.audience),)
-    return silent, (*closing, Refuse(turning.token, ErrorCode.REQUEST_FAILED, message))
+    refusals = (Refuse(t.token, ErrorCode.REQUEST_FAILED, message) for t in undone)
+    return silent, (*closing, *refusals)
 
 
 def fail_closed(session: Session, event: inputs.AudienceFailed) -> Step:

@@ -54,7 +54,7 @@ def take_over(session: Session, event: inputs.TakeOver) -> Step:
         them = ", ".join(sorted({AGENT, *session.together} - {CALLER}))
         message = f"{event.from_!r} cannot be replaced; one can take over from: {them}"
         return session, (refusal(event, ErrorCode.BAD_ARGUMENT, message),)
-    if CALLER not in session.parties and len(session.together - {event.from_}) < len(BOTH):
+    if CALLER not in session.together and len(session.together - {event.from_}) < len(BOTH):
         message = f"without the {event.from_} nobody is left to talk to {event.by}"
         return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
     return _mute_party(session, event) if event.keep else _drop_party(session, event)
@@ -107,6 +107,9 @@ def _again(session: Session, event: inputs.TakeOver) -> Step:
 def _replace_agent(session: Session, event: inputs.TakeOver) -> Step:
     if not session.agent_present:
         message = "the agent has left: one can take over from a party"
+        return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
+    if not (session.together or session.kept):
+        message = f"all parties are apart: nobody is left to talk to {event.by}"
         return session, (refusal(event, ErrorCode.INVALID_STATE, message),)
     message = f"{event.by} has taken the call over"
     mode = session.turnings[-1].mode if session.turnings else session.mode

@@ -23,9 +23,10 @@ from bridge.session.effects import (
     Succeed,
     TearDown,
     Tie,
+    TurnVoice,
 )
 from bridge.session.inputs import Input, Token
-from bridge.session.state import ALONE, BOTH
+from bridge.session.state import ALONE, BOTH, Standing
 
 ONE, TWO = Token(1), Token(2)
 EXPERT, BOSS = Participant("expert"), Participant("boss")
@@ -299,3 +300,67 @@ def test_ties_are_loosened_before_anybody_is_let_go() -> None:
         assert isinstance(effects[1], HangUp)
     _, effects = feed(BARGING, inputs.PartyGone(CALLER, 16))
     assert not any(isinstance(effect, Tie) for effect in effects)
+
+
+# --- alone with the agent, whatever has failed --------------------------------------------------
+
+
+def test_who_is_alone_again_is_spoken_to_though_the_mode_was_just_changed() -> None:
+    apart = replace(add(), apart=True)
+    session, effects = feed(
+        ANSWERED, apart, inputs.PartyAnswered(EXPERT), inputs.ChangeMode(TWO, SPY), FAILS
+    )
+    assert session == ANSWERED
+    assert effects.index(SetRoute(BARGE.route(ANSWERED.parties))) > effects.index(
+        TurnVoice(TWO, frozenset(), cut=False)
+    )
+    assert (TWO, ErrorCode.CALL_CLOSED) in refusals(effects)
+
+
+def test_a_callee_who_is_not_joined_leaves_the_agent_with_the_caller_though_he_was_taken_off() -> (
+    None
+):
+    session, effects = feed(
+        ANSWERED,
+        inputs.TakeOver(ONE, BOSS, AGENT),
+        inputs.Connect(TWO, "PJSIP/1002", 60),
+        inputs.CalleeAnswered(),
+        FAILS,
+    )
+    assert replace(session, before_ringing=ANSWERED.before_ringing) == ANSWERED
+    assert SetRoute(BARGE.route(ANSWERED.parties)) in effects
+    modes = [e.mode for e in effects if isinstance(e, Announce) and e.mode is not None]
+    assert modes == [SPY, BARGE]
+    assert dict(refusals(effects)) == dict.fromkeys((ONE, TWO), ErrorCode.REQUEST_FAILED)
+
+
+def test_nobody_stands_in_where_nobody_is_to_be_talked_to() -> None:
+    off = frozenset({CALLER})
+    caller_apart = replace(
+        BARGING, phase=Phase.ANSWERED, standing=Standing(apart=off), stood=Standing(apart=off)
+    )
+    for before, command in (
+        (caller_apart, inputs.TakeOver(ONE, BOSS, CALLEE)),
+        (
+            replace(caller_apart, standing=Standing(apart=BOTH)),
+            inputs.TakeOver(ONE, BOSS, AGENT, keep=False),
+        ),
+    ):
+        session, effects = feed(before, command)
+        assert session == before
+        assert refusals(effects) == [(ONE, ErrorCode.INVALID_STATE)]
+
+
+def test_a_mode_whose_gates_are_closed_again_before_they_stood_is_refused() -> None:
+    session, effects = feed(
+        BARGING,
+        inputs.ChangeMode(ONE, whisper(CALLEE)),
+        inputs.ChangeMode(TWO, BARGE),
+        inputs.VoiceReached(ONE),
+        inputs.VoiceSettled(ONE),
+        inputs.VoiceFailed(TWO, "broken"),
+        STANDS,
+    )
+    assert (session.mode, session.heard_by) == (SPY, frozenset())
+    assert dict(refusals(effects)) == dict.fromkeys((ONE, TWO), ErrorCode.REQUEST_FAILED)
+    assert [e.mode for e in effects if isinstance(e, Announce)] == [SPY]
