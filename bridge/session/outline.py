@@ -101,6 +101,8 @@ def resumed(
         adding=() if left and not standing.kept else _adding(was, coming),
         end_for_all=was.end_for_all,
     )
+    if not (session.together or session.kept):
+        return None
     if left or len(session.together) >= _ENOUGH or session.replaced is not None:
         return session
     rings = was.phase in _CONNECTING and CALLEE in coming

@@ -16,6 +16,7 @@ from bridge.session import Phase, Session, inputs, step
 from bridge.session.effects import Refuse, Succeed
 from bridge.session.inputs import Input, Token
 from bridge.session.outline import Outline, outline, resumed
+from bridge.session.state import Standing
 from bridge.topology.planner import plan
 from tests.property.test_session import COMMANDS, CONFERENCE, FACTS, LIVES, TAKEOVERS, live
 
@@ -180,3 +181,12 @@ def test_nobody_is_left_with_nobody_though_his_agent_was_let_go(events: list[Inp
         assert now.standing.takeover == takeover
         after, _ = step(now, inputs.TakerGone(takeover.by))
         assert after.taken_over_by is None
+
+
+def test_one_who_is_apart_is_not_taken_up_alone_unless_somebody_looks_after_him() -> None:
+    everybody, apart = frozenset({CALLER, EXPERT}), frozenset({EXPERT})
+    for kept in (False, True):
+        there = Standing(apart=apart, kept=kept)
+        was = Outline(Phase.ANSWERED, Phase.ANSWERED, BARGE, everybody, there)
+        now = resumed(was, apart, frozenset())
+        assert (now is not None and now.parties == apart) is kept
