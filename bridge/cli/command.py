@@ -11,13 +11,14 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated, Any, Concatenate, Final, TypeAlias, TypeVar, get_type_hints
 
 import typer
 
 from bridge.cli.connection import Api, connected
 from bridge.cli.output import Out
-from bridge.model.errors import CallbridgeError, ErrorCode
+from bridge.model.errors import BadArgumentError, CallbridgeError, ErrorCode
 
 R = TypeVar("R")
 
@@ -130,9 +131,7 @@ def carried_out(work: Callable[[], Awaitable[R]]) -> R:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = Exit.PIPE_CLOSED
     except OSError as error:
-        # A file or a folder of the command line; what the network does is a CallbridgeError.
-        about = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"callbridge: {about}{error.strerror or error}\n")
+        sys.stderr.write(file_failure(error))
         code = Exit.FAILED
     raise typer.Exit(code)
 
@@ -143,6 +142,24 @@ def failure(error: CallbridgeError) -> str:
     return f"callbridge: {error.error_message} [{error.error_code}]\n" + (
         f"  {hint}\n" if hint else ""
     )
+
+
+def file_failure(error: OSError) -> str:
+    """Return what is said of a file or a folder of the command line.
+
+    What the network does is a CallbridgeError.
+    """
+    about = f"{error.filename}: " if error.filename else ""
+    return f"callbridge: {about}{error.strerror or error}\n"
+
+
+def require_folder_of(file: Path | None, option: str) -> None:
+    """See to it that a file can be made, before what is to be in it takes minutes.
+
+    Raises BadArgumentError.
+    """
+    if file is not None and not file.absolute().parent.is_dir():
+        raise BadArgumentError(f"{option} {file}: there is no folder {file.parent}")
 
 
 async def _until_terminated(work: Callable[[], Awaitable[R]]) -> R:

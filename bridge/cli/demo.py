@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bridge.cli.command import require_folder_of
 from bridge.cli.optional import require_lab
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import PARTIES, Participant
@@ -49,6 +50,7 @@ def demo(
         raise BadArgumentError(f"--silent {' '.join(sorted(parties))}: caller or callee")
     if codec not in set(Codec):
         raise BadArgumentError(f"--codec {codec}: one of {', '.join(Codec)}")
+    require_folder_of(json_file, "--json")
     require_pjsua2()
     settings = DemoSettings(codec=Codec(codec), silent=parties, keep=keep)
     console, notes = Console(soft_wrap=True), Console(stderr=True)

@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli import asterisk, calls, keys, notes, observing, pbx, top, watching
 from bridge.cli.check import check
-from bridge.cli.command import exit_code, failure
+from bridge.cli.command import Exit, exit_code, failure, file_failure
 from bridge.cli.demo import demo
 from bridge.cli.run import run
 from bridge.cli.serve import serve
@@ -43,8 +43,8 @@ app.command(rich_help_panel=_LAB)(demo)
 app.command(rich_help_panel=_DAEMON)(serve)
 app.command(rich_help_panel=_DAEMON)(check)
 app.add_typer(asterisk.app, name="asterisk", rich_help_panel=_LAB)
-app.add_typer(pbx.webhooks, name="webhooks", rich_help_panel="The PBX and the daemon")
-app.add_typer(keys.app, name="keys", rich_help_panel="The PBX and the daemon")
+app.add_typer(pbx.webhooks, name="webhooks", rich_help_panel=_DAEMON)
+app.add_typer(keys.app, name="keys", rich_help_panel=_DAEMON)
 
 
 def _print_version(*, value: bool) -> None:
@@ -73,6 +73,9 @@ def main() -> None:
     except CallbridgeError as error:
         sys.stderr.write(failure(error))
         sys.exit(exit_code(error))
+    except OSError as error:
+        sys.stderr.write(file_failure(error))
+        sys.exit(Exit.FAILED)
 
 
 if __name__ == "__main__":

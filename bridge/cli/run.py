@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bridge.cli.command import Exit, carried_out
+from bridge.cli.command import Exit, carried_out, require_folder_of
 from bridge.cli.optional import require_lab
 from bridge.cli.output import escape
 from bridge.model.errors import BadArgumentError, CallbridgeError
@@ -64,6 +64,7 @@ def run(
         return
     if not files:
         raise BadArgumentError("which FILE? or --steps, for what can be in one")
+    require_folder_of(junit, "--junit")
     runs = _loaded(files)
     if check:
         for one in runs:

@@ -57,6 +57,8 @@ async def test_wrong_files_are_told_before_anything_is_done(tmp_path: Path) -> N
         assert f"{files[0]}:4: there is no step plaze: did you mean place?" in said.err
         assert f"{files[1]}:1: the run needs phones" in said.err
     assert (await shell("run")).code == 2
+    lost = await shell("run", "plain_call", "--junit", str(tmp_path / "none" / "results.xml"))
+    assert (lost.code, "--junit" in lost.err) == (2, True), "not after the run"
     assert (await shell("run", "no-such-scenario")).code == 2
     assert (await shell("run", "plain_call", "--instance", "no-such-instance")).code == 3
     checked = await shell.done("run", "--check", *scenarios())

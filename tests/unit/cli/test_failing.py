@@ -12,6 +12,7 @@ import pytest
 import typer
 from aiohttp import web
 
+from bridge.cli import main
 from bridge.cli.command import Exit, carried_out
 from bridge.cli.connection import connected, daemon
 from bridge.model.errors import CallbridgeError, ConfigurationError, RequestFailedError
@@ -52,6 +53,20 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     assert end_of(work) == Exit.FAILED
     said = capsys.readouterr().err
     assert said == f"callbridge: {tmp_path / 'file' / 'below'}: Not a directory\n"
+
+
+def test_a_file_of_a_command_that_asks_no_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        (tmp_path / "none" / "file").write_text("", encoding="utf-8")
+
+    monkeypatch.setattr(main, "app", fails)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == Exit.FAILED
+    said = capsys.readouterr().err
+    assert said == f"callbridge: {tmp_path / 'none' / 'file'}: No such file or directory\n"
 
 
 def test_a_disk_that_is_full(capsys: pytest.CaptureFixture[str]) -> None:
