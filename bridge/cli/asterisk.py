@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bridge.cli.command import Exit
 from bridge.cli.optional import require_lab
 
 if TYPE_CHECKING:
     from bridge.lab.asterisk import Instance
 
-NOT_RUNNING = 3
-"""Exit code of ``status`` and ``logs`` when there is no such instance."""
-_FOLLOW_S = 0.2
+_FOLLOW_S: Final = 0.2
 
 app = typer.Typer(
     name="asterisk",
@@ -97,20 +97,23 @@ def logs(
 ) -> None:
     """Print the last lines of an Asterisk's log."""
     instance = _running(name)
-    seen = instance.log_path.stat().st_size
+    path = instance.log_path
+    seen = _size(path)
     typer.echo(instance.log_tail(lines))
-    while follow and instance.is_running():
-        size = instance.log_path.stat().st_size if instance.log_path.exists() else seen
-        if size < seen:
+    goes_on = follow
+    while goes_on:
+        # Asked before it is read: the last words of one that dies are what somebody waits for.
+        goes_on = instance.is_running()
+        if _size(path) < seen:
             # Asterisk was started again and writes a new file.
             seen = 0
-        if size > seen:
-            with instance.log_path.open("rb") as log:
-                log.seek(seen)
-                text = log.read()
+        with contextlib.suppress(FileNotFoundError), path.open("rb") as log:
+            log.seek(seen)
+            text = log.read()
             seen += len(text)
             typer.echo(text.decode(errors="replace"), nl=False)
-        time.sleep(_FOLLOW_S)
+        if goes_on:
+            time.sleep(_FOLLOW_S)
 
 
 @app.command("list")
@@ -122,6 +125,13 @@ def list_instances() -> None:
     for instance in Instance.all():
         info = instance.info
         typer.echo(f"{instance.name}\t{instance.pid}\t{info.version}\t{info.ari.url}")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _running(name: str) -> Instance:
@@ -138,7 +148,7 @@ def _running(name: str) -> Instance:
         typer.echo(f"{crash}\nStart it again: {again}", err=True)
     else:
         typer.echo(f"no instance {name} runs: {again}", err=True)
-    raise typer.Exit(NOT_RUNNING)
+    raise typer.Exit(Exit.NOT_FOUND)
 
 
 def _describe(instance: Instance) -> None:
