@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -16,6 +16,7 @@ from bridge.model.errors import (
     CallClosedError,
     CallNotFoundError,
     ConfigurationError,
+    ForbiddenError,
     InvalidStateError,
     NotFoundError,
     ServerUnreachableError,
@@ -232,19 +233,25 @@ class Core(ActiveCall):
 
         Its end is told, or a program of the same name has it after all, or it is lost.
         """
-        try:
-            async with asyncio.timeout(_TOLD_SECONDS):
-                await self._ended.wait()
-        except TimeoutError:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TOLD_SECONDS):
+                    await self._ended.wait()
+                    return
             try:
                 view = await self._ask(operations.SHOW_CALL, CallView)
             except ServerUnreachableError:
                 # As soon as the daemon is there again it is found out anew.
                 return
-            except CallbridgeError:
-                view = None
-            if view is None or view.program != program:
+            except (CallClosedError, ForbiddenError):
                 self.lose()
+                return
+            except CallbridgeError as error:
+                _log.info("call %s: whose it is will be asked again: %s", self.call_id, error)
+            else:
+                if view.program != program:
+                    self.lose()
+                return
 
     def _somebody(self, kind: CallEvent, event: EventView) -> None:
         details = [str(event.data[name]) for name in _ABOUT_SOMEBODY if name in event.data]

@@ -18,6 +18,7 @@ from bridge.model.errors import (
     ConfigurationError,
     InvalidStateError,
     NotFoundError,
+    RateLimitedError,
     ServerUnreachableError,
 )
 from bridge.model.modes import AudioMode
@@ -180,7 +181,12 @@ async def test_a_call_that_it_has_after_all_goes_on(
     client: RemoteClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def there(*_arguments: object, **_how: object) -> CallView:
+        asked.append("whose it is")
+        if len(asked) == 1:
+            raise RateLimitedError("not so often")
         return call_view()
+
+    asked: list[str] = []
 
     monkeypatch.setattr(core, "_TOLD_SECONDS", 0.01)
     monkeypatch.setattr(Http, "ask", there)
@@ -188,6 +194,7 @@ async def test_a_call_that_it_has_after_all_goes_on(
     client._program._frame(attached(seq=9))
     await asyncio.gather(*client._tasks)
     assert call.state is CallState.CONNECTED
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("leaves", [False, True])
