@@ -118,6 +118,9 @@ class Wire:
                 if self._ends(error):
                     return
                 why = str(error)
+            except Exception as error:  # noqa: BLE001 - else nothing more is heard, unnoticed
+                _log.exception("%s: a fault of callbridge", self._path)
+                why = f"a fault of callbridge: {error!r}"
             finally:
                 socket, self._socket = self._socket, None
                 if socket is not None:

@@ -1,6 +1,8 @@
-"""A socket by URL: what becomes of it when a frame cannot be dealt with."""
+"""A socket by URL: what becomes of it when something cannot be dealt with."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -13,19 +15,37 @@ from bridge.sdk.address import DaemonAddress
 from bridge.sdk.remote.http import Http
 from bridge.sdk.remote.wire import Wire
 
+CALLS = ["c1", "c2", "c3"]
 
-async def test_a_frame_that_cannot_be_dealt_with_costs_no_other(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    """The way to a daemon that says three things to whoever says one, and leaves at the second."""
+
     async def socket(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         await ws.receive()
-        for call_id in ("c1", "c2", "c3"):
+        for call_id in CALLS:
             await ws.send_str(msgspec.json.encode(frames.Withdrawn(call_id=call_id)).decode())
         await ws.receive()
         return ws
 
+    app = web.Application()
+    app.router.add_get(BASE + "/there", socket)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    http = Http(DaemonAddress(f"http://127.0.0.1:{runner.addresses[0][1]}", "none"))
+    await http.open()
+    yield http
+    await http.close()
+    await runner.cleanup()
+
+
+async def test_a_frame_that_cannot_be_dealt_with_costs_no_other(
+    http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
     def take(frame: frames.ServerMessage) -> None:
         assert isinstance(frame, frames.Withdrawn)
         if frame.call_id == "c2":
@@ -33,14 +53,6 @@ async def test_a_frame_that_cannot_be_dealt_with_costs_no_other(
         seen.append(frame.call_id)
 
     seen: list[str] = []
-    app = web.Application()
-    app.router.add_get(BASE + "/there", socket)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    http = Http(DaemonAddress(f"http://127.0.0.1:{port}", "none"))
-    await http.open()
     wire = Wire(http, "/there", hello=frames.Subscribe, on_frame=take)
     try:
         await wire.open()
@@ -48,5 +60,27 @@ async def test_a_frame_that_cannot_be_dealt_with_costs_no_other(
         assert "a frame cannot be dealt with" in caplog.text
     finally:
         await wire.close()
-        await http.close()
-        await runner.cleanup()
+
+
+async def test_a_fault_costs_no_socket(http: Http, caplog: pytest.LogCaptureFixture) -> None:
+    def hello() -> frames.ClientFrame:
+        said.append("hello")
+        if len(said) == 2:
+            raise ValueError("a fault of ours")
+        return frames.Subscribe()
+
+    said: list[str] = []
+    seen: list[frames.ServerMessage] = []
+    down: list[str] = []
+    wire = Wire(http, "/there", hello=hello, on_frame=seen.append, on_down=down.append)
+    try:
+        await wire.open()
+        await until(lambda: len(seen) == len(CALLS), "it is open")
+        # At the second word the daemon leaves.
+        await wire.send(frames.Subscribe())
+        await until(lambda: len(seen) == 2 * len(CALLS), "it is open again")
+    finally:
+        await wire.close()
+    assert len(said) == 3
+    assert "a fault of ours" in down[1]
+    assert "a fault of callbridge" in caplog.text
