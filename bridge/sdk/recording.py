@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -182,13 +183,12 @@ class Recording:
         folder = Path(to)
         try:
             await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-            copied = [
-                await asyncio.to_thread(shutil.copyfile, file, folder / file.name)
-                for file in chosen
-            ]
+            for file in chosen:
+                with contextlib.suppress(shutil.SameFileError):
+                    await asyncio.to_thread(shutil.copyfile, file, folder / file.name)
         except OSError as error:
             raise ConfigurationError(f"{folder} cannot be written to: {error}") from error
-        return tuple(copied)
+        return tuple(folder / file.name for file in chosen)
 
     def _changed(self, recorder: Recorder) -> None:
         if (event := EVENTS.get(recorder.state)) is not None:
