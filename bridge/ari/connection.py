@@ -46,6 +46,7 @@ _REGISTRATION_LOOKS_S = (0.1, 0.4, 1.5)
 _NOT_FOUND = 404
 PROBE_S = 1.5
 """How long a server may take to answer the first request on its WebSocket."""
+_ASK_AGAIN_S = 0.02
 BESIDE_S = 2.0
 """How long a request beside the others may take: see ``AriConnection.beside``."""
 FIRST_ERROR = 400
@@ -249,6 +250,8 @@ class AriConnection(Resources):
             if socket.carries_rest:
                 self._report(LinkState(LinkStatus.UP, reconnected=True))
                 return
+            # One that is breaking just now fails without having waited for anything.
+            await asyncio.sleep(_ASK_AGAIN_S)
 
     async def _connect(self) -> EventsSocket:
         """Sign in, look who is there, register the application. Raises ServerError."""
