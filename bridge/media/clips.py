@@ -43,17 +43,18 @@ def pcm_of_wav(wav: bytes, audio_format: AudioFormat) -> bytes:
 
 def _sized(wav: bytes) -> bytes:
     """Return a WAV file whose sizes are no larger than what there is."""
-    begin = wav.find(b"data", _RIFF_BYTES)
-    if not wav.startswith(b"RIFF") or begin < 0 or len(wav) < begin + _CHUNK_BYTES:
-        return wav
-    there = len(wav) - begin - _CHUNK_BYTES
-    (said,) = struct.unpack_from("<I", wav, begin + 4)
-    if said <= there:
-        return wav
-    sized = bytearray(wav)
-    struct.pack_into("<I", sized, 4, len(wav) - _CHUNK_BYTES)
-    struct.pack_into("<I", sized, begin + 4, there)
-    return bytes(sized)
+    begin = _RIFF_BYTES
+    while wav.startswith(b"RIFF") and len(wav) >= begin + _CHUNK_BYTES:
+        name, said = struct.unpack_from("<4sI", wav, begin)
+        there = len(wav) - begin - _CHUNK_BYTES
+        if name == b"data" and said > there:
+            sized = bytearray(wav)
+            struct.pack_into("<I", sized, 4, len(wav) - _CHUNK_BYTES)
+            struct.pack_into("<I", sized, begin + 4, there)
+            return bytes(sized)
+        # Chunks begin at even places.
+        begin += _CHUNK_BYTES + said + said % 2
+    return wav
 
 
 def _loaded(file: str | BinaryIO, name: str, audio_format: AudioFormat) -> bytes:

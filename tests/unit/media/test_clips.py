@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import struct
 import wave
 from pathlib import Path
 
 import pytest
 
 from bridge.lab.hearing import level_dbfs, pcm_from_bytes, tone
-from bridge.media.clips import load_wav
+from bridge.media.clips import load_wav, pcm_of_wav
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import BadArgumentError
 
@@ -54,3 +55,14 @@ def test_what_cannot_be_played_is_said(tmp_path: Path) -> None:
         load_wav(tmp_path / "text.wav", AudioFormat(8000))
     with pytest.raises(BadArgumentError, match="longer than"):
         load_wav(wav(tmp_path / "long.wav", bytes(301 * 1000 * 2), rate=1000), AudioFormat(8000))
+
+
+@pytest.mark.parametrize("comment", [b"", b"metadata!", b"ISFT odd"])
+def test_what_a_pipe_brings_counts_whole_whatever_is_said_before_it(
+    tmp_path: Path, comment: bytes
+) -> None:
+    data = tone(HZ, SENT_DBFS, 0.1, 8000).astype("<i2").tobytes()
+    head, _, body = wav(tmp_path / "a.wav", data, rate=8000).read_bytes().partition(b"data")
+    said = struct.pack("<4sI", b"LIST", len(comment)) + comment + bytes(len(comment) % 2)
+    piped = head + said + b"data" + struct.pack("<I", 0xFFFFFFFF) + body[4:]
+    assert pcm_of_wav(piped, AudioFormat(8000)) == data
