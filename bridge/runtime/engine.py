@@ -439,7 +439,8 @@ class CallEngine:
         talking = len(self.session.parties) > 1
         if self.session.phase is Phase.DISCONNECTED:
             return
-        if self.session.phase is Phase.DETACHED and talking:
+        if self.session.phase is Phase.DETACHED and (talking or self.session.kept):
+            # Who is parked waits on, for the next program.
             return
         try:
             async with asyncio.timeout(_HASTE_SECONDS):

@@ -151,3 +151,27 @@ def test_waiting_takes_no_time() -> None:
     passed = run_hurried(main())
     assert passed > LIVES * 60
     assert time.monotonic() - begin < LIVES
+
+
+async def test_who_is_parked_as_the_client_leaves_waits_for_the_next_one() -> None:
+    async with FakeAri() as fake:
+
+        def client_of(told: asyncio.Queue[ActiveCall]) -> Client:
+            client = Client(fake.url, fake.username, fake.password, sample_rate=16000, probe=False)
+            client.on(events.INCOMING_CALL, told.put_nowait)
+            client.on(events.CALL_RESUMED, told.put_nowait)
+            return client
+
+        calls: asyncio.Queue[ActiveCall] = asyncio.Queue()
+        async with client_of(calls):
+            channel = fake.incoming_call()
+            call = await calls.get()
+            await call.answer()
+            slot = await call.park()
+        assert channel.id in fake.world.channels
+        async with client_of(calls) as client:
+            await until(lambda: client.parked, "he waits")
+            assert [parked.slot for parked in client.parked] == [slot]
+            fake.channel_hangs_up(channel.id)
+        await until(lambda: not fake.remains(), "nothing is left")
+        assert fake.world.violations == []
