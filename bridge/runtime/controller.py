@@ -43,6 +43,7 @@ from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.originating import Originations, Taker
 from bridge.runtime.outage import Outage
 from bridge.runtime.parking import Parking, read_retrieval
+from bridge.runtime.pending import NOBODY
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.pulse import Pulses
 from bridge.runtime.reconcile import reconcile
@@ -294,7 +295,12 @@ class Controller:
         """Begin a call with somebody whom we have rung; ``on_call`` gets it instead of ours."""
         engine = self._engine(incoming, with_agent=True)
         _log.info("call %s: %s has answered", incoming.call_id, incoming.channel_name)
-        on_call(engine)
+        try:
+            on_call(engine)
+        except Exception:
+            # Nobody has the call: he is not left in silence.
+            engine.post(inputs.Disconnect(NOBODY, cut=True))
+            raise
         return engine
 
     def adopt(

@@ -174,7 +174,12 @@ class _Ringing:
             return
         match fact:
             case Seated():
-                self._take()
+                try:
+                    self._take()
+                except Exception as error:
+                    # A fault of ours: whoever asked must not wait for ever.
+                    self.outcome.set_exception(error)
+                    raise
                 self.outcome.set_result(None)
             case SeatFailed(code, message, cause):
                 self._fail(error_of(Refuse(Token(0), code, message, cause)))
@@ -188,7 +193,8 @@ class _Ringing:
     async def run(self) -> None:
         """Ring him, and see to it that he is not left alone."""
         try:
-            await self.seat.take(self)
+            if not self.outcome.done():
+                await self.seat.take(self)
             await asyncio.wait([self.outcome])
         finally:
             if not self._taken:

@@ -16,9 +16,13 @@ from bridge.model.errors import (
     CallerGoneError,
     ConnectFailedError,
     ErrorCode,
+    InvalidStateError,
     ServerError,
     ServerUnreachableError,
 )
+from bridge.runtime.engine import CallEngine
+from bridge.runtime.names import new_call_id
+from bridge.runtime.seat import Rung
 
 
 @asynccontextmanager
@@ -142,3 +146,30 @@ async def test_he_hangs_up_as_he_is_answered() -> None:
         with pytest.raises(CallerGoneError):
             await asyncio.wait_for(attempt, 5)
         await until(lambda: not client.calls, "it is over")
+
+
+async def test_the_client_leaves_before_anybody_was_rung() -> None:
+    async with stage() as (fake, client):
+        attempt = asyncio.create_task(client.originate("1003"))
+        await asyncio.sleep(0)
+        await client.disconnect()
+        with pytest.raises(InvalidStateError):
+            await attempt
+        assert fake.count("POST", "channels/create") == 0
+
+
+async def test_nobody_takes_him() -> None:
+    async with stage() as (fake, client):
+        fake.world.phones["1004"].answer = Answer.ANSWER
+        originations = client._connected().originations
+
+        def broken(_engine: CallEngine) -> None:
+            raise RuntimeError("no room")
+
+        ringing = originations.ring(
+            new_call_id(), Rung("PJSIP/1004", 5), number="1004", on_call=broken
+        )
+        with pytest.raises(RuntimeError, match="no room"):
+            await asyncio.wait_for(ringing, 5)
+        await until(lambda: not fake.remains(), "he is let go")
+        assert originations.ids == frozenset()
