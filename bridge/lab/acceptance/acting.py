@@ -46,7 +46,7 @@ async def _decline(doing: Doing, action: do.Decline) -> None:
 
 async def _rings(doing: Doing, name: str) -> None:
     phone = doing.stage.phones[name]
-    await doing.stage.until(lambda: _is_rung(phone), f"{name} is not rung", doing.within)
+    await doing.until(lambda: _is_rung(phone), lambda: f"{name} is not rung")
 
 
 def _is_rung(phone: Phone) -> bool:
@@ -168,21 +168,21 @@ async def _complete(doing: Doing, action: do.Complete) -> None:
         return
     actor = stage.actor(action.by)
     handover = _handover(actor)
-    await handover.wait_accepted()
-    await handover.complete(cut=True)
+    await doing.soon(handover.wait_accepted())
+    await doing.soon(handover.complete(cut=True))
 
 
 @does(do.Cancel)
 async def _cancel(doing: Doing, action: do.Cancel) -> None:
     actor = doing.stage.actor(action.by)
-    await _handover(actor).cancel(cut=True)
+    await doing.soon(_handover(actor).cancel(cut=True))
     actor.speak_now()
 
 
 @does(do.Toggle)
 async def _toggle(doing: Doing, action: do.Toggle) -> None:
     actor = doing.stage.actor(action.by)
-    await _handover(actor).toggle(cut=True)
+    await doing.soon(_handover(actor).toggle(cut=True))
     actor.speak_now()
 
 
@@ -190,8 +190,8 @@ async def _toggle(doing: Doing, action: do.Toggle) -> None:
 async def _conference(doing: Doing, action: do.Conference) -> None:
     actor = doing.stage.actor(action.by)
     handover = _handover(actor)
-    await handover.wait_accepted()
-    await handover.conference(cut=True)
+    await doing.soon(handover.wait_accepted())
+    await doing.soon(handover.conference(cut=True))
     actor.speak_now()
 
 
@@ -203,7 +203,7 @@ async def _transferred(doing: Doing, action: do.Transferred) -> None:
         outcome = "completed" if 200 <= status.code < 300 else f"{status.code} {status.reason}"  # noqa: PLR2004 - SIP's success
     else:
         handover = _handover(stage.actor(action.by))
-        outcome = str(await handover.wait())
+        outcome = str(await doing.soon(handover.wait()))
         stage.actor(action.by).speak_now()
     if outcome != action.outcome:
         raise StepFailedError(f"the transfer ended: {outcome}, not {action.outcome}")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Final, TypeVar
+from typing import Final
 
 from bridge.lab.acceptance import steps as do
 from bridge.lab.acceptance.acting import role_of
@@ -14,25 +13,14 @@ from bridge.lab.acceptance.stage import Actor, StepFailedError
 from bridge.model.errors import CallNotFoundError, ConnectFailedError
 from bridge.sdk import Observer
 
-T = TypeVar("T")
-
 _AGAIN_SECONDS: Final = 0.05
-
-
-async def _soon(doing: Doing, command: Awaitable[T]) -> T:
-    """Wait for a command as long as the step may take. Raises StepFailedError."""
-    try:
-        async with asyncio.timeout(doing.within):
-            return await command
-    except TimeoutError as error:
-        raise StepFailedError(f"it was not in effect within {doing.within:g} s") from error
 
 
 @does(do.Answer)
 async def _answer(doing: Doing, action: do.Answer) -> None:
     stage = doing.stage
     call = await stage.incoming(action.call, doing.within)
-    await _soon(doing, call.answer())
+    await doing.soon(call.answer())
     await stage.embody(action.by, call, None)
 
 
@@ -66,7 +54,7 @@ async def _connect(doing: Doing, action: do.Connect) -> None:
 async def _originate(doing: Doing, action: do.Originate) -> None:
     stage = doing.stage
     ringing = stage.client.originate(stage.number(action.to), caller_id=action.caller_id)
-    call = await _soon(doing, ringing)
+    call = await doing.soon(ringing)
     await stage.embody(action.by, call, None)
 
 
@@ -91,12 +79,12 @@ async def _observe(doing: Doing, action: do.Observe) -> None:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    await stage.embody(action.by, await _soon(doing, joined()), action.phone)
+    await stage.embody(action.by, await doing.soon(joined()), action.phone)
 
 
 @does(do.Spy)
 async def _spy(doing: Doing, action: do.Spy) -> None:
-    await _soon(doing, doing.stage.actor(action.by).hand.spy(cut=action.cut))
+    await doing.soon(doing.stage.actor(action.by).hand.spy(cut=action.cut))
 
 
 @does(do.Whisper)
@@ -105,16 +93,16 @@ async def _whisper(doing: Doing, action: do.Whisper) -> None:
     to = [role_of(doing, actor, name) for name in action.to]
     hand = actor.hand
     if isinstance(hand, Observer):
-        await _soon(doing, hand.whisper(to or None, cut=action.cut))
+        await doing.soon(hand.whisper(to or None, cut=action.cut))
     else:
-        await _soon(doing, hand.whisper(to or "callee", cut=action.cut))
+        await doing.soon(hand.whisper(to or "callee", cut=action.cut))
     actor.speak_now()
 
 
 @does(do.Barge)
 async def _barge(doing: Doing, action: do.Barge) -> None:
     actor = doing.stage.actor(action.by)
-    await _soon(doing, actor.hand.barge(cut=action.cut))
+    await doing.soon(actor.hand.barge(cut=action.cut))
     actor.speak_now()
 
 
@@ -122,13 +110,13 @@ async def _barge(doing: Doing, action: do.Barge) -> None:
 async def _take_over(doing: Doing, action: do.TakeOver) -> None:
     actor = doing.stage.actor(action.by)
     replaced = None if action.replaced is None else role_of(doing, actor, action.replaced)
-    await _soon(doing, actor.observer.take_over(replaced, keep=action.keep))
+    await doing.soon(actor.observer.take_over(replaced, keep=action.keep))
     actor.speak_now()
 
 
 @does(do.GiveBack)
 async def _give_back(doing: Doing, action: do.GiveBack) -> None:
-    await _soon(doing, doing.stage.actor(action.by).observer.give_back())
+    await doing.soon(doing.stage.actor(action.by).observer.give_back())
 
 
 @does(do.Leave)
@@ -136,7 +124,7 @@ async def _leave(doing: Doing, action: do.Leave) -> None:
     actor = doing.stage.actor(action.by)
     hand = actor.hand
     leaving = hand.leave(cut=True) if isinstance(hand, Observer) else hand.close(cut=True)
-    await _soon(doing, leaving)
+    await doing.soon(leaving)
     await actor.aclose()
 
 
@@ -144,26 +132,26 @@ async def _leave(doing: Doing, action: do.Leave) -> None:
 async def _add(doing: Doing, action: do.Add) -> None:
     stage = doing.stage
     adding = stage.actor(action.by).call.add(stage.number(action.to), name=action.name)
-    doing.measured["party"] = await _soon(doing, adding)
+    doing.measured["party"] = await doing.soon(adding)
 
 
 @does(do.Remove)
 async def _remove(doing: Doing, action: do.Remove) -> None:
     actor = doing.stage.actor(action.by)
-    await _soon(doing, actor.call.remove(role_of(doing, actor, action.party)))
+    await doing.soon(actor.call.remove(role_of(doing, actor, action.party)))
 
 
 @does(do.Park)
 async def _park(doing: Doing, action: do.Park) -> None:
     actor = doing.stage.actor(action.by)
     party = role_of(doing, actor, action.party)
-    doing.measured["slot"] = await _soon(doing, actor.call.park(action.slot, name=party))
+    doing.measured["slot"] = await doing.soon(actor.call.park(action.slot, name=party))
 
 
 @does(do.Unpark)
 async def _unpark(doing: Doing, action: do.Unpark) -> None:
     actor = doing.stage.actor(action.by)
-    await _soon(doing, actor.call.unpark())
+    await doing.soon(actor.call.unpark())
     actor.speak_now()
 
 
@@ -171,7 +159,7 @@ async def _unpark(doing: Doing, action: do.Unpark) -> None:
 async def _announce(doing: Doing, action: do.Announce) -> None:
     actor = doing.stage.actor(action.by)
     sound = action.sound if ":" in action.sound else doing.stage.path(action.sound)
-    await _soon(doing, actor.call.announce(sound, to=role_of(doing, actor, action.to)))
+    await doing.soon(actor.call.announce(sound, to=role_of(doing, actor, action.to)))
 
 
 @does(do.Record)
@@ -180,7 +168,7 @@ async def _record(doing: Doing, action: do.Record) -> None:
     actor = stage.actor(action.by)
     folder = stage.folder / "recordings"
     folder.mkdir(exist_ok=True)
-    actor.recording = await _soon(doing, actor.call.record(folder, coaching=action.coaching))
+    actor.recording = await doing.soon(actor.call.record(folder, coaching=action.coaching))
 
 
 @does(do.StopRecording)
@@ -188,7 +176,7 @@ async def _stop_recording(doing: Doing, action: do.StopRecording) -> None:
     recording = doing.stage.actor(action.by).recording
     if recording is None:
         raise StepFailedError(f"{action.by} records nothing")
-    await _soon(doing, recording.stop())
+    await doing.soon(recording.stop())
 
 
 @does(do.Pause)

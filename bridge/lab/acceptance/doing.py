@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from bridge.lab.acceptance.model import Step
-from bridge.lab.acceptance.stage import Stage
+from bridge.lab.acceptance.stage import Stage, StepFailedError
 from bridge.lab.acceptance.steps import Action
 
 PATIENCE_SECONDS: Final = 10.0
 """How long a step may take that says nothing of it."""
 
 _A = TypeVar("_A", bound=Action)
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -29,6 +31,20 @@ class Doing:
     def within(self) -> float:
         """How long it may take, in seconds."""
         return PATIENCE_SECONDS if self.step.within is None else float(self.step.within)
+
+    async def soon(self, command: Awaitable[_T]) -> _T:
+        """Wait for a command as long as the step may take. Raises StepFailedError."""
+        try:
+            async with asyncio.timeout(self.within):
+                return await command
+        except TimeoutError as error:
+            raise StepFailedError(f"it was not in effect within {self.within:g} s") from error
+
+    async def until(self, condition: Callable[[], bool], unless: Callable[[], str]) -> None:
+        """Wait for a condition as long. Raises StepFailedError: ``unless``, as it is then."""
+        await self.stage.until(
+            condition, lambda: f"{unless()} within {self.within:g} s", self.within
+        )
 
 
 Function = Callable[[Doing, _A], Awaitable[None]]

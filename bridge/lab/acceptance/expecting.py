@@ -41,9 +41,7 @@ async def _phone_is(doing: Doing, action: do.Expect, name: str) -> None:
     def holds() -> bool:
         return phone.state in _STATES[action.state]
 
-    await doing.stage.until(
-        holds, f"{name} is {phone.state or 'idle'}: not {action.state}", doing.within
-    )
+    await doing.until(holds, lambda: f"{name} is {phone.state or 'idle'}: not {action.state}")
     if action.code is not None:
         _ended_with(name, phone, action.code)
 
@@ -68,12 +66,10 @@ async def _digits(doing: Doing, action: do.Digits) -> None:
     def holds() -> bool:
         return received() == action.keys
 
-    try:
-        await stage.until(holds, "", doing.within)
-    except StepFailedError:
-        raise StepFailedError(
-            f"{action.at} has {received()!r} within {doing.within:g} s, not {action.keys!r}"
-        ) from None
+    def unless() -> str:
+        return f"{action.at} has {received()!r} within {doing.within:g} s, not {action.keys!r}"
+
+    await stage.until(holds, unless, doing.within)
     # More keys than these are as wrong as fewer.
     await asyncio.sleep(_CHANGES_SECONDS)
     if not holds():
@@ -105,13 +101,7 @@ async def _call(doing: Doing, action: do.Call) -> None:
                 return f"{name} is {_shown(now[name])}, not {_shown(value)}"
         return ""
 
-    try:
-        await stage.until(lambda: not differs(), "", doing.within)
-    except StepFailedError:
-        if why := differs():
-            raise StepFailedError(
-                f"the call of {action.by}: {why} within {doing.within:g} s"
-            ) from None
+    await doing.until(lambda: not differs(), lambda: f"the call of {action.by}: {differs()}")
 
 
 def _facts(actor: Actor) -> dict[str, object]:
@@ -142,8 +132,11 @@ def _shown(value: object) -> str:
 @expects(do.Event)
 async def _event(doing: Doing, action: do.Event) -> None:
     told = doing.stage.told
-    unless = f"there was no {action.type}; told were: {', '.join(told) or 'none'}"
-    await doing.stage.until(lambda: action.type in told, unless, doing.within)
+
+    def unless() -> str:
+        return f"there was no {action.type} (told were: {', '.join(told) or 'none'})"
+
+    await doing.until(lambda: action.type in told, unless)
     told.remove(action.type)
 
 

@@ -84,7 +84,15 @@ async def _staged(run: Run, site: Site, folder: Path, steps: list[StepReport], t
         stage = Stage(run, site, folder, stack)
         await stage.open()
         for step in run.steps:
-            report = await _do(stage, step)
+            began = time.monotonic()
+            try:
+                report = await _do(stage, step)
+            except asyncio.CancelledError:
+                # The time of the run is over: here it was.
+                message = "it was not over when the run had to be"
+                steps.append(_report(step, began, "failed", message=message))
+                tell(steps[-1])
+                raise
             steps.append(report)
             tell(report)
             if report.verdict == "failed":

@@ -19,7 +19,7 @@ from bridge.lab.acceptance.steps import Event, Together, Transfer
 from bridge.lab.demo.result import ABSENT_BELOW_DB
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, PhoneSettings, Silence, Source, Tone, WavFile, start_phone
-from bridge.model.errors import CallbridgeError, LabError, PhoneError
+from bridge.model.errors import CallbridgeError, LabError
 from bridge.sdk import ActiveCall, Client, Observer, events
 from bridge.sdk.recording import Recording
 from bridge.sdk.transfer import Transfer as Handover
@@ -174,7 +174,8 @@ class Stage:
                     return True
             return False
 
-        await self.until(came, f"no call of {phone} has come to callbridge", within)
+        unless = f"no call of {phone} has come to callbridge within {within:g} s"
+        await self.until(came, lambda: unless, within)
         return found[0]
 
     async def embody(self, name: str, hand: ActiveCall | Observer, phone: str | None) -> Actor:
@@ -210,12 +211,14 @@ class Stage:
         base = self.run.path.parent if self.run.path is not None else Path()
         return base / written
 
-    async def until(self, condition: Callable[[], bool], unless: str, within: float) -> None:
-        """Wait for a condition. Raises StepFailedError that says ``unless``."""
+    async def until(
+        self, condition: Callable[[], bool], unless: Callable[[], str], within: float
+    ) -> None:
+        """Wait for a condition. Raises StepFailedError that says how it is then: ``unless``."""
         end = time.monotonic() + within
         while not condition():
             if time.monotonic() > end:
-                raise StepFailedError(f"{unless} within {within:g} s")
+                raise StepFailedError(unless())
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _start(self, name: str, spec: PhoneSpec) -> None:
@@ -242,12 +245,15 @@ class Stage:
         self._ears[name] = PhoneEar(phone, record)
 
     async def _close_actors(self) -> None:
+        left: list[str] = []
         for actor in self.actors.values():
-            await actor.aclose()
             try:
+                await actor.aclose()
                 await _released(actor.hand)
             except CallbridgeError as error:
-                raise PhoneError(f"{actor.name} did not leave: {error}") from error
+                left.append(f"{actor.name} did not leave: {error}")
+        if left:
+            raise LabError("; ".join(left))
 
     def _pressed(self, call: ActiveCall, party: str, key: str) -> None:
         for actor in self.actors.values():

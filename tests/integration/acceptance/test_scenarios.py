@@ -144,6 +144,37 @@ async def test_a_run_is_over_in_time(pbx: Pbx) -> None:
     text = "name: x\nphones: {a: 1001}\ntimeout: 1s\nsteps: [{pause: 1min}]\n"
     report = await perform(parse(text), LabSite(pbx.instance.info))
     assert report.message == "the run was not over within 1 s"
+    [step] = report.steps
+    assert (step.verdict, step.message) == ("failed", "it was not over when the run had to be")
+
+
+async def test_a_transfer_that_goes_on_is_waited_for_as_long_as_is_said(pbx: Pbx) -> None:
+    text = """\
+name: x
+phones: {anna: 1001, carl: {extension: 1003, answer: ring}}
+steps:
+  - place: {from: anna, to: 1002}
+  - answer: anna
+  - transfer: {by: ai, to: carl}
+  - transferred: ai
+    within: 300ms
+"""
+    report = await perform(parse(text), LabSite(pbx.instance.info))
+    assert report.steps[-1].message == "it was not in effect within 0.3 s"
+    assert report.message == ""
+
+
+async def test_it_is_told_how_it_is_when_the_time_is_over(pbx: Pbx) -> None:
+    text = """\
+name: x
+phones: {anna: 1001, ben: {extension: 1002, answer_after: 300ms}}
+steps:
+  - place: {from: anna, to: 91002}
+  - expect: {phone: ben, state: ended}
+    within: 1s
+"""
+    report = await perform(parse(text), LabSite(pbx.instance.info))
+    assert report.steps[-1].message == "ben is confirmed: not ended within 1 s"
 
 
 async def test_what_was_heard_and_recorded_is_kept(pbx: Pbx, tmp_path: Path) -> None:
