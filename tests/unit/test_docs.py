@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import bridge.public
 from bridge import (
     ActiveCall,
     Client,
@@ -133,6 +134,12 @@ def cells_of(path: str, head: str) -> list[list[str]]:
     text = text_of(path)
     lines = text[text.index(f"\n| {head}") + 1 :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_name_that_programs_import_is_in_the_reference() -> None:
+    page = text_of("docs/reference/sdk.md")
+    names = set(bridge.public.__all__) - {"errors", "events"}
+    assert {name for name in names if f"::: bridge.public.{name}\n" not in page} == set()
 
 
 @pytest.mark.parametrize("head", ["Event | Registered with", "What | When"])

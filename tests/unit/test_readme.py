@@ -11,6 +11,7 @@ import pytest
 import typer.main
 
 from bridge.cli.main import app
+from bridge.daemon.check.asterisk import NEEDED
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, whisper
 from bridge.model.participants import CALLEE, CALLER, participant
@@ -161,6 +162,12 @@ def test_modules_that_are_named_are_those_of_the_laboratory() -> None:
     assert {name for name in named if f"load = {name}.so" not in ours} == set()
 
 
+def test_modules_that_the_check_demands_are_named() -> None:
+    section = README[README.index("**Modules.**") : README.index("**extensions.conf.**")]
+    wanted = {name.removesuffix(".so") for name in NEEDED}
+    assert {name for name in wanted if f"`{name}`" not in section} == set()
+
+
 def context(name: str, text: str) -> list[str]:
     """Return the lines of a context of extensions.conf, without comments."""
     section = text.split(f"[{name}]\n")[1].split("\n[", maxsplit=1)[0]
@@ -173,6 +180,8 @@ def test_the_hangup_handlers_are_those_of_the_laboratory() -> None:
     handlers = context(CONTEXT, template)
     assert len(handlers) > 10
     assert context(CONTEXT, dialplan) == handlers
+    fetching = context("callbridge-fetch", template.replace("{{ application }}", "callbridge"))
+    assert context("callbridge-fetch", dialplan) == fetching
 
 
 def test_the_access_code_is_that_of_the_laboratory() -> None:
