@@ -61,7 +61,7 @@ ROOM_SECONDS: Final = 0.02
 """How soon it is looked again whether there is room."""
 SEEN_SECONDS: Final = 1.0
 """How often it is looked whether the call is still somebody's business: one may turn out to be
-another tenant's, and an observer may be taken to another call."""
+another tenant's, a program may get it, and an observer may be taken to another call."""
 PRESENT_SECONDS: Final = 5.0
 """How long it may take until an observer who goes to another call can speak there."""
 _PARAMETERS: Final = frozenset({"as", "speaker", "hear"})
@@ -215,13 +215,20 @@ class AudioSession:
             await asyncio.sleep(PROGRESS_SECONDS)
 
     def _require_seen(self) -> None:
-        """Close the socket when the call is none of his business any more."""
+        """Close the socket when the call, or who speaks here, is none of his business any more."""
         link, call_id = self._link, self._speaker.call_id
         view = link.service.views.call(call_id)
-        if view is not None and not link.principal.sees(view.tenant, view.queue):
+        if view is None:
+            return
+        if not link.principal.sees(view.tenant, view.queue):
             link.cut_off(
                 ErrorCode.CALL_NOT_FOUND, f"there is no live call {call_id!r}", CLOSE_NOT_FOUND
             )
+            return
+        try:
+            _require_his(link, view, self._name)
+        except ForbiddenError as error:
+            link.cut_off(error.error_code, error.error_message, close_of(error.error_code))
 
     def _count_lost(self) -> None:
         """Add what this socket was too slow for to what all of them were."""

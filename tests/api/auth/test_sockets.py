@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 import pytest
 
+from bridge.api.auth.principal import Principal
+from bridge.api.sockets import audio
 from bridge.api.sockets import events as event_sockets
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
@@ -265,6 +267,27 @@ async def test_who_watches_leaves_room_for_who_has_calls(
         assert reason(await second.next()) == (ErrorCode.RATE_LIMITED, 1013)
         await program.say(Attach())
         assert isinstance(await program.next(), Attached)
+
+
+async def test_who_had_the_audio_of_nobodys_call_has_it_until_a_program_has_the_call(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audio, "SEEN_SECONDS", 0.05)
+    api, program = scene.api, Principal("bot", Role.PROGRAM, "default")
+    async with (
+        far_end(api, PROGRAM_SOCKET.format(name="bot"), key="program") as bot,
+        far_end(api, audio_path(scene.call), key="program", query={"as": "ai"}) as own,
+        far_end(api, audio_path(scene.call), key="supervisor", query={"as": "ai"}) as other,
+    ):
+        await bot.say(Attach())
+        await bot.nearest(Attached)
+        for far in (own, other):
+            await far.ready()
+        api.service.programs.assign(scene.active(scene.call), program, "bot")
+        assert reason(await other.ended()) == REFUSED
+        # Whether it is still his business is looked at before he is told how far it is.
+        await own.ws.send_bytes(bytes(640))
+        assert (await own.progress()).received == 640
 
 
 @pytest.mark.parametrize("name", ["", "X Y", "X)", "X,1", "X\n", "é", "X" * 65])
