@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from bridge.lab.hearing import TONES, pcm_from_bytes
@@ -191,11 +189,11 @@ async def test_a_slow_listener_loses_the_oldest_and_nobody_else_does(
         ):
             await slow.ready()
             await other.ready()
-            choke(slow.ws)
+            slow.stop_reading(16_384)
             scene.clear()
             await other.hear(0.2, RATE)
             whole = await other.hear(3.0, RATE)
-            slow_socket(slow.ws).resume_reading()
+            slow.resume_reading()
             progress = await slow.progress()
             while progress.lost_frames < 20:
                 progress = await slow.progress()
@@ -205,21 +203,6 @@ async def test_a_slow_listener_loses_the_oldest_and_nobody_else_does(
         assert len(whole) == 3 * RATE * 2
         assert len(gaps_of(pcm_from_bytes(whole), RATE, TONES["caller"])) <= FEW
         assert len(gaps_of(scene.caller.pcm(), RATE, TONES["callee"])) <= FEW
-
-
-def slow_socket(ws: aiohttp.ClientWebSocketResponse) -> asyncio.ReadTransport:
-    connection = ws._response.connection
-    assert connection is not None
-    transport = connection.transport
-    assert isinstance(transport, asyncio.ReadTransport)
-    return transport
-
-
-def choke(ws: aiohttp.ClientWebSocketResponse) -> None:
-    """Read no more, with little room for what comes."""
-    raw = ws.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-    slow_socket(ws).pause_reading()
 
 
 async def test_one_speaks_for_a_participant_who_came_last(pbx: Pbx, tmp_path: Path) -> None:
@@ -269,7 +252,7 @@ async def test_nothing_is_left_when_either_end_leaves(pbx: Pbx, tmp_path: Path) 
                 await far.ws.send_bytes(saying("agent", 0.1))
                 assert ears.subscriptions == 1
                 if abrupt:
-                    far.ws._response.close()
+                    far.vanish()
             await until(lambda: not ears.subscriptions, "nobody hears any more")
             await until(lambda: not scene.api.service.hub.enders, "the socket is forgotten")
         await until(lambda: len(asyncio.all_tasks()) <= before, "no task is left")
