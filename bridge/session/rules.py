@@ -100,6 +100,10 @@ def finish(session: Session, event: inputs.Close | inputs.Disconnect) -> Step:
     """
     message = "the agent ended the call"
     without, effects = (session, ()) if session.kept else give_up_adding(session, message)
+    if not without.parties:
+        # Who was about to be added was the last one: there is nobody to say a last word to.
+        ended, more = end_now(without, event)
+        return ended, (*effects, *more)
     too_few = len(without.together) < len(BOTH) and not session.kept
     alone = too_few and without.replaced is None
     finishing = replace(

@@ -364,3 +364,17 @@ def test_a_mode_whose_gates_are_closed_again_before_they_stood_is_refused() -> N
     assert (session.mode, session.heard_by) == (SPY, frozenset())
     assert dict(refusals(effects)) == dict.fromkeys((ONE, TWO), ErrorCode.REQUEST_FAILED)
     assert [e.mode for e in effects if isinstance(e, Announce)] == [SPY]
+
+
+def test_an_agent_who_is_replaced_and_leaves_with_the_last_one_who_was_joining_ends_the_call() -> (
+    None
+):
+    session, effects = feed(
+        taken(ANSWERED, AGENT),
+        inputs.JoinParty(ONE, EXPERT),
+        inputs.RemoveParty(TWO, CALLER),
+        inputs.Close(TWO),
+    )
+    assert session.phase is Phase.ENDING
+    assert effects[-1] == TearDown(HangupCause.NORMAL)
+    assert (ONE, ErrorCode.CALL_CLOSED) in refusals(effects)
