@@ -75,8 +75,8 @@ class Speech:
     async def spoken(self, text: str, *, voice: str = "") -> bytes:
         """Return a text as PCM, s16le, mono, at the rate of the calls.
 
-        Raises ConfigurationError when the command fails, takes too long, or writes no WAV,
-        RateLimitedError when too many wait already.
+        Raises ConfigurationError when the command cannot be run, fails, takes too long, or writes
+        no WAV, RateLimitedError when too many wait already.
         """
         command = [part.replace(VOICE, voice or self._voice) for part in self._command]
         if self._asked >= AT_ONCE + WAITING:
@@ -108,13 +108,16 @@ class Speech:
 
     async def _run(self, command: Sequence[str], text: str) -> bytes:
         """Run the command to its end, in bounds of time and size."""
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ConfigurationError(f"{command[0]} cannot be run: {error}") from error
         try:
             async with asyncio.timeout(self._timeout):
                 wav, words = await _talk(process, text.encode())

@@ -6,6 +6,7 @@ import asyncio
 import struct
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,18 @@ async def test_it_is_brought_to_the_rate_of_the_calls() -> None:
 async def test_a_command_that_fails_is_told(program: str, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         await speaking(program).spoken("x" * 200_000)
+
+
+async def test_one_that_cannot_be_run_is_told(tmp_path: Path) -> None:
+    command = tmp_path / "speak"
+    command.write_bytes(b"no program at all")
+    command.chmod(0o700)
+    speech = Speech([str(command)], RATE)
+    with pytest.raises(ConfigurationError, match=r"cannot be run: .*Exec format error"):
+        await speech.spoken("x")
+    command.unlink()
+    with pytest.raises(ConfigurationError, match=r"cannot be run: .*No such file"):
+        await speech.spoken("x")
 
 
 async def test_one_that_takes_too_long_is_ended() -> None:
