@@ -29,6 +29,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.model.errors import ErrorCode
+from bridge.protocol.requests import END
 from bridge.protocol.views import CallView, EventView
 
 EVENTS_SOCKET: Final = "/events/socket"
@@ -44,7 +45,7 @@ CLOSE_TAKEN: Final = 4009
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_FAULT: Final = 1011
 
-HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!%*_+~-]{1,64}\Z")]
+HeaderName = Annotated[str, Meta(pattern="^[A-Za-z0-9!%*_+~-]{1,64}" + END)]
 """Of a SIP header, as far as Asterisk's dialplan can ask for it."""
 
 

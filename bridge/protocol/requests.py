@@ -9,17 +9,23 @@ from msgspec import Meta
 
 from bridge.model.states import CallState
 
+END: Final = r"$(?!\n)"
+"""Of a pattern, as Python and the readers of a JSON schema (ECMA 262) understand it alike: Python's
+``$`` alone lets a line feed through, and of ``\\Z`` the others know nothing."""
+
 Target = Annotated[str, Meta(min_length=1, max_length=200)]
 """A number, or an endpoint such as ``PJSIP/1002``."""
-Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}$")]
+Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,31}" + END)]
 """Of a party or an observer."""
 RingSeconds = Annotated[int, Meta(ge=1, le=600)]
 Headers = Annotated[dict[str, str], Meta(max_length=20)]
 """SIP headers."""
-_NAME_OF_SOUND: Final = r"^sound:[A-Za-z0-9_]([A-Za-z0-9_-]|[./](?=[A-Za-z0-9_-]))*$"
+_NAME_OF_SOUND: Final = r"^sound:[A-Za-z0-9_]([A-Za-z0-9_-]|[./](?=[A-Za-z0-9_-]))*" + END
 """Asterisk would take a path (somebody's voicemail) and an address (that it fetches), too."""
 Sound = Annotated[str, Meta(min_length=1, max_length=500, pattern=_NAME_OF_SOUND)]
 """A sound that Asterisk has, by its name: ``sound:queue-thankyou``."""
+Voice = Annotated[str, Meta(max_length=40, pattern="^([A-Za-z0-9+_][A-Za-z0-9+_-]*)?" + END)]
+"""Of the command that speaks."""
 Audio = Annotated[bytes, Meta(max_length=8_000_000)]
 """PCM, s16le mono at the server's sample rate; base64 in JSON."""
 AudioPosition = Annotated[int, Meta(ge=0)]
@@ -172,7 +178,7 @@ class Say(Request, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=2000)]
     to: Annotated[list[str], Meta(min_length=1, max_length=20)] | None = None
     """By default everybody."""
-    voice: Annotated[str, Meta(max_length=40, pattern="^([A-Za-z0-9+_][A-Za-z0-9+_-]*)?$")] = ""
+    voice: Voice = ""
     """No option of the command that speaks: it does not begin with ``-``."""
 
 
@@ -215,8 +221,8 @@ class StartTransfer(Request, frozen=True, kw_only=True):
     brief: Sound | None = None
     brief_audio: Audio | None = None
     accept: Literal["key", "answer"] | None = None
-    accept_key: Annotated[str, Meta(pattern="^[0-9*#]$")] = "1"
-    decline_key: Annotated[str, Meta(pattern="^[0-9*#]?$")] = "2"
+    accept_key: Annotated[str, Meta(pattern="^[0-9*#]" + END)] = "1"
+    decline_key: Annotated[str, Meta(pattern="^[0-9*#]?" + END)] = "2"
     accept_seconds: Annotated[float, Meta(gt=0, le=300)] = 15.0
     detect_machine: bool = False
     consult: bool | None = None
@@ -304,7 +310,7 @@ class CreateWebhook(Request, frozen=True, kw_only=True):
     secret: Annotated[str, Meta(min_length=16, max_length=200)]
     """Signs what is sent (HMAC-SHA256)."""
     events: Annotated[list[str], Meta(max_length=100)] = []
-    tenant: str | None = None
+    tenant: Annotated[str, Meta(min_length=1, max_length=80)] | None = None
 
 
 class Replay(Request, frozen=True, kw_only=True):

@@ -219,6 +219,7 @@ async def test_a_webhook_that_could_never_work_is_refused(api: RunningApi) -> No
         {"url": "https://a:b@example.com/"},
         {"secret": "short"},
         {"events": ["CALL_CONECTED"]},
+        {"tenant": ""},
     ):
         reply = await api.ask("POST", "/webhooks", {**WANTED, **wrong})
         assert (reply.status, reply.code) == (422, "BAD_ARGUMENT"), wrong

@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from bridge.api.decoding import DEPTH, FieldsError, decoded, optional, raw_body_of
 from bridge.protocol.operations import OPERATIONS, ORIGINATE
 from bridge.protocol.requests import (
+    AddParty,
+    Announce,
     ChangeMode,
     Connect,
     Leave,
     Originate,
+    Request,
     SaveContext,
     Say,
     StartTransfer,
@@ -68,6 +71,30 @@ def test_what_is_wrong_is_said_by_its_path(raw: bytes, at: str) -> None:
 def test_a_voice_is_no_option_of_the_command(voice: str) -> None:
     assert fields_of(msgspec.json.encode({"text": "x", "voice": voice}), Say) == ["$.voice"]
     assert decoded(b'{"text":"x","voice":"en-us+f3"}', Say).voice == "en-us+f3"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        (AddParty, "name", "expert"),
+        (Announce, "sound", "sound:beep"),
+        (Say, "voice", "en"),
+        (StartTransfer, "accept_key", "1"),
+        (StartTransfer, "decline_key", "2"),
+    ],
+)
+def test_nothing_that_is_a_word_ends_with_a_line_feed(
+    kind: type[Request], field: str, value: str
+) -> None:
+    needed: dict[type, dict[str, object]] = {
+        AddParty: {"to": "1"},
+        Say: {"text": "x"},
+        StartTransfer: {"to": [["1"]]},
+    }
+    given = needed.get(kind, {}) | {field: value}
+    assert getattr(decoded(msgspec.json.encode(given), kind), field) == value
+    given[field] = value + "\n"
+    assert fields_of(msgspec.json.encode(given), kind) == [f"$.{field}"]
 
 
 def test_a_path_leads_into_lists() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,6 +77,13 @@ def test_what_is_said_of_a_field_is_written_there() -> None:
     party = DOCUMENT["components"]["schemas"]["PartyView"]
     assert party["description"].startswith("One of those")
     assert "`PJSIP/1002`" in party["properties"]["endpoint"]["description"]
+
+
+def test_patterns_are_understood_by_who_reads_the_document() -> None:
+    patterns = [one["pattern"] for one in walk(DOCUMENT) if isinstance(one.get("pattern"), str)]
+    assert len(patterns) > len(OPERATIONS)
+    # ECMA 262 knows neither: to its readers they are the letters A and Z.
+    assert [one for one in patterns if re.search(r"\\[AZz]", one)] == []
 
 
 def test_null_is_in_no_query() -> None:
