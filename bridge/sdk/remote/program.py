@@ -185,7 +185,9 @@ class ProgramLine:
     def _attached(self, frame: frames.Attached) -> None:
         was_lost = self._outage.end()
         self.active, self.calls_known = frame.active, True
-        self._at = frame.at or self._at
+        if not frame.resumed:
+            # Else what was missed follows: should the socket break before, it is still missed.
+            self._at = frame.at or self._at
         if was_lost:
             self._owner.server_back()
         there = {view.call_id: view for view in frame.calls}

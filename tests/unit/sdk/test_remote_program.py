@@ -123,6 +123,20 @@ async def test_an_event_that_is_told_again_is_told_once(client: RemoteClient) ->
     assert pressed == ["2", "3", "4"]
 
 
+async def test_what_was_promised_and_did_not_come_before_the_next_break_is_asked_for_again(
+    client: RemoteClient,
+) -> None:
+    taken(client)
+    for frame, seen in (
+        (key(3), 3),
+        (attached(call_view(), seq=9, resumed=True), 3),
+        (key(5), 5),
+        (attached(call_view(), seq=20, resumed=False), 20),
+    ):
+        client._program._frame(frame)
+        assert client._program._hello().after == frames.Position(epoch="e", seq=seen)
+
+
 async def test_a_call_may_end_before_it_is_known_that_it_was_placed(client: RemoteClient) -> None:
     client._program._frame(attached(seq=1))
     ended = EventView(
