@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Executable, RowMapping, and_, or_
@@ -14,11 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bridge.model.errors import BadArgumentError, StoreError
+from bridge.protocol.views import Page
 from bridge.store.engine import FAILURES, Database, say
 from bridge.store.records import Scope
+from bridge.store.tables import Base
 from bridge.store.writer import Writer, is_refusal
 
 T = TypeVar("T")
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 OWN_WRITES_S: Final = 1.0
 """How long a reading waits for what was written before it."""
@@ -86,6 +89,34 @@ def down(why: str) -> str:
     return (
         f"the store's database cannot be used: {why}. Calls go on, and what is written is kept "
         "for it: start the database, or correct the store's URL"
+    )
+
+
+def columns(
+    table: type[Base], view: type[msgspec.Struct]
+) -> tuple[InstrumentedAttribute[Any], ...]:
+    """Return the columns that have the names of a view's fields."""
+    return tuple(getattr(table, name) for name in view.__struct_fields__)
+
+
+def as_view(view: type[Struct]) -> Callable[[RowMapping], Struct]:
+    """Return what makes a view of a row that has its columns, and perhaps more."""
+    names = view.__struct_fields__
+    return lambda row: view(**{name: row[name] for name in names})
+
+
+def page(
+    rows: Sequence[RowMapping], limit: int, shown: Callable[[RowMapping], T], *place: str
+) -> Page[T]:
+    """Return a page of what was read, and where the next one begins if there is more.
+
+    rows: of a query for one more than ``limit``. place: the columns by which they are in order.
+    """
+    found = rows[:limit]
+    more = len(rows) > limit
+    return Page(
+        items=tuple(map(shown, found)),
+        next=make_cursor(*(found[-1][name] for name in place)) if more else None,
     )
 
 

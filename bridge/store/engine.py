@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import weakref
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -204,6 +204,3 @@ def say(error: BaseException) -> str:
     lines = str(cause).strip().splitlines()
     name = type(cause.__cause__ or cause).__name__
     return lines[0].rpartition(">: ")[2] if lines else name
-
-
-Row = Mapping[str, Any]

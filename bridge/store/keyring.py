@@ -9,12 +9,12 @@ from sqlalchemy import RowMapping, select, update
 
 from bridge.protocol.requests import Listing
 from bridge.protocol.views import KeyView, Page
-from bridge.store.access import Access, beyond, inside, make_cursor, read_cursor
+from bridge.store.access import Access, beyond, columns, inside, page, read_cursor
 from bridge.store.records import EVERYTHING, Scope, StoredKey
 from bridge.store.rows import storable
 from bridge.store.tables import Keys
 
-_KEY = tuple(getattr(Keys, name) for name in StoredKey.__struct_fields__)
+_KEY = columns(Keys, StoredKey)
 
 
 class Keyring(Access):
@@ -34,12 +34,7 @@ class Keyring(Access):
             query = query.where(beyond(Keys.created_at, Keys.key_id, place))
         query = query.order_by(Keys.created_at, Keys.key_id).limit(listing.limit + 1)
         rows = await self._rows(query, written=False)
-        found = [_key(row).view() for row in rows[: listing.limit]]
-        more = len(rows) > listing.limit
-        return Page(
-            items=tuple(found),
-            next=make_cursor(found[-1].created_at, found[-1].key_id) if more else None,
-        )
+        return page(rows, listing.limit, lambda row: _key(row).view(), "created_at", "key_id")
 
     async def find_key(self, key_id: str) -> StoredKey | None:
         """Return a key, revoked and expired ones too; None if there is none."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 
 from bridge.protocol.requests import DeliveryListing, Listing
 from bridge.protocol.views import DeliveryView, Page, WebhookView
-from bridge.store.access import Access, beyond, inside, make_cursor, read_cursor
+from bridge.store.access import Access, as_view, beyond, columns, inside, page, read_cursor
 from bridge.store.records import (
     EVERYTHING,
     Delivery,
@@ -23,9 +23,9 @@ from bridge.store.records import (
 from bridge.store.rows import storable
 from bridge.store.tables import Deliveries, Webhooks
 
-_WEBHOOK = tuple(getattr(Webhooks, name) for name in StoredWebhook.__struct_fields__)
-_DELIVERY = tuple(getattr(Deliveries, name) for name in Delivery.__struct_fields__)
-_SHOWN = tuple(getattr(Deliveries, name) for name in DeliveryView.__struct_fields__)
+_WEBHOOK = columns(Webhooks, StoredWebhook)
+_DELIVERY = columns(Deliveries, Delivery)
+_SHOWN = columns(Deliveries, DeliveryView)
 
 
 class Outbox(Access):
@@ -46,12 +46,7 @@ class Outbox(Access):
             query = query.where(beyond(Webhooks.created_at, Webhooks.webhook_id, place))
         query = query.order_by(Webhooks.created_at, Webhooks.webhook_id)
         rows = await self._rows(query.limit(listing.limit + 1))
-        found = rows[: listing.limit]
-        more = len(rows) > listing.limit
-        return Page(
-            items=tuple(map(_webhook_view, found)),
-            next=make_cursor(found[-1]["created_at"], found[-1]["webhook_id"]) if more else None,
-        )
+        return page(rows, listing.limit, _webhook_view, "created_at", "webhook_id")
 
     async def webhook(self, webhook_id: str) -> WebhookView | None:
         """Return a webhook with the numbers of its deliveries, None if there is none."""
@@ -120,13 +115,7 @@ class Outbox(Access):
             query = query.where(Deliveries.row_id < before)
         query = query.order_by(Deliveries.row_id.desc()).limit(listing.limit + 1)
         rows = await self._rows(query)
-        found = rows[: listing.limit]
-        more = len(rows) > listing.limit
-        names = DeliveryView.__struct_fields__
-        return Page(
-            items=tuple(DeliveryView(**{name: row[name] for name in names}) for row in found),
-            next=make_cursor(found[-1]["row_id"]) if more else None,
-        )
+        return page(rows, listing.limit, as_view(DeliveryView), "row_id")
 
     async def replay(
         self, webhook_id: str, delivery_ids: Sequence[str] | None, *, now: float

@@ -16,13 +16,13 @@ from bridge.protocol.views import (
     NoteView,
     Page,
 )
-from bridge.store.access import Access, beyond, inside, make_cursor, read_cursor
+from bridge.store.access import Access, as_view, beyond, columns, inside, page, read_cursor
 from bridge.store.records import EVERYTHING, Scope
 from bridge.store.tables import AuditLog, Calls, Contexts, Events, Notes
 
-_RECORD = tuple(getattr(Calls, name) for name in CallRecordView.__struct_fields__)
-_NOTE = tuple(getattr(Notes, name) for name in NoteView.__struct_fields__)
-_AUDIT = tuple(getattr(AuditLog, name) for name in AuditView.__struct_fields__)
+_RECORD = columns(Calls, CallRecordView)
+_NOTE = columns(Notes, NoteView)
+_AUDIT = columns(AuditLog, AuditView)
 _event = msgspec.json.Decoder(EventView)
 
 
@@ -40,12 +40,7 @@ class Reading(Access):
             )
         query = query.order_by(Notes.at, Notes.note_id).limit(limit + 1)
         rows = await self._rows(query)
-        found = [NoteView(**row) for row in rows[:limit]]
-        more = len(rows) > limit
-        return Page(
-            items=tuple(found),
-            next=make_cursor(found[-1].at, found[-1].note_id) if more else None,
-        )
+        return page(rows, limit, as_view(NoteView), "at", "note_id")
 
     async def context(self, call_id: str) -> ContextView | None:
         """Return what was saved about a call, None for nothing."""
@@ -80,12 +75,7 @@ class Reading(Access):
             query = query.where(beyond(Calls.began_at, Calls.call_id, place, newest_first=True))
         query = query.order_by(Calls.began_at.desc(), Calls.call_id.desc())
         rows = await self._rows(query.limit(listing.limit + 1))
-        found = [CallRecordView(**row) for row in rows[: listing.limit]]
-        more = len(rows) > listing.limit
-        return Page(
-            items=tuple(found),
-            next=make_cursor(found[-1].began_at, found[-1].call_id) if more else None,
-        )
+        return page(rows, listing.limit, as_view(CallRecordView), "began_at", "call_id")
 
     async def call_record(self, call_id: str) -> CallRecordView | None:
         """Return the record of a call, None if there is none. Whoever asks judges the scope."""
@@ -118,12 +108,7 @@ class Reading(Access):
             query = query.where(Events.row_id > last if newer else Events.row_id < last)
         order = Events.row_id.desc() if listing.newest_first else Events.row_id
         rows = await self._rows(query.order_by(order).limit(listing.limit + 1))
-        found = rows[: listing.limit]
-        more = len(rows) > listing.limit
-        return Page(
-            items=tuple(_event.decode(row["body"]) for row in found),
-            next=make_cursor(found[-1]["row_id"]) if more else None,
-        )
+        return page(rows, listing.limit, lambda row: _event.decode(row["body"]), "row_id")
 
     async def audit(self, listing: AuditListing, scope: Scope = EVERYTHING) -> Page[AuditView]:
         """Return audit records, the newest first.
@@ -145,12 +130,4 @@ class Reading(Access):
             query = query.where(AuditLog.row_id < before)
         query = query.order_by(AuditLog.row_id.desc()).limit(listing.limit + 1)
         rows = await self._rows(query)
-        found = rows[: listing.limit]
-        more = len(rows) > listing.limit
-        return Page(
-            items=tuple(
-                AuditView(**{name: row[name] for name in AuditView.__struct_fields__})
-                for row in found
-            ),
-            next=make_cursor(found[-1]["row_id"]) if more else None,
-        )
+        return page(rows, listing.limit, as_view(AuditView), "row_id")
