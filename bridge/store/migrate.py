@@ -16,7 +16,7 @@ from bridge.model.errors import ConfigurationError
 from bridge.store.engine import make_engine
 
 VERSION_TABLE: Final = "callbridge_schema"
-REVISIONS: Final = ("0001",)
+REVISIONS: Final = ("0001", "0002")
 """All migrations, oldest first: the last is what this version of callbridge knows."""
 _FOLDER: Final = Path(__file__).parent / "migrations"
 _alone = threading.Lock()

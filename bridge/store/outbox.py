@@ -105,6 +105,15 @@ class Outbox(Access):
         found: float | None = rows[0]["at"]
         return found
 
+    async def pending_deliveries(self) -> dict[str, int]:
+        """Return how many deliveries wait to be sent by this daemon, by webhook, if any do."""
+        query = (
+            select(Deliveries.webhook_id, func.count().label("number"))
+            .where(Deliveries.state == DeliveryState.PENDING, Deliveries.spool_id == self._spool_id)
+            .group_by(Deliveries.webhook_id)
+        )
+        return {row["webhook_id"]: row["number"] for row in await self._rows(query)}
+
     async def deliveries(self, webhook_id: str, listing: DeliveryListing) -> Page[DeliveryView]:
         """Return the deliveries of a webhook, the newest first."""
         query = select(Deliveries.row_id, *_SHOWN).where(Deliveries.webhook_id == webhook_id)

@@ -58,7 +58,7 @@ class Calls(Base):
     began_at: Mapped[float]
     answered_at: Mapped[float | None]
     connected_at: Mapped[float | None]
-    ended_at: Mapped[float | None]
+    ended_at: Mapped[float | None] = mapped_column(index=True)
     end_reason: Mapped[str | None]
     talk_seconds: Mapped[float]
     spool_id: Mapped[str]
@@ -88,7 +88,7 @@ class Notes(Base):
     __table_args__ = (Index(None, "call_id", "at"),)
     note_id: Mapped[str] = mapped_column(primary_key=True)
     call_id: Mapped[str]
-    at: Mapped[float]
+    at: Mapped[float] = mapped_column(index=True)
     by: Mapped[str]
     text: Mapped[str]
 
@@ -98,7 +98,7 @@ class Contexts(Base):
 
     __tablename__ = "contexts"
     call_id: Mapped[str] = mapped_column(primary_key=True)
-    saved_at: Mapped[float]
+    saved_at: Mapped[float] = mapped_column(index=True)
     body: Mapped[str]
 
 
@@ -156,6 +156,7 @@ class Deliveries(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         Index(None, "webhook_id", "state", "row_id"),
+        Index(None, "webhook_id", "call_id", "state", "row_id"),
         Index(None, "spool_id", "state", "next_at"),
         _GROWING,
     )
@@ -165,7 +166,7 @@ class Deliveries(Base):
     spool_id: Mapped[str]
     event_type: Mapped[str]
     call_id: Mapped[str | None]
-    created_at: Mapped[float]
+    created_at: Mapped[float] = mapped_column(index=True)
     body: Mapped[str]
     state: Mapped[str]
     attempts: Mapped[int]

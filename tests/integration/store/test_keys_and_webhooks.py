@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.lab.waiting import until
 from bridge.model.errors import BadArgumentError
 from bridge.protocol.requests import DeliveryListing, Listing
 from bridge.protocol.views import DeliveryView, KeyView, WebhookView
@@ -146,6 +147,26 @@ async def test_the_events_of_a_call_are_due_one_after_the_other(store: Store) ->
     store.set_delivery(update("a2"))
     store.set_delivery(update("b2"))
     assert await store.next_delivery_at() is None
+
+
+async def test_what_waits_for_a_receiver_that_is_down_keeps_no_other_waiting(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.engine.READ_S", 1.0)
+    await store.add_webhook(webhook("w1"))
+    await store.add_webhook(webhook("w2", created_at=1001.0))
+    calls, of_each = 1_500, 6
+    for number in range(calls):
+        # The first of each call was refused, and is tried again later; the others wait for it.
+        store.add_deliveries([delivery(f"{number}-0", call_id=f"c{number}", next_at=9000.0)])
+        store.add_deliveries(
+            [delivery(f"{number}-{turn}", call_id=f"c{number}") for turn in range(1, of_each)]
+        )
+    store.add_deliveries([delivery("good", webhook_id="w2")])
+    await until(lambda: not store.backlog, "all is stored", within_s=20.0)
+    assert [one.delivery_id for one in await store.due_deliveries(2000.0)] == ["good"]
+    assert await store.next_delivery_at() == 1000.0
+    assert await store.pending_deliveries() == {"w1": calls * of_each, "w2": 1}
 
 
 async def test_deliveries_are_listed_the_newest_first(store: Store) -> None:

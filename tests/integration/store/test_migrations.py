@@ -95,6 +95,30 @@ async def set_revision(url: str, revision: str) -> None:
     await database.close()
 
 
+async def test_a_schema_of_before_is_brought_up_to_date(url: str, tmp_path: Path) -> None:
+    store = await Store.open(url, spool=tmp_path / "spool")
+    store.write(note("n1"))
+    await store.close()
+    database = Database(parse_url(url))
+    async with database.writing() as connection:
+        for index in (
+            "ix_deliveries_webhook_id_call_id_state_row_id",
+            "ix_deliveries_created_at",
+            "ix_calls_ended_at",
+            "ix_notes_at",
+            "ix_contexts_saved_at",
+        ):
+            await connection.execute(text(f"DROP INDEX {index}"))
+    await set_revision(url, "0001")
+    store = await Store.open(url, spool=tmp_path / "spool")
+    assert len((await store.notes("c1")).items) == 1
+    await store.close()
+    async with database.reading() as connection:
+        assert await connection.run_sync(differences) == []
+        assert await migrate.current(connection) == migrate.REVISIONS[-1]
+    await database.close()
+
+
 async def test_a_newer_schema_is_left_alone_and_told(url: str, tmp_path: Path) -> None:
     first = await Store.open(url, spool=tmp_path / "spool")
     await first.close()
