@@ -6,14 +6,16 @@ is harmless today may lead elsewhere tomorrow.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
 from bridge.model.errors import BadArgumentError, ConfigurationError
 
@@ -27,6 +29,8 @@ _NOBODYS: Final = tuple(
 """Of no global use, whatever ``ipaddress`` says: NAT64 of a network's own (RFC 8215), site-local
 (RFC 3879), IPv4-compatible (RFC 4291, 2.5.5.1)."""
 _SCHEMES: Final = frozenset({"http", "https"})
+_LOOKUPS: Final = 8
+"""Names that are looked up at a time."""
 
 
 class AddressRefusedError(OSError):
@@ -84,12 +88,52 @@ class Addresses:
         return parts
 
 
+class Lookups(AbstractResolver):
+    """Resolves names in threads of its own.
+
+    A name that no server answers for holds its thread for half a minute, long after who asked for
+    it has given up: of the loop's own threads, which live calls need, there are few.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_LOOKUPS, thread_name_prefix="webhook names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a name. Raises OSError when it has none."""
+        look = partial(
+            socket.getaddrinfo,
+            host,
+            port,
+            family,
+            socket.SOCK_STREAM,
+            flags=socket.AI_ADDRCONFIG,
+        )
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        """End; what is under way is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class CarefulResolver(AbstractResolver):
     """Resolves names, and leaves out addresses that nothing may be sent to."""
 
     def __init__(self, addresses: Addresses, *, resolver: AbstractResolver | None = None) -> None:
         self._addresses = addresses
-        self._resolver = resolver or DefaultResolver()
+        self._resolver = resolver or Lookups()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -93,7 +94,7 @@ class Sender:
                 webhook.url, data=body, headers=headers, allow_redirects=False
             ) as answer:
                 await answer.content.read(_ANSWER_BYTES)
-                return _judged(answer)
+                return _judged(answer, at=at)
         except (BadArgumentError, AddressRefusedError) as error:
             return Outcome(error=str(error))
         except TimeoutError:
@@ -104,14 +105,21 @@ class Sender:
             return Outcome(error=str(error) or type(error).__name__)
 
 
-def _judged(answer: aiohttp.ClientResponse) -> Outcome:
+def _judged(answer: aiohttp.ClientResponse, *, at: float) -> Outcome:
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return Outcome(answer.status)
     if answer.status < HTTPStatus.BAD_REQUEST:
         return Outcome(answer.status, f"{answer.status}: redirects are not followed")
-    return Outcome(answer.status, f"{answer.status} {answer.reason or ''}".strip(), _asked(answer))
+    said = f"{answer.status} {answer.reason or ''}".strip()
+    return Outcome(answer.status, said, _asked(answer, at=at))
 
 
-def _asked(answer: aiohttp.ClientResponse) -> float | None:
+def _asked(answer: aiohttp.ClientResponse, *, at: float) -> float | None:
+    """Return how long the receiver wants to be left alone: as seconds or a date (RFC 9110)."""
     given = answer.headers.get(hdrs.RETRY_AFTER, "")
-    return float(given) if given.isascii() and given.isdigit() else None
+    if given.isascii() and given.isdigit():
+        return float(given)
+    try:
+        return max(0.0, parsedate_to_datetime(given).timestamp() - at)
+    except (ValueError, OverflowError):
+        return None

@@ -109,7 +109,7 @@ class Webhooks:
         self._wake = asyncio.Event()
         self._sender: Sender | None = None
         self._running: asyncio.Task[None] | None = None
-        self._store_fault = ""
+        self._fault = ""
         self.counts: Counter[str] = Counter()
         """Since the start: ``delivered``, ``failed`` attempts, ``dead``, ``dropped`` events."""
 
@@ -144,8 +144,8 @@ class Webhooks:
     @property
     def health(self) -> str:
         """``ok``, or what is wrong."""
-        if self._store_fault:
-            return f"nothing is sent: {self._store_fault}"
+        if self._fault:
+            return f"nothing is sent: {self._fault}"
         if self._known is None:
             return "the webhooks are not read from the store yet"
         full = sum(self._pending[one] >= self._settings.pending for one in self._known)
@@ -161,6 +161,8 @@ class Webhooks:
     def take(self, event: EventView) -> None:
         """Take an event for all whom it concerns. Returns at once and never raises."""
         if self._known is None:
+            if len(self._unknown) == self._settings.unknown:
+                self.counts["dropped"] += 1
             self._unknown.append(event)
             return
         wanted = [webhook for webhook in self._known.values() if _wants(webhook, event)]
@@ -260,12 +262,13 @@ class Webhooks:
                     await self._look()
                     looked = time.monotonic()
                 wait = await self._start_due()
-                self._store_fault = ""
+                self._fault = ""
             except StoreError as error:
-                self._store_fault = error.error_message
+                self._fault = error.error_message
                 wait = STORE_DOWN_SECONDS
-            except Exception:  # noqa: BLE001 - one fault must not end all webhooks for good
+            except Exception as error:  # noqa: BLE001 - one fault must not end all webhooks for good
                 _log.exception("what is due could not be sent")
+                self._fault = f"{type(error).__name__}: {error}"
                 wait = STORE_DOWN_SECONDS
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -277,13 +280,20 @@ class Webhooks:
         while True:
             changes = self._changes
             known = {one.webhook_id: one for one in await self._store.stored_webhooks()}
-            for webhook_id in known.keys() - (self._known or {}).keys():
-                if (view := await self._store.webhook(webhook_id)) is not None:
-                    self._pending[webhook_id] = view.pending
+            fresh = known.keys() - (self._known or {}).keys()
+            full = {one for one in known if self._pending[one] >= self._settings.pending}
+            pending = await self._store.pending_deliveries() if fresh or full else {}
             # One that was made or removed meanwhile may be missing, or still be among them.
             if changes == self._changes:
                 break
         self._known = known
+        for webhook_id in fresh:
+            self._pending[webhook_id] = pending.get(webhook_id, 0)
+        # Of what was counted, some may have given way before it was stored. What has not is behind.
+        behind = self._store.backlog
+        for webhook_id in full:
+            there = pending.get(webhook_id, 0) + behind
+            self._pending[webhook_id] = min(self._pending[webhook_id], there)
         for gone in [one for one in self._pending if one not in known]:
             del self._pending[gone]
         while self._unknown:

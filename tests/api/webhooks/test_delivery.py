@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import re
+import shutil
 
 import pytest
 from aiohttp import web
 
 from bridge.lab.waiting import until
 from bridge.model.errors import BadArgumentError, StoreError
-from bridge.webhooks import Addresses, Webhooks
+from bridge.webhooks import Addresses, Retries, Webhooks
 from tests.api.webhooks.conftest import Post
 from tests.api.webhooks.receiver import SECRET, Receiver, answers, drops, takes
 from tests.support.pbx import until_true
@@ -78,7 +79,8 @@ async def test_a_dropped_connection_is_no_answer(post: Post) -> None:
 
 async def test_who_does_not_answer_is_given_up_and_tried_again(post: Post) -> None:
     await post.webhooks.close()
-    await post.begin(attempt_seconds=0.2)
+    # However often a busy machine is too slow for so short a time.
+    await post.begin(attempt_seconds=0.2, retries=Retries(first_seconds=0.02, attempts=1000))
     post.receiver.behaviours["/a"] = post.receiver.stalls
     hook = await post.hook("/a")
     post.tell("c1")
@@ -170,8 +172,9 @@ async def test_events_of_a_call_are_in_order_whatever_goes_wrong(post: Post) -> 
     assert in_order(post.receiver, "/a", calls)
 
 
-async def test_a_later_event_waits_for_its_call_and_for_no_other(post: Post) -> None:
-    post.receiver.behaviours["/a"] = answers(503, headers={"Retry-After": "3600"})
+@pytest.mark.parametrize("asked", ["3600", "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_later_event_waits_for_its_call_and_for_no_other(post: Post, asked: str) -> None:
+    post.receiver.behaviours["/a"] = answers(503, headers={"Retry-After": asked})
     hook = await post.hook("/a")
     post.tell("c1")
     await until(lambda: post.receiver.got, "the first one is refused")
@@ -294,6 +297,53 @@ async def test_more_than_the_bound_is_dropped_and_said(post: Post) -> None:
     post.tell("c9")
     await until(lambda: len(post.receiver.taken("/b")) == 4, "there is room again")
     post.receiver.released.set()
+
+
+async def test_what_was_counted_and_is_not_there_keeps_nothing_from_being_sent(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.webhooks.webhooks.LOOKED_AGAIN_SECONDS", 0.05)
+    await post.webhooks.close()
+    await post.begin(pending=3)
+    await post.hook("/a")
+    with monkeypatch.context() as full:
+        # What gives way before it is stored.
+        full.setattr(post.store, "add_deliveries", lambda _gone: None)
+        for number in range(3):
+            post.tell(f"c{number}")
+    assert "no more events" in post.webhooks.health
+    await until(lambda: post.webhooks.health == "ok", "it is looked up")
+    post.tell("c9")
+    await until(lambda: post.receiver.taken("/a"), "there is room again")
+
+
+async def test_what_waits_for_another_daemon_is_not_counted(post: Post) -> None:
+    post.receiver.behaviours["/a"] = answers(503, headers={"Retry-After": "3600"})
+    await post.hook("/a")
+    post.tell("c1")
+    await until(lambda: post.receiver.got, "it is refused")
+    await post.webhooks.close()
+    await post.store.close()
+    shutil.rmtree(post.folder / "spool")
+    await post.restart()
+    assert post.webhooks.pending == 0
+
+
+async def test_a_fault_is_said_and_is_not_the_end(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.webhooks.webhooks.STORE_DOWN_SECONDS", 0.02)
+    await post.hook("/a")
+
+    async def fails(*_: object, **__: object) -> tuple[()]:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(post.store, "due_deliveries", fails)
+        post.tell("c1")
+        await until(lambda: "a fault of ours" in post.webhooks.health, "it is said")
+    await until(lambda: post.receiver.taken("/a"), "it arrives")
+    assert post.webhooks.health == "ok"
 
 
 async def test_the_end_waits_for_what_is_under_way(post: Post) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -139,4 +141,26 @@ async def test_other_ways_to_write_this_machine(host: str) -> None:
         with pytest.raises(AddressRefusedError):
             await resolver.resolve(host, 80)
     finally:
+        await resolver.close()
+
+
+async def test_names_that_nobody_answers_for_hold_no_thread_that_calls_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answered = threading.Event()
+
+    def waits(*_: object, **__: object) -> list[object]:
+        answered.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", waits)
+    resolver = CarefulResolver(Addresses())
+    asked = [asyncio.create_task(resolver.resolve(f"{n}.example.com", 80)) for n in range(50)]
+    try:
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(lambda: "a sound is read") == "a sound is read"
+        assert not any(one.done() for one in asked)
+    finally:
+        answered.set()
+        await asyncio.gather(*asked, return_exceptions=True)
         await resolver.close()
