@@ -91,6 +91,10 @@ class CallRecorder:
         facts.told = record
         return record
 
+    def knows(self, call_id: str) -> bool:
+        """Tell whether events have told of a call, and it is remembered."""
+        return call_id in self._calls
+
     def _forget(self, call_id: str, *, over: bool) -> None:
         """Forget the call that is over for longest, should there be too many."""
         self._ended.pop(call_id, None)

@@ -44,7 +44,12 @@ class Feed:
         live: ids of all live calls, once Asterisk has told them. When a call really ended is not
         known: it is the time of the look. Raises StoreError.
         """
-        lost = [one for one in await self._store.unfinished() if one.call_id not in live]
+        lost = [
+            one
+            for one in await self._store.unfinished()
+            # One that has begun since then is told of, and so will be its end.
+            if one.call_id not in live and not self._recorder.knows(one.call_id)
+        ]
         for one in lost:
             self._store.write(end_of_lost(one, self._clock()))
         return len(lost)

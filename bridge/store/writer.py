@@ -10,7 +10,9 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 from sqlalchemy import select
@@ -30,6 +32,9 @@ from bridge.store.tables import Spools
 
 _log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 GATHER_S: Final = 0.02
 """How long the spool waits for more before it writes: one wait for the disk for many records."""
 BATCH: Final = 100
@@ -42,6 +47,8 @@ more than PostgreSQL has room for, as in a row of an index."""
 _KEPT_REFUSALS_BYTES: Final = 1024 * 1024
 _SHOWN: Final = 500
 _CANCEL_S: Final = 0.2
+_THREADS: Final = 2
+"""One writes to the spool while the other reads from it."""
 
 
 class Writer:
@@ -72,6 +79,8 @@ class Writer:
         self._spooled = 0
         self._stored: int | None = None
         self._failures = 0
+        # Those of the loop may all be taken, by lookups of names that nobody answers, for instance.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._disk = asyncio.Lock()
         self._written = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -80,7 +89,6 @@ class Writer:
         self._progress = asyncio.Condition()
         self._tried = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._closed = False
         self.refused = 0
         """Records that the database will not have: they are in the spool's ``refused.log``."""
         self.unwritable = 0
@@ -94,7 +102,7 @@ class Writer:
 
         Raises ConfigurationError if it is there, and is not to be used; it is tried on even so.
         """
-        self._spooled = await asyncio.to_thread(self._spool.count, 0)
+        self._spooled = await self._in_thread(self._spool.count, 0)
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self._spool_forever(), name="store: spool"),
@@ -107,7 +115,6 @@ class Writer:
 
     async def close(self, within_s: float) -> None:
         """Bring all to the spool, and to the database what can be in so many seconds; then end."""
-        self._closed = True
         if not self.database_trouble:
             await self.settled(within_s)
         # Whoever has this lock knows that no thread writes to the spool.
@@ -117,6 +124,7 @@ class Writer:
             pass
         if left := len(self._intake) + len(self._unspooled):
             _log.error("the store ends with %d records that no disk took", left)
+        self._threads.shutdown(wait=False)
 
     async def _end_tasks(self) -> None:
         left = set(self._tasks)
@@ -125,6 +133,10 @@ class Writer:
             for task in left:
                 task.cancel()
             _, left = await asyncio.wait(left, timeout=_CANCEL_S)
+
+    async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(work, *arguments, **more))
 
     def put(self, record: Writable) -> None:
         """Take a record. Never raises: what is no record is counted and logged."""
@@ -202,7 +214,7 @@ class Writer:
             if not frames:
                 return True
             try:
-                gone = await asyncio.to_thread(self._spool.append, frames)
+                gone = await self._in_thread(self._spool.append, frames)
             except Exception as error:  # noqa: BLE001 - records wait: the next try may do
                 fault = not isinstance(error, OSError)
                 if fault or not self.spool_trouble:
@@ -251,7 +263,7 @@ class Writer:
 
     async def _prepare(self) -> None:
         """Connect, bring the schema up to date, and ask how far the spool is stored."""
-        await asyncio.to_thread(self._database.prepare)
+        await self._in_thread(self._database.prepare)
         async with self._database.reading() as connection:
             revision = await migrate.current(connection)
         if revision != migrate.REVISIONS[-1]:
@@ -266,7 +278,7 @@ class Writer:
         if stored != self._stored:
             # The start; or a commit whose answer was lost; or another database than before.
             async with self._disk:
-                self._spooled = await asyncio.to_thread(self._spool.count, stored)
+                self._spooled = await self._in_thread(self._spool.count, stored)
             self._stored = stored
 
     async def _drain(self) -> None:
@@ -275,7 +287,7 @@ class Writer:
             await self._works()
             if stored:
                 continue
-            if self._spool.last_serial <= (self._stored or 0) and not self._disk.locked():
+            if not self._disk.locked() and self._spool.last_serial <= (self._stored or 0):
                 self._spooled = 0
             await self._arrived.wait()
             self._arrived.clear()
@@ -285,7 +297,7 @@ class Writer:
 
     async def _store_spooled(self) -> bool:
         assert self._stored is not None  # noqa: S101 - _prepare came first
-        frames = await asyncio.to_thread(
+        frames = await self._in_thread(
             self._spool.read, self._stored, frames=BATCH, size=BATCH_BYTES
         )
         if not frames:
@@ -324,7 +336,7 @@ class Writer:
             except Exception as error:
                 if not is_refusal(error):
                     raise
-                await asyncio.to_thread(self._put_aside, frame, say(error))
+                await self._in_thread(self._put_aside, frame, say(error))
                 async with self._database.writing() as connection:
                     await self._rows.store_position(connection, frame.serial)
 
@@ -332,9 +344,13 @@ class Writer:
         self.refused += 1
         path = self._spool.folder / "refused.log"
         _log.error("the database refuses a record of %s: %s; see %s", frame.kind.name, why, path)
-        with path.open("ab") as stream:
-            if stream.tell() < _KEPT_REFUSALS_BYTES:
-                stream.write(pack(frame))
+        try:
+            with path.open("ab") as stream:
+                if stream.tell() < _KEPT_REFUSALS_BYTES:
+                    stream.write(pack(frame))
+        except OSError as error:
+            # What comes behind it is worth more.
+            _log.error("it is not kept there either: %s", error)
 
     async def _moved(self) -> None:
         async with self._progress:

@@ -81,6 +81,20 @@ async def test_calls_that_ended_unseen_are_ended(url: str, tmp_path: Path) -> No
     await other.close()
 
 
+async def test_a_call_that_begins_as_lost_ones_are_looked_for_is_not_lost(store: Store) -> None:
+    Feed(store).take(told(1, events.INCOMING_CALL, CallState.PENDING, "lost"))
+    feed = Feed(store)
+    connected = asyncio.Event()
+    connected.set()
+
+    def live() -> set[str]:
+        feed.take(told(2, events.INCOMING_CALL, CallState.PENDING, "new"))
+        return set()
+
+    await feed.end_lost_calls(connected, live)
+    assert [one.call_id for one in await store.unfinished()] == ["new"]
+
+
 async def test_lost_calls_are_looked_for_until_asterisk_is_there(
     store: Store, monkeypatch: Any
 ) -> None:

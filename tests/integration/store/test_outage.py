@@ -7,7 +7,9 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
@@ -333,6 +335,31 @@ async def test_a_clock_that_is_set_back_costs_no_record(url: str, tmp_path: Path
     store = await Store.open(url, spool=tmp_path / "spool")
     assert await note_ids(store) == ["n0", "n2"]
     await store.close()
+
+
+async def test_a_record_that_is_refused_costs_nothing_even_if_it_cannot_be_put_aside(
+    store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "spool" / "refused.log").mkdir()
+    store.write(event(2**70))
+    store.write(note("n1"))
+    await stored(store)
+    assert (await note_ids(store), store.lost) == (["n1"], 1)
+
+
+async def test_threads_that_others_hold_keep_nothing_from_being_stored(store: Store) -> None:
+    loop, released = asyncio.get_running_loop(), threading.Event()
+    with ThreadPoolExecutor(1) as all_there_are:
+        loop.set_default_executor(all_there_are)
+        held = loop.run_in_executor(None, released.wait)
+        try:
+            store.write(note("n1"))
+            await stored(store)
+        finally:
+            released.set()
+            await held
+            loop.set_default_executor(ThreadPoolExecutor())
+    assert await note_ids(store) == ["n1"]
 
 
 async def test_a_fault_of_the_spool_is_no_end_of_it(
