@@ -129,7 +129,8 @@ class DaemonClient(Client):
                 if failures == 0 or self._fault != str(error):
                     _log.warning("Asterisk is not reached yet: %s", error)
                 self._fault = str(error)
-                await self.disconnect()
+                # What was taken up is to be taken up again: nobody is hung up for it.
+                await self.hand_over()
                 return False
             return True
 

@@ -168,8 +168,8 @@ class TextLines(logging.Formatter):
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         whose = " ".join(f"{name}={_visible(value)}" for name, value in _whose(record))
         # Whatever somebody has sent begins no line of its own.
-        message = "\n    ".join(map(_visible, record.getMessage().split("\n")))
-        text = message + (f"\n{record.exc_text}" if record.exc_text else "")
+        told = record.getMessage() + (f"\n{record.exc_text}" if record.exc_text else "")
+        text = "\n    ".join(map(_visible, told.split("\n")))
         return (
             f"{at}.{int(record.msecs):03} {record.levelname:<7} {record.name}"
             f"{f' [{whose}]' if whose else ''}: "

@@ -33,6 +33,7 @@ from bridge.daemon.runfile import RunFile
 from bridge.daemon.stopping import Stop, first_of
 from bridge.daemon.traces import traces
 from bridge.model.errors import ConfigurationError
+from bridge.runtime.tasks import Tasks
 from bridge.store.store import Store
 
 _log = logging.getLogger(__name__)
@@ -90,26 +91,26 @@ class Daemon:
             connecting = asyncio.create_task(
                 parts.client.keep_connected(partial(self._connected, parts)), name="connect"
             )
-            beating = asyncio.create_task(self._pulse.run(), name="pulse")
-            removing = asyncio.create_task(
+            beside = Tasks()
+            beside.spawn(self._pulse.run(), "pulse")
+            beside.spawn(
                 keep_removing(
                     parts.service.recordings_folder, self.configuration.recordings.keep_days
                 ),
-                name="old recordings",
+                "old recordings",
             )
-            ending = asyncio.create_task(
+            beside.spawn(
                 parts.feed.end_lost_calls(
                     self._reached, lambda: {view.call_id for view in parts.views.calls()}
                 ),
-                name="lost calls",
+                "lost calls",
             )
-            tasks = (connecting, beating, removing, ending)
             try:
                 return await self._serve(parts, connecting)
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                connecting.cancel()
+                await asyncio.gather(connecting, return_exceptions=True)
+                await beside.end()
 
     def reload(self) -> None:
         """Read the certificate again; calls and connections go on."""

@@ -14,6 +14,7 @@ from cryptography import x509
 from sqlalchemy import URL, text
 
 from bridge.api.auth.tls import server_tls
+from bridge.api.speech import ESPEAK
 from bridge.daemon import runfile
 from bridge.daemon.check.report import Finding, fail, ok, warn
 from bridge.daemon.config import Configuration
@@ -24,7 +25,6 @@ from bridge.store.migrate import current
 
 _LITTLE_BYTES: Final = 1_000_000_000
 _SOON_SECONDS: Final = 14 * 86_400.0
-_SPEECH: Final = "espeak-ng"
 
 
 async def store(configuration: Configuration) -> AsyncIterator[Finding]:
@@ -144,7 +144,7 @@ def _folder(part: str, folder: Path, key: str) -> Finding:
 
 def speech(configuration: Configuration) -> Finding:
     """Test whether there is a program that speaks."""
-    command = configuration.speech.command or [_SPEECH]
+    command = configuration.speech.command or ESPEAK
     found = shutil.which(command[0])
     if found is None:
         return warn(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, get_args
@@ -10,8 +9,6 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.fields import FieldInfo
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 
 
 def _existing_file(path: Path) -> Path:
@@ -27,15 +24,8 @@ def _web_address(url: str) -> str:
     return url
 
 
-def _lower_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError("must be of a-z, 0-9 and _ . -, and begin with a letter or number")
-    return name
-
-
 ExistingFile = Annotated[Path, AfterValidator(_existing_file)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
-LowerName = Annotated[str, AfterValidator(_lower_name)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(ge=0, le=86_400)]
 Days = Annotated[int, Field(ge=0, le=36_500)]

@@ -96,8 +96,11 @@ class Asterisk(Section):
         if 0 < len(missing) < len(needed):
             yield "", f"{' and '.join(missing)} missing: an address needs all three"
         yield from _ari_faults(values)
-        if isinstance(endpoint := values.get("endpoint"), str) and "{number}" not in endpoint:
-            yield "endpoint", "must have {number} in it, such as PJSIP/{number}"
+        if isinstance(endpoint := values.get("endpoint"), str) and not _dials_a_number(endpoint):
+            yield (
+                "endpoint",
+                "must have {number} in it and no other braces, such as PJSIP/{number}@trunk",
+            )
         slots = values.get("parking_slots")
         if isinstance(slots, list):
             try:
@@ -107,6 +110,13 @@ class Asterisk(Section):
         where = values.get("test_extension")
         if isinstance(where, str) and not _EXTENSION.fullmatch(where):
             yield "test_extension", "must be EXTENSION@CONTEXT, such as 100@from-internal"
+
+
+def _dials_a_number(endpoint: str) -> bool:
+    try:
+        return endpoint.format(number="1") != endpoint.format(number="2")
+    except (LookupError, ValueError, AttributeError):
+        return False
 
 
 def _ari_faults(values: Mapping[str, object]) -> Iterator[tuple[str, str]]:

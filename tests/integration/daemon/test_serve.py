@@ -12,10 +12,12 @@ import aiohttp
 import pytest
 
 from bridge.daemon import runfile
+from bridge.daemon.client import DaemonClient
 from bridge.daemon.serve import ExitCode
+from bridge.directory import LiveCall
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.waiting import until
-from bridge.model.errors import ConfigurationError
+from bridge.model.errors import CommandTimeoutError, ConfigurationError
 from bridge.sdk import Client
 from tests.integration.daemon.running import Running, Server, configured, running
 
@@ -207,6 +209,34 @@ async def test_a_call_is_left_to_the_next_daemon(
         fake.channel_hangs_up(waiting.id)
         fake.channel_hangs_up(talking.id)
         await _calls(one, 0)
+
+
+async def test_calls_are_left_as_they_stand_by_a_daemon_that_cannot_look_at_them_yet(
+    fake: FakeAri, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        waiting = fake.incoming_call()
+        await _calls(one, 1)
+        await one.end()
+    failures, look = [CommandTimeoutError("no answer in time")], DaemonClient.live_calls
+    looked = asyncio.Event()
+    looked = asyncio.Event()
+    looked = asyncio.Event()
+
+    async def fails_once(client: DaemonClient) -> tuple[LiveCall, ...]:
+        if failures:
+            raise failures.pop()
+        looked.set()
+        looked.set()
+        looked.set()
+        return await look(client)
+
+    monkeypatch.setattr(DaemonClient, "live_calls", fails_once)
+    async with running(configured(fake, tmp_path)) as one:
+        await looked.wait()
+        await _calls(one, 1)
+        assert waiting.id in fake.world.channels
 
 
 async def test_or_it_is_left_for_good(fake: FakeAri, tmp_path: Path) -> None:

@@ -180,6 +180,14 @@ def test_every_key_of_the_example_is_valid_when_it_is_given() -> None:
         assert re.search(r"there is no file|cannot be read|is not set", fault.message), fault
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["PJSIP/1002", "PJSIP/{number}@{trunk}", "{number", "{number.x}"]
+)
+def test_an_endpoint_that_dials_no_number_is_refused(endpoint: str) -> None:
+    found = faults(f'[asterisk]\nendpoint = "{endpoint}"\n')
+    assert "{number}" in found["callbridge.toml:2 asterisk.endpoint"]
+
+
 def test_the_file_is_looked_for_where_it_was_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

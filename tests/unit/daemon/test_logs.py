@@ -66,6 +66,22 @@ def test_nobody_writes_lines_of_his_own() -> None:
     assert second == r"    2026-11-20 00:00:00.000 ERROR \x1b[2J\x9b\u2028"
 
 
+def test_nobody_writes_lines_of_his_own_by_what_he_makes_fail() -> None:
+    def fail() -> None:
+        raise ValueError("no\n2026-11-20 00:00:00.000 ERROR \x1b[2J")
+
+    def say() -> None:
+        try:
+            fail()
+        except ValueError:
+            log.exception("failed")
+
+    first, *rest = written(say)
+    assert first.endswith("failed")
+    assert rest[-1] == r"    2026-11-20 00:00:00.000 ERROR \x1b[2J"
+    assert all(line.startswith("    ") for line in rest)
+
+
 def test_a_message_about_a_call_says_which_by_itself() -> None:
     assert as_json(lambda: log.info("call %s: lost: %s", CALL, "x"))["call_id"] == CALL
     assert as_json(lambda: log.info("%s: call %s is over", "x", CALL))["call_id"] == CALL
