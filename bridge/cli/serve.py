@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.check import ConfigFile
+from bridge.cli.command import Exit, failure
 from bridge.cli.optional import require_server
+from bridge.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from bridge.daemon.config import Configuration
@@ -31,7 +34,8 @@ def serve(
 
     Without a configuration it serves the running `callbridge asterisk up`. SIGTERM or Ctrl-C ends
     it in order, a second one at once. SIGHUP: the certificate is read again. Exit code: 0 it was
-    asked to end, 1 it failed, 2 the configuration is wrong, 3 another program took its application.
+    asked to end, 1 it failed, or what it needs is in use, 2 the configuration is wrong, 3 another
+    program took its application.
     """
     require_server()
     from bridge.daemon.config import example_config as example  # noqa: PLC0415 - as below
@@ -44,8 +48,13 @@ def serve(
         return
     configuration = load(config).configuration
     told = configuration.log
-    with logging_to(format=told.format, level=told.level, redact=told.redact) as log:
-        code = asyncio.run(_serve(configuration, log))
+    try:
+        with logging_to(format=told.format, level=told.level, redact=told.redact) as log:
+            code = asyncio.run(_serve(configuration, log))
+    except ConfigurationError as error:
+        # The file is good: what is in the way may have gone when it is tried again.
+        sys.stderr.write(failure(error))
+        code = Exit.FAILED
     raise typer.Exit(code)
 
 

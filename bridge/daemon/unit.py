@@ -21,6 +21,8 @@ _UNIT = Template("""\
 Description=callbridge: call control for Asterisk
 After=network-online.target asterisk.service
 Wants=network-online.target
+# However often it fails: calls wait for it.
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
@@ -35,8 +37,9 @@ KillMode=mixed
 TimeoutStopSec=60
 Restart=on-failure
 RestartSec=1
-# 3: another program has the application. Starting again would take its calls away.
-RestartPreventExitStatus=3
+# 2: the configuration is wrong, and stays so. 3: another program has the application, and starting
+# again would take its calls away.
+RestartPreventExitStatus=2 3
 WatchdogSec=30
 LimitNOFILE=65536
 Environment=CALLBRIDGE__LOG__FORMAT=json

@@ -49,6 +49,18 @@ def test_for_programs_it_is_one_object(config: Path) -> None:
     assert not list((config.parent).glob("state*")), "a check makes nothing"
 
 
+def test_a_port_that_is_in_use_is_worth_another_try(config: Path) -> None:
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        text = config.read_text().replace("port = 0", f"port = {there.getsockname()[1]}")
+        config.write_text(text)
+        done = CliRunner().invoke(app, ["serve", "--config", str(config)])
+    assert done.exit_code == 1
+    assert "cannot be listened at" in done.stderr
+    assert "change server.host or server.port" in done.stderr
+
+
 def test_the_example_and_the_unit_are_printed() -> None:
     example = CliRunner().invoke(app, ["serve", "--example-config"])
     assert example.exit_code == 0

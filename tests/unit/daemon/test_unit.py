@@ -24,5 +24,5 @@ def test_a_unit_is_what_systemd_reads() -> None:
     parser.read_string(unit(USUAL))
     service = parser["Service"]
     assert (service["Type"], service["KillMode"]) == ("notify", "mixed")
-    assert service["RestartPreventExitStatus"] == "3"
+    assert service["RestartPreventExitStatus"] == "2 3"
     assert parser["Install"]["WantedBy"] == "multi-user.target"
