@@ -16,7 +16,7 @@ from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from tests.integration.daemon.running import Running, configured, running
 
-WARM_UP, CALLS = 40, 200
+WARM_UP, CALLS = 20, 80
 AT_ONCE = 10
 _NUMBERS = itertools.count(1)
 BOUNDED = (
@@ -113,7 +113,7 @@ async def test_calls_that_are_over_leave_nothing(fake: FakeAri, tmp_path: Path) 
         )
         after = _standing()
         grown = {name: after[name] - before[name] for name in after if after[name] > before[name]}
-        # A handful may be on their way; one for each call would be two hundred.
+        # A handful may be on their way; one for each call would be four times as many.
         assert all(more < few for more in grown.values()), sorted(
             grown.items(), key=lambda one: -one[1]
         )
