@@ -27,7 +27,11 @@ class Duration(float):
 
 
 def decoded(kind: type[object], value: object) -> object:
-    """Make what msgspec does not know. Raises ValueError for what cannot be one."""
+    """Make what msgspec does not know. Raises ValueError for what cannot be one.
+
+    NotImplementedError says to msgspec that no such type is known: of a field of ours, never of
+    what somebody wrote.
+    """
     if issubclass(kind, Duration):
         return Duration.of(str(value))
     raise NotImplementedError(kind)
