@@ -26,6 +26,7 @@ from bridge.runtime.engine import CallEngine
 from bridge.runtime.pending import NOBODY
 from bridge.runtime.release import untied
 from bridge.runtime.transfers import Transfers
+from bridge.runtime.unkept import keep_no_more
 from bridge.session import inputs
 from bridge.session.state import Phase, Session
 
@@ -74,11 +75,11 @@ async def connect(
     await _arrange(engine, engine.session.standing.held, kept=True)
     try:
         await bring(name)
+        on_joined()
+        await _arrange(engine, _still_held(engine.session, party, name), leaving=frozenset({party}))
     except CallbridgeError:
-        await _arrange(engine, engine.session.standing.held)
+        await keep_no_more(engine, engine.session.standing.held)
         raise
-    on_joined()
-    await _arrange(engine, _still_held(engine.session, party, name), leaving=frozenset({party}))
     return name
 
 

@@ -29,6 +29,7 @@ from bridge.runtime.parking import Parking
 from bridge.runtime.remains import Remains
 from bridge.runtime.seat import Sat
 from bridge.runtime.transfers import Transfers
+from bridge.runtime.unkept import keep_no_more
 from bridge.session import inputs
 from bridge.session.observer import inputs as observing
 from bridge.session.outline import Outline, resumed
@@ -165,11 +166,8 @@ class Resumption:
 
     async def _keep_no_more(self, engine: CallEngine) -> None:
         """Put those together who are there: nobody looks after them any more."""
-        standing = engine.session.standing
         _log.warning("call %s: nobody knows what it was kept for", engine.incoming.call_id)
-        await self._commanded(
-            engine, lambda token: inputs.Arrange(token, frozenset(), leaving=standing.apart)
-        )
+        await keep_no_more(engine, leaving=engine.session.standing.apart)
 
     async def _leave(self, engine: CallEngine) -> None:
         """Do what the agent was about to do."""

@@ -1,0 +1,44 @@
+"""A call that nobody looks after any more goes by its own rules again, however often that fails.
+
+Until then it would not end though one party is left, on hold or in silence, with nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import Final
+
+from bridge.model.errors import CallbridgeError
+from bridge.model.participants import Participant
+from bridge.runtime.engine import CallEngine
+from bridge.session import inputs
+from bridge.session.state import Phase
+
+_log = logging.getLogger(__name__)
+
+_FIRST_SECONDS: Final = 0.5
+_MOST_SECONDS: Final = 10.0
+_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
+
+
+async def keep_no_more(
+    engine: CallEngine,
+    held: frozenset[Participant] = frozenset(),
+    leaving: frozenset[Participant] = frozenset(),
+) -> None:
+    """Return when nobody keeps the call, or it is over; what Asterisk refuses is asked for again.
+
+    held: who is on hold then. leaving: who is let go; others who are apart stay so.
+    """
+    pause = _FIRST_SECONDS
+    while engine.session.standing.kept and engine.session.phase not in _OVER:
+        apart = engine.session.standing.apart - leaving
+        try:
+            await engine.command(partial(inputs.Arrange, held=held, apart=apart, leaving=leaving))
+        except CallbridgeError as error:
+            call_id = engine.incoming.call_id
+            _log.warning("call %s is kept by nobody: %s", call_id, error.error_message)
+            await asyncio.sleep(pause)
+            pause = min(_MOST_SECONDS, 2 * pause)
