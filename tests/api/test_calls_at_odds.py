@@ -17,6 +17,7 @@ from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.waiting import until
 from bridge.protocol.permissions import Role
 from bridge.sdk import ActiveCall
+from bridge.sdk.transfer import Transfer
 from tests.support.daemon import RunningApi, running_api
 
 
@@ -133,6 +134,25 @@ async def test_asterisk_cannot_be_reached(
     fake_rings.failures.refuse("GET", "endpoints", times=10)
     assert await code(api, "GET", "/endpoints") == "REQUEST_FAILED"
     fake_rings.failures.rules.clear()
+
+
+async def test_a_transfer_that_ends_with_its_call_is_the_one_that_was_asked_for(
+    api: RunningApi, call: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = call
+    await api.done("POST", f"{path}/answer")
+    begun = await api.done("POST", f"{path}/transfers", {"to": [["1003"]]})
+    cancel = Transfer.cancel
+
+    async def with_the_call(transfer: Transfer, *, cut: bool) -> None:
+        await cancel(transfer, cut=cut)
+        await api.client.hang_up(begun["call_id"])
+        await until(lambda: not api.client.known_calls, "nothing is left of the call")
+
+    monkeypatch.setattr(Transfer, "cancel", with_the_call)
+    done = await api.done("POST", f"{path}/transfers/{begun['transfer_id']}/cancel")
+    assert (done["transfer_id"], done["outcome"]) == (begun["transfer_id"], "cancelled")
+    assert api.service.views.transfer(begun["call_id"], begun["transfer_id"]) is None
 
 
 async def test_the_policy_of_transfers_is_asked(fake: FakeAri, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from bridge.api.handlers.calls import one_of
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import all_dialled, controlled, in_stream, own_call, there, visible
 from bridge.api.service import Service
+from bridge.api.shown import transfer_of
 from bridge.model.errors import NotFoundError
 from bridge.protocol import operations
 from bridge.protocol.requests import DriveTransfer, StartTransfer
@@ -73,46 +74,50 @@ def _count(service: Service, call_id: str, transfer: Transfer, legs: Reservation
 async def show_transfer(asked: Asked[NoBody, NoQuery]) -> TransferView:
     """Show a transfer of a live call."""
     view = visible(asked.service, asked.principal, asked.path["call_id"])
-    return asked.service.views.transfer_view(view.call_id, _transfer(asked, view))
+    return _shown(asked, _transfer(asked, view))
 
 
 @handles(operations.COMPLETE_TRANSFER)
 async def complete_transfer(asked: Asked[DriveTransfer, NoQuery]) -> TransferView:
     """Put the customer to the human, and leave."""
-    transfer, view = await _driven(asked)
+    transfer = await _driven(asked)
     await transfer.complete(cut=asked.body.cut)
-    return asked.service.views.transfer_view(view.call_id, transfer)
+    return _shown(asked, transfer)
 
 
 @handles(operations.CANCEL_TRANSFER)
 async def cancel_transfer(asked: Asked[DriveTransfer, NoQuery]) -> TransferView:
     """Take the customer back."""
-    transfer, view = await _driven(asked)
+    transfer = await _driven(asked)
     await transfer.cancel(cut=asked.body.cut)
-    return asked.service.views.transfer_view(view.call_id, transfer)
+    return _shown(asked, transfer)
 
 
 @handles(operations.TOGGLE_TRANSFER)
 async def toggle_transfer(asked: Asked[DriveTransfer, NoQuery]) -> TransferView:
     """Talk to the customer, or to the human again."""
-    transfer, view = await _driven(asked)
+    transfer = await _driven(asked)
     await transfer.toggle(cut=asked.body.cut)
-    return asked.service.views.transfer_view(view.call_id, transfer)
+    return _shown(asked, transfer)
 
 
 @handles(operations.CONFERENCE_TRANSFER)
 async def conference_transfer(asked: Asked[DriveTransfer, NoQuery]) -> TransferView:
     """Talk all together."""
-    transfer, view = await _driven(asked)
+    transfer = await _driven(asked)
     await transfer.conference(for_good=asked.body.for_good, cut=asked.body.cut)
-    return asked.service.views.transfer_view(view.call_id, transfer)
+    return _shown(asked, transfer)
 
 
-async def _driven(asked: Asked[DriveTransfer, NoQuery]) -> tuple[Transfer, CallView]:
-    view = controlled(asked)
-    transfer = _transfer(asked, view)
+async def _driven(asked: Asked[DriveTransfer, NoQuery]) -> Transfer:
+    transfer = _transfer(asked, controlled(asked))
     await in_stream(asked)
-    return transfer, view
+    return transfer
+
+
+def _shown(asked: Asked[Any, Any], transfer: Transfer) -> TransferView:
+    """Return the transfer of the path, also when its call is over and nobody knows it any more."""
+    return transfer_of(transfer, asked.path["transfer_id"], asked.path["call_id"])
 
 
 def _transfer(asked: Asked[Any, Any], view: CallView) -> Transfer:
