@@ -15,7 +15,7 @@ from bridge.cli.command import command
 from bridge.cli.connection import Api
 from bridge.cli.output import Out, clock, escape_line, moment
 from bridge.cli.parameters import AnyCall, Limit
-from bridge.model.errors import BadArgumentError, CallbridgeError, ErrorCode
+from bridge.model.errors import BadArgumentError, CallbridgeError, CallNotFoundError, ErrorCode
 from bridge.protocol import frames
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
@@ -32,6 +32,7 @@ _BACKLOG: Final = 10_000
 class Follower:
     """Events from now on, over breaks of the connection: what was missed is told first.
 
+    Of one call that was over when the daemon was there again, CallNotFoundError is the end.
     on_link: told once why the connection broke, and then "" when it is there again.
     """
 
@@ -57,6 +58,7 @@ class Follower:
             on_frame=self._take,
             on_down=self._down,
             on_end=self._put,
+            final=(CallNotFoundError,),
         )
 
     async def open(self) -> None:
@@ -163,6 +165,9 @@ async def _follow(api: Api, out: Out, call_id: str | None, types: list[str]) -> 
                 out.console.print(line_of(told))
             if call_id is not None and told.type == LIVE_CALL_ENDED:
                 return
+    except CallNotFoundError as error:
+        # It has ended while the daemon was away.
+        out.note(error.error_message)
     finally:
         await follower.close()
 

@@ -43,7 +43,7 @@ class Wire:
 
     hello: makes the first frame, each time. on_frame: told of every frame. on_down: told why the
     socket broke, each time; it is being opened again. on_end: told why it will not be. None of
-    them may block.
+    them may block. final: what it may be refused with, later on, that is an end in order.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Wire:
         on_frame: Callable[[frames.ServerMessage], None],
         on_down: Callable[[str], None] = lambda _why: None,
         on_end: Callable[[CallbridgeError], None] = lambda _error: None,
+        final: tuple[type[CallbridgeError], ...] = (),
     ) -> None:
         self._http = http
         self._path = path
@@ -62,6 +63,7 @@ class Wire:
         self._on_frame = on_frame
         self._on_down = on_down
         self._on_end = on_end
+        self._final = final
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._welcome: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -109,6 +111,7 @@ class Wire:
             raise ServerUnreachableError(f"{self._path} broke: {error}") from error
 
     async def _run(self) -> None:
+        told = ""
         while True:
             try:
                 self._socket = await self._http.socket(self._path)
@@ -126,7 +129,10 @@ class Wire:
                 if socket is not None:
                     await socket.close()
             if self._welcomed:
-                _log.info("%s broke: %s", self._path, why)
+                # However many attempts an outage takes, a reason is told once.
+                level = logging.DEBUG if self._failures and why == told else logging.INFO
+                _log.log(level, "%s broke: %s", self._path, why)
+                told = why
                 self._on_down(why)
             self._failures += 1
             await asyncio.sleep(BACKOFF.delay_s(self._failures))
@@ -139,6 +145,9 @@ class Wire:
         """Deal with an error; tell whether it is the end."""
         if self._welcome is not None and not self._welcome.done():
             self._welcome.set_exception(error)
+            return True
+        if isinstance(error, self._final):
+            self._on_end(error)
             return True
         if isinstance(error, HOPELESS):
             _log.error("%s is not opened again: %s", self._path, error)
