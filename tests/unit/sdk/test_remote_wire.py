@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from bridge.lab.waiting import until
+from bridge.model.errors import ServerUnreachableError
 from bridge.protocol import frames
 from bridge.protocol.operations import BASE
 from bridge.sdk.address import DaemonAddress
@@ -84,3 +86,28 @@ async def test_a_fault_costs_no_socket(http: Http, caplog: pytest.LogCaptureFixt
     assert len(said) == 3
     assert "a fault of ours" in down[1]
     assert "a fault of callbridge" in caplog.text
+
+
+async def test_of_an_outage_a_reason_is_told_once(
+    http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hello() -> frames.ClientFrame:
+        said.append("hello")
+        if 1 < len(said) < 5:
+            raise ServerUnreachableError("nobody is there")
+        return frames.Subscribe()
+
+    said: list[str] = []
+    seen: list[frames.ServerMessage] = []
+    down: list[str] = []
+    wire = Wire(http, "/there", hello=hello, on_frame=seen.append, on_down=down.append)
+    caplog.set_level(logging.INFO)
+    try:
+        await wire.open()
+        await until(lambda: len(seen) == len(CALLS), "it is open")
+        await wire.send(frames.Subscribe())
+        await until(lambda: len(seen) == 2 * len(CALLS), "it is open again")
+    finally:
+        await wire.close()
+    assert down[1:] == ["nobody is there"] * 3
+    assert caplog.text.count("nobody is there") == 1
