@@ -22,7 +22,7 @@ from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.handset import HandsetEvent
 from bridge.runtime.notes import Notes
-from bridge.session import Phase, inputs
+from bridge.session import inputs
 from bridge.session.effects import Announce, Notice
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,6 @@ _AWAY: Final = "away"
 _WAITING: Final = "waiting"
 _TECHNOLOGY: Final = "PJSIP/"
 _VARIABLE: Final = "CHANNEL(rtp,hold)"
-_ENDS: Final = {Phase.ENDING, Phase.DISCONNECTED}
 
 
 def away(notes: Notes) -> frozenset[Participant]:
@@ -117,7 +116,7 @@ class HoldButton:
 
     def _changed(self) -> None:
         notes, session = self._call.notes, self._call.session
-        if not (notes.get(_AWAY) or notes.get(_WAITING)) or session.phase in _ENDS:
+        if not (notes.get(_AWAY) or notes.get(_WAITING)) or session.phase.is_over:
             return
         _write(notes, _AWAY, away(notes) & session.parties)
         if session.kept:
@@ -135,7 +134,7 @@ class HoldButton:
     def _wanted(self) -> frozenset[Participant]:
         """Return who would be alone, were he not on hold."""
         session, notes = self._call.session, self._call.notes
-        if session.kept or session.phase in _ENDS:
+        if session.kept or session.phase.is_over:
             return _read(notes, _WAITING)
         others_hold = session.standing.held - _read(notes, _WAITING)
         talking = session.parties - session.standing.apart - others_hold

@@ -34,7 +34,7 @@ from bridge.model.states import HangupCause
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.pending import NOBODY
 from bridge.runtime.transfers import Transfers
-from bridge.session import Phase, inputs
+from bridge.session import inputs
 from bridge.session.conference import is_taken
 
 _log = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ PARKER: Final = "parker"
 _SLOT = re.compile(r"[0-9A-Za-z*#_-]{1,16}")
 _RING_SECONDS: Final = 30
 _AGAIN_SECONDS: Final = 1.0
-_OVER: Final = {Phase.ENDING, Phase.DISCONNECTED}
 _GONE: Final = {404, 409}
 
 Clock = Callable[[], float]
@@ -286,7 +285,7 @@ class Place:
             return
         session = self.call.session
         waits = parked.party in session.standing.held and session.kept
-        if not waits or session.phase in _OVER:
+        if not waits or session.phase.is_over:
             self._free()
 
     def _free(self) -> None:
@@ -421,7 +420,7 @@ class Parking:
                 parked.until,
             )
             for place in self._places.values()
-            if (parked := place.parked) is not None and place.call.session.phase not in _OVER
+            if (parked := place.parked) is not None and not place.call.session.phase.is_over
         ]
         return tuple(sorted(found, key=lambda parked: parked.slot))
 

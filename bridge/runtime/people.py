@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from bridge.directory import LiveCall
 from bridge.runtime.engine import CallEngine
 from bridge.session.observer.inputs import Person
-from bridge.session.state import Phase, Standing
-
-_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
+from bridge.session.state import Standing
 
 
 def people_of(call: LiveCall, own: CallEngine | None) -> tuple[Person, ...]:
     """Return the parties who are on the line. own: the call, where it is one of ours."""
     standing = own.session.standing if own is not None else Standing()
     # Whoever was held is so to the end: of a call that is over nobody hears any more.
-    over = own is not None and own.session.phase in _OVER
+    over = own is not None and own.session.phase.is_over
     return tuple(
         Person(
             party.role,

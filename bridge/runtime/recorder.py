@@ -29,7 +29,6 @@ from bridge.runtime.audit import Audit
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.recorder_ears import RECORDER, Floor, RecorderEars
 from bridge.session.observer.effects import LeftReason
-from bridge.session.state import Phase
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +45,6 @@ _TICK_SECONDS: Final = 0.1
 _LONGEST_WRITE_SECONDS: Final = 1.0
 _LATE_SECONDS: Final = 0.06
 """How late a frame may be that was said before the end."""
-_GONE: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 
 
 Announce = Callable[[], Awaitable[None]]
@@ -303,7 +301,7 @@ class Recorder:
         if self._ears.have_moved():
             self._stop(str(LeftReason.CALL_ENDED))
         own = self._studio.engine(self._call_id)
-        if own is None or own.session.phase in _GONE:
+        if own is None or own.session.phase.is_over:
             return
         if CALLER not in own.session.parties:
             self._stop("caller_left")
@@ -403,7 +401,7 @@ async def record(
     """
     load_soundfile()
     own = studio.engine(call_id)
-    if own is None or own.session.phase in _GONE:
+    if own is None or own.session.phase.is_over:
         raise CallClosedError("the call is over: there is nothing to record")
     if CALLER not in own.session.parties:
         raise InvalidStateError("there is no caller to be heard: answer() or connect() comes first")

@@ -23,9 +23,7 @@ from bridge.runtime.memory import (
 from bridge.runtime.observer import ObserverEngine
 from bridge.session.observer import Stage
 from bridge.session.outline import outline
-from bridge.session.state import Phase
 
-_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 _ON_CALL: Final = frozenset({Stage.JOINING, Stage.PRESENT})
 
 Spawn = Callable[[Coroutine[None, None, None], str], Callable[[], None]]
@@ -35,7 +33,7 @@ Spawn = Callable[[Coroutine[None, None, None], str], Callable[[], None]]
 def remembered(engine: CallEngine, observers: Iterable[ObserverEngine]) -> Remembered | None:
     """Return what is to be remembered of a call; None while it is nobody's yet, and at its end."""
     what = outline(engine.session)
-    if what.is_pending or what.phase in _OVER:
+    if what.is_pending or what.phase.is_over:
         return None
     incoming, executor = engine.incoming, engine.executor
     legs = {

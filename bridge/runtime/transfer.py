@@ -62,7 +62,6 @@ _AGAIN_SECONDS: Final = 0.5
 _MOST_SECONDS: Final = 10.0
 _AGENT_LEFT: Final = frozenset({EndReason.AGENT_LEFT, EndReason.TAKEN_OVER})
 """Why a call ends for the program, and goes on."""
-_ENDS: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 _TURNING: Final = frozenset({Stage.TURNING_ASIDE, Stage.TURNING_BACK, Stage.GATHERING})
 """The stages that lead back to a talk when they fail."""
 _REASONS: Final = {CALLER: EndReason.CALLER_HUNG_UP, CALLEE: EndReason.CALLEE_HUNG_UP}
@@ -211,7 +210,7 @@ class TransferEngine:
 
     def _call_changed(self) -> None:
         session = self.call.session
-        if session.phase in _ENDS:
+        if session.phase.is_over:
             # First of all: what is refused for that is no failure of anybody who is rung.
             self.post(inputs.CallOver(session.reason))
         elif session.phase in {Phase.LEAVING, Phase.DETACHED}:

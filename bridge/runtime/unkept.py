@@ -14,13 +14,11 @@ from bridge.model.errors import CallbridgeError
 from bridge.model.participants import Participant
 from bridge.runtime.engine import CallEngine
 from bridge.session import inputs
-from bridge.session.state import Phase
 
 _log = logging.getLogger(__name__)
 
 _FIRST_SECONDS: Final = 0.5
 _MOST_SECONDS: Final = 10.0
-_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 
 
 async def keep_no_more(
@@ -33,7 +31,7 @@ async def keep_no_more(
     held: who is on hold then. leaving: who is let go; others who are apart stay so.
     """
     pause = _FIRST_SECONDS
-    while engine.session.standing.kept and engine.session.phase not in _OVER:
+    while engine.session.standing.kept and not engine.session.phase.is_over:
         apart = engine.session.standing.apart - leaving
         try:
             await engine.command(partial(inputs.Arrange, held=held, apart=apart, leaving=leaving))

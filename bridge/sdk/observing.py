@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bridge.directory import LiveCall
 from bridge.model.errors import BadArgumentError
@@ -17,13 +17,10 @@ from bridge.sdk.handlers import Handlers
 from bridge.sdk.labels import Labels
 from bridge.sdk.observer import Observer
 from bridge.sdk.routing import endpoint_for
-from bridge.session import Phase
 from bridge.session.observer.effects import ObserverNotice, Tell
 
 if TYPE_CHECKING:
     from bridge.sdk.call import ActiveCall
-
-_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 
 
 class Onlookers:
@@ -76,7 +73,7 @@ class Observing:
     def looks_after(self, call_id: str) -> bool:
         """Tell whether a call of ours goes on, the agent still on it or not."""
         engine = self._connected().engine(CallId(call_id))
-        return engine is not None and engine.session.phase not in _OVER
+        return engine is not None and not engine.session.phase.is_over
 
     def labels(self, call_id: str) -> Labels | None:
         """Return the labels of a call of ours, the agent still on it or not; None of any other."""

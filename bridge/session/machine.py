@@ -57,7 +57,7 @@ _I = TypeVar("_I")
 def step(session: Session, event: Input) -> Step:
     """Return what ``session`` becomes by ``event``, and the effects that follow, in order."""
     after, effects = TRANSITIONS[session.phase][type(event)](session, event)
-    if after.bond != session.bond and after.phase not in _OVER:
+    if after.bond != session.bond and not after.phase.is_over:
         # First, so that nobody is released with somebody whom an effect lets go.
         effects = (Tie(after.bond), *effects)
     return after, effects
@@ -71,8 +71,6 @@ def _on(kind: type[_I], rule: Callable[[Session, _I], Step]) -> Row:
 def _ignored(*kinds: type[Input]) -> tuple[Row, ...]:
     return tuple((kind, endings.ignore) for kind in kinds)
 
-
-_OVER: Final = {Phase.ENDING, Phase.DISCONNECTED}
 
 _DIALLING_IS_OVER: Final = _ignored(CallerAnswered, AnswerFailed, CalleeAnswered, CalleeFailed)
 _VOICE_IS_OVER: Final = _ignored(VoiceReached, VoiceSettled, VoiceFailed)

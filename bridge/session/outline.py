@@ -21,7 +21,6 @@ _NOBODY_ASKS: Final = Token(0)
 _NOT_ANSWERED: Final = frozenset({Phase.PENDING, Phase.ANSWERING})
 _CONNECTING: Final = frozenset({Phase.RINGING, Phase.JOINING})
 _AGENT_LEFT: Final = frozenset({Phase.LEAVING, Phase.DETACHED})
-_OVER: Final = frozenset({Phase.ENDING, Phase.DISCONNECTED})
 _ENOUGH: Final = 2
 
 
@@ -83,7 +82,7 @@ def resumed(
     observers on phones who are about to be there again.
     """
     standing = _standing(was.standing, present, seated)
-    if was.phase in _OVER or was.is_pending or not present:
+    if was.phase.is_over or was.is_pending or not present:
         return None
     left = was.phase in _AGENT_LEFT or not agent
     if was.phase not in _AGENT_LEFT and left and not standing.kept:

@@ -35,6 +35,11 @@ class Phase(StrEnum):
     """Everything is being hung up and removed."""
     DISCONNECTED = "disconnected"
 
+    @property
+    def is_over(self) -> bool:
+        """The call has ended for everybody, or is about to."""
+        return self in {Phase.ENDING, Phase.DISCONNECTED}
+
 
 _STATES: Final = {
     Phase.PENDING: CallState.PENDING,

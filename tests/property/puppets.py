@@ -16,7 +16,7 @@ from typing import TypeAlias
 from bridge.model.modes import BARGE, AudioMode, ObserverMode
 from bridge.model.participants import AGENT, Participant
 from bridge.runtime.gallery import Member, wanted_of
-from bridge.session import Phase, Session, effects, inputs
+from bridge.session import Session, effects, inputs
 from bridge.session import step as call_step
 from bridge.session.inputs import Token
 from bridge.session.observer import Observer, Stage
@@ -58,7 +58,6 @@ from tests.support.script import (
 
 Work: TypeAlias = Generator[None, None, None]
 _ON_CALL = {Stage.JOINING, Stage.PRESENT, Stage.FINISHING}
-_OVER = {Phase.ENDING, Phase.DISCONNECTED}
 
 
 def mode_of(mode: Mode) -> ObserverMode:
@@ -121,12 +120,12 @@ class Puppets:
     def scene(self) -> Scene:
         """Return what the machines say that stands."""
         session = self.own.session
-        parties = {str(p): OWN for p in session.parties} if session.phase not in _OVER else {}
+        parties = {str(p): OWN for p in session.parties} if not session.phase.is_over else {}
         observers = {
             name: Watcher(one.call, mode_from(one.observer.mode), one.observer.seated, one.coaching)
             for name, one in self.ones.items()
         }
-        agent = session.agent_present and session.phase not in _OVER
+        agent = session.agent_present and not session.phase.is_over
         standing, there = session.standing, session.standing.takeover
         taking = Taking(there.by, there.from_, mode_from(there.mode)) if there else None
         return Scene(
@@ -300,7 +299,7 @@ class Puppets:
         if call == OTHER:
             return tuple(Person(Participant(p), p) for p in sorted(self._other))
         session = self.own.session
-        standing, over = session.standing, session.phase in _OVER
+        standing, over = session.standing, session.phase.is_over
         return tuple(
             Person(
                 p,
@@ -314,7 +313,7 @@ class Puppets:
         )
 
     def _call_changed(self) -> None:
-        if self.own.session.phase in _OVER:
+        if self.own.session.phase.is_over:
             return
         for one in self.ones.values():
             if one.call == OWN:

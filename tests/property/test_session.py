@@ -271,7 +271,7 @@ def test_nobody_is_left_with_nobody(events: list[Input]) -> None:
     for event in events:
         life.feed(event)
         session = life.session
-        if session.kept and session.phase not in {Phase.ENDING, Phase.DISCONNECTED}:
+        if session.kept and not session.phase.is_over:
             assert session.parties
             continue
         if session.phase in {Phase.CONNECTED, Phase.DETACHED} and not changing(session):
@@ -320,7 +320,7 @@ def test_while_somebody_looks_after_the_call_it_goes_on_with_whoever_is_left(
         before = life.session
         gone = isinstance(event, inputs.PartyGone) and len(before.parties - {event.party}) > 0
         life.feed(event)
-        if gone and before.kept and before.phase not in {Phase.ENDING, Phase.DISCONNECTED}:
+        if gone and before.kept and not before.phase.is_over:
             assert life.session.phase is before.phase
         if before.kept and life.session.kept:
             assert life.session.bond == Bond()
@@ -360,7 +360,7 @@ def test_an_arrangement_that_stands_is_as_it_was_said(
         return
     life.feed(inputs.AudienceStands())
     after = life.session
-    if after.phase in {Phase.ENDING, Phase.DISCONNECTED}:
+    if after.phase.is_over:
         return
     there = before.parties - arrange.leaving
     assert after.parties == there
