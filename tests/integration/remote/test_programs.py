@@ -18,6 +18,7 @@ from bridge.sdk.remote import RemoteClient
 from bridge.sdk.remote import client as remote
 from bridge.sdk.remote.call import RemoteCall
 from tests.integration.restart.program import RATE
+from tests.integration.sdk.test_originate import leg_of, originated
 from tests.support.conference import Conference, everyone
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, DirectCall, Program, state_of
 from tests.support.remote import RemotePbx
@@ -191,6 +192,26 @@ async def test_nobody_there_is_hung_up_after_a_while(pbx: RemotePbx) -> None:
     api.service.programs._leases._wait_seconds = 0.3
     caller = await dial(pbx)
     await caller.wait_closed()
+
+
+async def test_who_is_rung_for_a_program_comes_in_and_whom_it_rings_itself_does_not(
+    pbx: RemotePbx,
+) -> None:
+    program, api = await pbx.program(), await pbx.daemon()
+    body = {"to": CALLEE_ENDPOINT, "program": program_of(program)}
+    asking = asyncio.create_task(api.done("POST", "/calls", body))
+    leg = await leg_of(pbx)
+    party = await pbx.keep(DirectParty.answer(pbx.instance.info.ari, leg, tone=None))
+    call = await program.next_call()
+    assert call.call_id == (await asking)["call_id"]
+    assert (call.originated, state_of(call)) == (True, CallState.ANSWERED)
+    await call.disconnect()
+    await party.wait_closed()
+    own, party = await originated(pbx, program)
+    assert program.client.calls == (own,)
+    await own.disconnect()
+    await party.wait_closed()
+    assert program.calls.empty()
 
 
 async def test_another_tenants_program_never_has_the_call(pbx: RemotePbx) -> None:
