@@ -38,7 +38,8 @@ from bridge.sdk.events import ClientEvent
 from bridge.sdk.handlers import Handlers, Tap
 from bridge.sdk.labels import Labels
 from bridge.sdk.remote.arguments import instance_name, program_name, refuse, routes_of
-from bridge.sdk.remote.audio import Audio, Where
+from bridge.sdk.remote.audio import Audio
+from bridge.sdk.remote.audio_socket import Where
 from bridge.sdk.remote.audit import RemoteAudit
 from bridge.sdk.remote.call import RemoteCall
 from bridge.sdk.remote.host import Host

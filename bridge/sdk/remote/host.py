@@ -9,7 +9,8 @@ from bridge.model.errors import CallbridgeError, ServerUnreachableError
 from bridge.protocol.views import CallView
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
-from bridge.sdk.remote.audio import Audio, Where
+from bridge.sdk.remote.audio import Audio
+from bridge.sdk.remote.audio_socket import Where
 from bridge.sdk.remote.http import Http
 
 if TYPE_CHECKING:

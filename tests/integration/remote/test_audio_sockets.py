@@ -9,8 +9,7 @@ from bridge.api.audio import Place
 from bridge.api.sockets.audio import AudioSession
 from bridge.lab.ears import DirectParty
 from bridge.lab.waiting import until
-from bridge.sdk.remote.call import RemoteCall
-from tests.support.pbx import CALLER_TONE
+from tests.support.pbx import CALLER_TONE, until_true
 from tests.support.remote import RemotePbx
 from tests.support.sockets import audio_path, far_end
 
@@ -41,8 +40,15 @@ async def test_who_is_displaced_as_a_speaker_does_not_displace_in_turn(pbx: Remo
         await other.ws.send_bytes(SPOKEN)
         await until(lambda: place.holder not in {None, before}, "the other one speaks")
         holder = place.holder
-        assert isinstance(call, RemoteCall)
-        await until(lambda: not call._audio.is_speaking, "the first one knows")
+
+        async def knows() -> bool:
+            try:
+                await call.send_audio(SPOKEN)
+            except errors.InvalidStateError:
+                return True
+            return False
+
+        await until_true(knows, "the first one knows")
         for _ in range(3):
             with pytest.raises(errors.InvalidStateError, match="another program speaks for ai"):
                 await call.send_audio(SPOKEN)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -14,9 +16,10 @@ from bridge.model import errors
 from bridge.model.errors import CommandTimeoutError, ErrorCode
 from bridge.protocol import frames
 from bridge.protocol.operations import BASE
-from bridge.protocol.requests import Leave, SetMusic
+from bridge.protocol.requests import ChangeMode, Leave, SetMusic
 from bridge.sdk.address import DaemonAddress
 from bridge.sdk.remote import audio as module
+from bridge.sdk.remote import audio_socket
 from bridge.sdk.remote.audio import Audio
 from bridge.sdk.remote.http import Http
 
@@ -249,7 +252,70 @@ async def test_who_is_to_come_again_later_waits_longer_each_time(
             return 0.0
 
     backoff = Recorded()
-    monkeypatch.setattr(module, "_BACKOFF", backoff)
+    monkeypatch.setattr(audio_socket, "_BACKOFF", backoff)
     daemon.refusal = ErrorCode.RATE_LIMITED, 1013
     await audio.send(SECOND)
     assert backoff.failures == [1, 2, 3]
+
+
+@dataclass
+class Slow:
+    """A change of mode that takes its time."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, said: ChangeMode) -> None:
+        del said
+        self.asked.set()
+        await self.done.wait()
+
+
+@asynccontextmanager
+async def turning(audio: Audio) -> AsyncIterator[Slow]:
+    """Change the mode during the block."""
+    command = Slow()
+    changing = asyncio.create_task(audio.in_order(ChangeMode(mode="whisper"), command))
+    await command.asked.wait()
+    yield command
+    command.done.set()
+    await changing
+
+
+BEFORE, AFTER = SECOND[:100], SECOND[:200]
+
+
+async def test_what_is_said_during_a_change_of_mode_does_not_overtake_it(
+    daemon: Daemon, audio: Audio
+) -> None:
+    await audio.send(BEFORE)
+    async with turning(audio):
+        await audio.send(AFTER)
+        await until(lambda: daemon.came, "what was said before it comes")
+        await daemon.say(frames.AudioProgress(received=len(BEFORE), buffered=1))
+        await until(lambda: audio.unplayed == len(AFTER) + 1, "the daemon has been heard since")
+        assert daemon.came == [BEFORE]
+    await until(lambda: daemon.came == [BEFORE, AFTER], "what was said after it comes")
+
+
+async def test_what_is_cleared_during_a_change_of_mode_is_cleared_at_once(
+    daemon: Daemon, audio: Audio
+) -> None:
+    await audio.send(BEFORE)
+    async with turning(audio):
+        await audio.send(AFTER)
+        await until(lambda: daemon.came, "what was said before it comes")
+        audio.clear()
+        await audio.send(BEFORE)
+        await until(lambda: daemon.came == [BEFORE, CLEAR], "the clear comes")
+    await until(lambda: daemon.came == [BEFORE, CLEAR, BEFORE], "what was said after it comes")
+
+
+async def test_what_is_said_during_a_long_change_of_mode_waits_at_the_daemon(
+    daemon: Daemon, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_HELD_SECONDS", 0.01)
+    await audio.send(BEFORE)
+    async with turning(audio):
+        await audio.send(AFTER)
+        await until(lambda: daemon.came == [BEFORE, AFTER], "it is there in time")
