@@ -16,6 +16,7 @@ from bridge.cli.parameters import Call, Party, Ring, Target, complete_party
 from bridge.model.errors import (
     BadArgumentError,
     CallbridgeError,
+    CallClosedError,
     CallNotFoundError,
     ErrorCode,
     InvalidStateError,
@@ -251,9 +252,13 @@ async def _over(api: Api, shown: Shown) -> Shown:
     """Wait until a transfer is over. Interrupted, it goes on."""
     while shown.view.outcome is None:
         await asyncio.sleep(_POLL_SECONDS)
-        shown = await api.ask(
-            ops.SHOW_TRANSFER, call_id=shown.view.call_id, transfer_id=shown.view.transfer_id
-        )
+        call_id, transfer_id = shown.view.call_id, shown.view.transfer_id
+        try:
+            shown = await api.ask(ops.SHOW_TRANSFER, call_id=call_id, transfer_id=transfer_id)
+        except CallNotFoundError:
+            raise CallClosedError(
+                f"call {call_id} ended during the transfer: callbridge events {call_id} tells how"
+            ) from None
     return shown
 
 

@@ -123,6 +123,18 @@ async def test_a_transfer_that_nobody_takes_fails_and_one_that_is_taken_does_not
     await caller.wait_state(CallState.DISCONNECTED)
 
 
+async def test_a_transfer_whose_customer_hangs_up_has_failed(pbx: Pbx, shell: Shell) -> None:
+    caller = await pbx.phone("1001", source=CALLER_TONE)
+    human = await pbx.phone("1003", answer=Behaviour.RING)
+    await shell.done("originate", "1001")
+    transferring = asyncio.create_task(shell("transfer", "1001", "1003"))
+    await human.wait_state(CallState.EARLY)
+    await caller.hangup()
+    said = await transferring
+    assert said.code == 1, "it is no wrong call that was named"
+    await human.wait_state(CallState.DISCONNECTED)
+
+
 async def consulting(pbx: Pbx, shell: Shell) -> tuple[str, list[Phone]]:
     """Let the callee of a placed call talk with 1003, to whom the caller is to be handed over."""
     phones = [await pbx.phone(number, source=CALLER_TONE) for number in ("1001", "1002", "1003")]
