@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from bridge.model.errors import CallbridgeError, ErrorCode
-from bridge.protocol.problems import CONTENT_TYPE, FieldError, Problem, problem_of
+from bridge.protocol.problems import CONTENT_TYPE, Problem, plain_problem, problem_of
 
 JSON: Final = "application/json"
 
@@ -54,25 +54,11 @@ def told(problem: Problem, headers: Mapping[str, str] | None = None) -> Answer:
 
 def refused(error: CallbridgeError) -> Answer:
     """Return what is told of an error."""
-    return told(_with_fields(problem_of(error), error))
+    return told(problem_of(error))
 
 
 def problem(
     status: int, code: ErrorCode, detail: str, *, headers: Mapping[str, str] | None = None
 ) -> Answer:
     """Return a problem of HTTP itself: an unknown path, a wrong method, a body too large."""
-    return told(
-        Problem(
-            type=f"urn:callbridge:error:{code.lower().replace('_', '-')}",
-            title=code.replace("_", " ").capitalize(),
-            status=status,
-            code=code,
-            detail=detail,
-        ),
-        headers,
-    )
-
-
-def _with_fields(told_of: Problem, error: CallbridgeError) -> Problem:
-    fields: tuple[FieldError, ...] = getattr(error, "fields", ())
-    return msgspec.structs.replace(told_of, fields=fields) if fields else told_of
+    return told(plain_problem(status, code, detail), headers)

@@ -6,7 +6,8 @@ import asyncio
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeVar
+from functools import cache
+from typing import Final, TypeVar, get_args
 
 import msgspec
 from aiohttp import hdrs, web
@@ -15,7 +16,7 @@ from aiohttp.http import HttpProcessingError
 from bridge.model.errors import BadArgumentError
 from bridge.protocol.operations import Operation
 from bridge.protocol.problems import FieldError
-from bridge.protocol.requests import Request
+from bridge.protocol.requests import Audio, Request
 
 R = TypeVar("R", bound=Request)
 
@@ -160,8 +161,10 @@ async def _read(request: web.Request, limit: int) -> bytes:
     return bytes(raw)
 
 
+@cache
 def _has_audio(kind: type[Request]) -> bool:
-    return any("bytes" in str(field.type) for field in msgspec.structs.fields(kind))
+    fields = msgspec.structs.fields(kind)
+    return any(Audio in {field.type, *get_args(field.type)} for field in fields)
 
 
 def _field_of(error: msgspec.ValidationError) -> FieldsError:

@@ -32,7 +32,7 @@ CALLS_KEPT: Final = 5_000
 SNAPSHOT_SECONDS: Final = 0.1
 """How long a list of all calls is good for, as long as nothing happens."""
 
-EVERYBODYS: Final = frozenset({events.SERVER_LOST, events.SERVER_BACK, "DRAINING"})
+EVERYBODYS: Final = frozenset({events.SERVER_LOST, events.SERVER_BACK})
 """Types of events that belong to no tenant, and are told to all."""
 _RECORDED: Final = frozenset({events.RECORDING_ENDED, events.RECORDING_FAILED})
 

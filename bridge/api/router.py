@@ -31,7 +31,7 @@ from aiohttp import hdrs, web
 from bridge.api import answers, auditing, decoding, idempotency
 from bridge.api.answers import Answer
 from bridge.api.auth.principal import Principal
-from bridge.api.context import PRINCIPAL, REQUEST_ID
+from bridge.api.context import PRINCIPAL
 from bridge.api.patience import ENDS_WITH_WHO_ASKS, as_long_as_asked
 from bridge.api.service import Service
 from bridge.model.context import CALL_ID
@@ -65,7 +65,6 @@ class Asked(Generic[B_co, Q_co]):
     path: Mapping[str, str]
     query: Q_co
     body: B_co
-    request_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,6 @@ class Endpoint:
             path=path,
             query=query,
             body=body,
-            request_id=REQUEST_ID.get(),
         )
         if operation.tag in OF_LIVE_CALLS:
             await self.service.taken_up()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from bridge.directory import LiveCall, LiveParty
-from bridge.model.participants import CALLER
 from bridge.model.states import CallState
 from bridge.protocol.views import (
     AudibilityView,
@@ -50,35 +51,17 @@ def own_party_of(party: Party, live: LiveParty | None, *, parked: bool = False) 
 
     parked: by the program, not by the PBX, which knows nothing of it.
     """
-    if live is None:
-        live = LiveParty(
-            role=CALLER,
-            channel_id="",
-            channel_name="",
-            endpoint="",
-            number="",
-            name="",
-            up=False,
-            alone=False,
-            parked=False,
-            holding=False,
-            on_hold=False,
-        )
-    return PartyView(
+    shown = PartyView(name=party.name, endpoint="") if live is None else party_of(live)
+    return msgspec.structs.replace(
+        shown,
         name=party.name,
-        endpoint=party.endpoint or live.endpoint,
-        number=live.number,
-        display_name=live.name,
-        channel_id=live.channel_id,
-        channel_name=live.channel_name,
+        endpoint=party.endpoint or shown.endpoint,
         joined=party.joined,
         muted=party.muted,
         held=party.held,
         apart=party.apart,
-        away=party.away or live.holding,
-        alone=live.alone,
-        parked=parked or live.parked,
-        on_hold=live.on_hold,
+        away=party.away or shown.away,
+        parked=parked or shown.parked,
     )
 
 

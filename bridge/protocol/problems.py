@@ -1,4 +1,4 @@
-"""Errors across the network: problem details (RFC 9457) with the codes of ``bridge.errors``."""
+"""Errors across the network: problem details (RFC 9457), with the codes of ``ErrorCode``."""
 
 from __future__ import annotations
 
@@ -82,14 +82,22 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 def problem_of(error: CallbridgeError) -> Problem:
     """Return what is told of an error."""
     code = error.error_code
+    return msgspec.structs.replace(
+        plain_problem(STATUS.get(code, 502), code, error.error_message),
+        hangup_cause=getattr(error, "hangup_cause", None),
+        retry_after=getattr(error, "retry_after", None),
+        fields=getattr(error, "fields", ()),
+    )
+
+
+def plain_problem(status: int, code: ErrorCode, detail: str) -> Problem:
+    """Return a problem that no error stands for: what HTTP itself refuses."""
     return Problem(
         type=f"urn:callbridge:error:{code.lower().replace('_', '-')}",
         title=code.replace("_", " ").capitalize(),
-        status=STATUS.get(code, 502),
+        status=status,
         code=code,
-        detail=error.error_message,
-        hangup_cause=getattr(error, "hangup_cause", None),
-        retry_after=getattr(error, "retry_after", None),
+        detail=detail,
     )
 
 

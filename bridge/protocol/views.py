@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
-from msgspec import Meta
 
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import AudioMode
@@ -388,7 +387,3 @@ class HealthView(View, frozen=True, kw_only=True):
     draining: bool = False
     parts: dict[str, str] = {}
     """Each part's state: ``ok``, or what is wrong: ``ari``, ``store``, ``webhooks``, …"""
-
-
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-"""A length of time."""

@@ -174,8 +174,7 @@ async def running_api(
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
         stack.push_async_callback(service.authenticator.close)
-        if service.programs is not None:
-            stack.push_async_callback(service.programs.close)
+        stack.push_async_callback(service.programs.close)
         await stack.enter_async_context(of_client)
         runner = web.AppRunner(
             make_app(service), shutdown_timeout=SHUTDOWN_SECONDS, auto_decompress=False
