@@ -135,6 +135,19 @@ class Machine(RuleBasedStateMachine):
         self.leases.incoming(call_id, self.live[call_id], self.now)
         self._take()
 
+    @precondition(lambda self: self.lines)
+    @rule(data=st.data())
+    def rung(self, data: st.DataObject) -> None:
+        program = self.lines[data.draw(st.sampled_from(sorted(self.lines)))].program
+        self.serial += 1
+        call_id = f"call{self.serial}"
+        if self.leases.assign(call_id, program):
+            self.live[call_id] = Facts(tenant=program.tenant)
+            self._take()
+            assert self.owned[call_id] == program, "it is told so"
+        else:
+            assert self.leases.holder(program) is None
+
     @precondition(lambda self: self.live and self.lines)
     @rule(data=st.data())
     def accept(self, data: st.DataObject) -> None:
