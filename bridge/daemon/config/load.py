@@ -119,7 +119,16 @@ def _find(path: Path | None, environment: Mapping[str, str]) -> Path | None:
         return path
     if named := environment.get(FILE_VARIABLE):
         return Path(named)
-    return next((place for place in PLACES if place.is_file()), None)
+    return next((place for place in PLACES if _is_there(place)), None)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.is_file()
+    except PermissionError:
+        # Of a folder that somebody happens to be in (`sudo -u`) nothing is expected; of /etc the
+        # reason is told when it is read.
+        return place.is_absolute()
 
 
 def _read(file: Path) -> str:

@@ -204,6 +204,25 @@ def test_the_file_is_looked_for_where_it_was_named(
     assert load(tmp_path / "given.toml", named).configuration.server.port == 3
 
 
+@pytest.mark.parametrize(
+    "place", [Path("callbridge.toml"), Path("/etc/callbridge/callbridge.toml")]
+)
+def test_in_a_folder_that_may_not_be_looked_into_there_is_no_file_unless_it_is_the_systems(
+    monkeypatch: pytest.MonkeyPatch, place: Path
+) -> None:
+    def look(path: Path) -> bool:
+        if path == place:
+            raise PermissionError(13, "Permission denied", str(path))
+        return False
+
+    monkeypatch.setattr(Path, "is_file", look)
+    if not place.is_absolute():
+        assert load(environment={}).file is None
+        return
+    with pytest.raises(ConfigurationError, match=r"/etc/callbridge/callbridge.toml cannot be read"):
+        load(environment={})
+
+
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"No such file.*example-config"):
         load(tmp_path / "nothing.toml", {})
