@@ -9,20 +9,33 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bridge.lab.asterisk import Instance
 from tests.support.pbx import Pbx, assert_no_task_left, open_observer
 from tests.support.shared import SharedAsterisk
 
-_AUDIO = Path(__file__).parent / "audio"
+_TESTS = Path(__file__).parent
+_FOLDERS = {"audio": "quiet", "property": "busy", "api/fuzz": "busy"}
+"""What all tests of a folder need of the processors, unless one says otherwise."""
+_KINDS = ("busy", "quiet", "alone")
+
+# How long an example takes says nothing beside other tests.
+settings.register_profile(
+    "beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("beside others")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what listens to every frame: before ``-m`` chooses."""
+    """Mark what tests need of the processors: before ``-m`` chooses."""
     for item in items:
-        if item.path.is_relative_to(_AUDIO):
-            item.add_marker("alone")
+        if any(item.get_closest_marker(kind) for kind in _KINDS):
+            continue
+        for folder, kind in _FOLDERS.items():
+            if item.path.is_relative_to(_TESTS / folder):
+                item.add_marker(kind)
 
 
 @pytest.fixture(scope="session")

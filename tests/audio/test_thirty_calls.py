@@ -10,7 +10,7 @@ from bridge.lab.bench.load import Load, open_bench
 from tests.audio.machine import measured, whole
 from tests.support.pbx import Pbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.asterisk, pytest.mark.alone, pytest.mark.timeout(240)]
 
 CALLS = 30
 SECONDS = 10.0

@@ -26,7 +26,7 @@ from tests.api.sockets.scene import (
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, Pbx
 from tests.support.sockets import Ended, audio_path, far_end
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 LOUD = SENT_DBFS - 6
 FEW = 3

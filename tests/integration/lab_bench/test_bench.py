@@ -18,7 +18,7 @@ from bridge.lab.bench.figures import Chapter
 from bridge.lab.bench.turns import TURNS
 from tests.support.pbx import Pbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 
 def medians(chapter: Chapter) -> dict[str, float]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .conftest import Call, Studio
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 HZ: Final = 437.0
 """No whole number of periods in 20 ms: a frame lost or doubled shows as a jump in phase."""

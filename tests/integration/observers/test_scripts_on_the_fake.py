@@ -21,7 +21,7 @@ OPERATIONS = 40
 CLEARED_WITHIN_S = 60.0
 """What Asterisk did not let be removed is tried again, ever more seldom."""
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(120 + 3 * SCRIPTS)]
+pytestmark = [pytest.mark.busy, pytest.mark.timeout(120 + 3 * SCRIPTS)]
 
 
 REFUSED = (

@@ -20,7 +20,7 @@ from tests.support.child import child
 from tests.support.conference import HZ
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx, state_of
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 SLOT = "7101"
 LONGEST_SILENCE_S = 0.06

@@ -14,7 +14,7 @@ from bridge.lab.hearing import TONES, GapKind, Pcm, first_heard, gaps
 from tests.integration.recording.tape import RATE, anew, channels, recorded, talk
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 LONG_S = 30.0
 MOST_LOST = 8

@@ -12,4 +12,4 @@ __all__ = [
     "test_the_callee_alone_hears_the_whisper_and_the_two_talk_on",
 ]
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.quiet]

@@ -26,7 +26,7 @@ from tests.audio.machine import measured
 from tests.support.conference import HZ, RATE, Conference, everyone
 from tests.support.pbx import SENT_DBFS, Pbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 HUMAN = participant("human")
 APPLICATION = "callbridge"

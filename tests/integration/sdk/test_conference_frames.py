@@ -13,7 +13,7 @@ from tests.audio.machine import measured, whole
 from tests.support.conference import RATE, Conference
 from tests.support.pbx import Pbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 THREE = ("caller", "callee", "expert")
 ROUNDS = 3

@@ -20,7 +20,7 @@ from bridge.model.errors import RequestFailedError
 from bridge.runtime.orders import GATE_VARIABLE
 from tests.support.pbx import Pbx, until_true
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.quiet]
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 RATE = 16000

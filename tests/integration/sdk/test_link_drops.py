@@ -20,7 +20,7 @@ from bridge.runtime import CallEngine, outage
 from bridge.topology.objects import ANCHORS
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, mode_of, state_of, until_true
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 RATE = 16000
 SPEECH = tone(TONES["agent"], -15.0, 0.5, RATE).astype("<i2").tobytes()

@@ -16,7 +16,7 @@ from bridge.topology.objects import ANCHORS
 from tests.support.child import Child, child
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, DirectCall, Pbx, state_of, until_true
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 RATE = 16000
 PROGRAM = "tests.support.program"

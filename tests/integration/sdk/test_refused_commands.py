@@ -31,7 +31,7 @@ from tests.support.pbx import (
 )
 from tests.support.refusals import Refusals
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
+pytestmark = pytest.mark.asterisk
 
 RATE = 16000
 SPEECH = tone(TONES["agent"], -15.0, 0.5, RATE).astype("<i2").tobytes()

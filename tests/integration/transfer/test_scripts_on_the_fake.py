@@ -22,7 +22,7 @@ FIRST = int(os.environ.get("CALLBRIDGE_FIRST_SCRIPT", "0"))
 """To begin with the one that failed."""
 LENGTH = 25
 
-pytestmark = pytest.mark.timeout(120 + 6 * STORIES)
+pytestmark = [pytest.mark.busy, pytest.mark.timeout(120 + 6 * STORIES)]
 
 
 async def play(*, faulty: bool) -> tuple[Counter[Outcome | None], Counter[Stage]]:
