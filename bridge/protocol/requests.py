@@ -108,7 +108,7 @@ class Originate(Request, frozen=True, kw_only=True):
     connect: Target | None = None
     """Rung when he has answered, and put to him."""
     program: str = ""
-    """The program that gets the call; by default the one that asks, else none."""
+    """The program that gets the call, which is of its tenant; by default none has it."""
 
 
 class Connect(Request, frozen=True, kw_only=True):
