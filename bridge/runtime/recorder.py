@@ -221,6 +221,9 @@ class Recorder:
                     await self._write_to(before - SETTLE_SECONDS)
                     before = self._now()
                     self._look_for_caller()
+        except Exception:  # noqa: BLE001 - a fault of ours: nobody is to believe that it goes on
+            _log.exception("recording of call %s: cannot be kept", self._call_id)
+            self._fail("it broke: the log says why")
         finally:
             self._stop(PROGRAM_LEFT)
             await _to_its_end(self._finish())
