@@ -88,7 +88,7 @@ class Admission:
             observer_id=observer_id,
         )
         engine.coaches = was.coaches
-        engine.limits = self.limits_of(was.note) if was.note else None
+        engine.limits = None if was.note is None else self.limits_of(was.note)
         return engine
 
     async def let_in(self, access: Access) -> None:

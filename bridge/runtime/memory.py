@@ -61,8 +61,8 @@ class RememberedObserver:
     mode: ObserverMode = SPY
     hears_coaching: bool = False
     coaches: Participant = CALLEE
-    note: str = ""
-    """Of his limits: see ``KeyLimits``."""
+    note: str | None = None
+    """Of the limits of his keys, if he has some: see ``KeyLimits``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ def remembered_seat(engine: ObserverEngine, call: LiveCall | None) -> Remembered
 
 
 def _observer(engine: ObserverEngine) -> RememberedObserver:
-    note = "" if engine.limits is None else engine.limits.note
+    note = None if engine.limits is None else engine.limits.note
     mode, hears = engine.state.mode, engine.hears_coaching
     return RememberedObserver(engine.name, mode, hears, engine.coaches, note)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from bridge.ari import AriConnection
+from bridge.directory import LiveCall
 from bridge.lab.waiting import until
 from bridge.model.errors import (
     CommandTimeoutError,
@@ -17,8 +19,11 @@ from bridge.model.errors import (
     ServerUnreachableError,
 )
 from bridge.model.ids import CallId
-from bridge.model.participants import Participant
+from bridge.model.keys import KeyLimits, KeyMap
+from bridge.model.modes import SPY
+from bridge.model.participants import CALLEE, Participant
 from bridge.runtime import memory as memory_module
+from bridge.runtime.admission import Admission
 from bridge.runtime.memory import (
     CALL_VARIABLE,
     LARGEST,
@@ -33,6 +38,12 @@ from bridge.runtime.memory import (
     recall_seat,
 )
 from bridge.runtime.notes import Notes
+from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.pulse import Pulses
+from bridge.runtime.remembering import remembered_seat
+from bridge.runtime.seat import AccessPolicy, Sat
+from bridge.runtime.supervision import Supervision
+from bridge.session.observer import Stage
 from bridge.session.outline import Outline
 from bridge.session.state import Phase
 
@@ -244,3 +255,34 @@ async def test_a_seat_is_recalled() -> None:
     assert await recall_seat(server.ari, "a") == seat
     assert await recall_seat(server.ari, "b") is None
     assert decode_seat(encode(seat).replace('"version":1', '"version":9')) is None
+
+
+@pytest.mark.parametrize("limits", [None, KeyLimits(heard=False, reaches=lambda _call_id: True)])
+def test_limits_are_limits_for_the_next_program_though_nothing_is_noted_of_them(
+    limits: KeyLimits | None,
+) -> None:
+    engine = SimpleNamespace(
+        name=Participant("boss"),
+        state=SimpleNamespace(stage=Stage.PRESENT, mode=SPY),
+        hears_coaching=False,
+        coaches=CALLEE,
+        limits=limits,
+    )
+    call = SimpleNamespace(call_id=CALL, channels={})
+    seat = remembered_seat(cast("ObserverEngine", engine), cast("LiveCall", call))
+    assert seat is not None
+    read = decode_seat(encode(seat))
+    assert read is not None
+    admission = Admission(
+        cast("AriConnection", None),
+        cast("Supervision", SimpleNamespace(admit=lambda *_call, **_desk: engine)),
+        cast("Any", None),
+        access=AccessPolicy(),
+        keys=KeyMap(),
+        pulses=cast("Pulses", SimpleNamespace(new=lambda: None)),
+    )
+    again = admission.seat_again(
+        cast("LiveCall", call), read.observer, Sat("1", "PJSIP/1003-1"), CALL
+    )
+    assert (again.limits is None) is (limits is None)
+    assert again.limits is None or not again.limits.reaches(CALL)
