@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from bridge.cli.optional import require_server
-from bridge.cli.output import escape
+from bridge.cli.output import Out, escape
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bridge.daemon.check import Finding, Report
     from bridge.daemon.config import Configuration
 
@@ -58,7 +59,7 @@ def check(
 async def _run(configuration: Configuration, extension: str | None, *, quiet: bool) -> Report:
     from bridge.daemon.check import Report, run_checks  # noqa: PLC0415 - the daemon is optional
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = Out().console
     findings: list[Finding] = []
     async for finding in run_checks(configuration, extension=extension):
         findings.append(finding)
