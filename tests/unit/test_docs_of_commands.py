@@ -9,11 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-import typer.main
 from sqlalchemy import create_engine, text
 
 from bridge.cli.command import Exit
-from bridge.cli.main import app
 from bridge.daemon.config.sections import Webhooks as WebhooksSection
 from bridge.lab.acceptance import parse
 from bridge.lab.acceptance.model import Head, Hearing, PhoneSpec, Program, Server
@@ -21,6 +19,7 @@ from bridge.lab.acceptance.verbs import TOGETHER, VERBS
 from bridge.store.migrate import VERSION_TABLE
 from bridge.store.tables import Base
 from bridge.webhooks import WebhookSettings, sign
+from tests.support.command_line import commands, options_of
 
 ROOT = Path(__file__).parents[2]
 OF_COMMANDS = ("command-line", "acceptance", "daemon", "access", "webhooks")
@@ -44,16 +43,7 @@ def words(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def commands(group: Any, before: str = "") -> dict[str, Any]:
-    """Return every command by what is typed."""
-    found: dict[str, Any] = {}
-    for name, one in group.commands.items():
-        typed = f"{before}{name}"
-        found |= commands(one, f"{typed} ") if hasattr(one, "commands") else {typed: one}
-    return found
-
-
-COMMANDS = commands(typer.main.get_command(app))
+COMMANDS = {words: one for words, one in commands().items() if not hasattr(one, "commands")}
 
 
 def test_every_command_is_explained() -> None:
@@ -70,12 +60,7 @@ def test_every_command_is_explained() -> None:
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_option_of_a_command_is_explained(name: str) -> None:
     said = "\n".join(map(page, OF_COMMANDS))
-    options = [
-        option
-        for one in COMMANDS[name].params
-        for option in (*one.opts, *one.secondary_opts)
-        if option.startswith("--")
-    ]
+    options = {one for one in options_of(COMMANDS[name]) if one.startswith("--")}
     unsaid = {one for one in options if not re.search(rf"{one}\b", said)}
     assert unsaid - USUAL == set()
 

@@ -9,12 +9,10 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-import typer.main
 from prometheus_client import Metric
 
 from bridge import Client, FeatureKeys, errors
 from bridge.api.sockets import common
-from bridge.cli.main import app
 from bridge.daemon.config import Configuration, ConfigurationFaultsError, parse
 from bridge.daemon.config.base import Section, section_of
 from bridge.daemon.metrics import Metrics
@@ -25,6 +23,7 @@ from bridge.protocol.permissions import PERMISSIONS, Permission, Role
 from bridge.protocol.problems import EVERY_OPERATION, STATUS
 from bridge.protocol.views import EventView
 from scripts.diagrams import configuration, operations
+from tests.support.command_line import options
 
 ROOT = Path(__file__).parents[2]
 DIALPLAN = {"CALL", "SEAT", "FETCH", "GATE", "OTHERS", "SPARED"}
@@ -134,24 +133,9 @@ def test_every_exit_code_of_the_daemon_is_explained() -> None:
     assert codes == {*ExitCode, 1, 2}
 
 
-def commands() -> dict[str, set[str]]:
-    """Return every command of ``callbridge`` with its options."""
-    found: dict[str, set[str]] = {}
-
-    def walk(name: str, command: Any) -> None:
-        found[name] = {
-            option for one in command.params for option in (*one.opts, *one.secondary_opts)
-        }
-        for child, below in getattr(command, "commands", {}).items():
-            walk(f"{name} {child}", below)
-
-    walk("callbridge", typer.main.get_command(app))
-    return found
-
-
 @pytest.mark.parametrize("page", COMMANDS_IN)
 def test_commands_in_the_pages_exist_with_their_options(page: str) -> None:
-    known = commands()
+    known = options()
     named = re.findall(r"(?:^|[ `$(])callbridge ([a-z][^`#|&;>)\n]*)", text_of(page), re.MULTILINE)
     assert named
     for text in named:
@@ -163,8 +147,8 @@ def test_commands_in_the_pages_exist_with_their_options(page: str) -> None:
         name = f"callbridge {words.pop(0)}"
         while words and f"{name} {words[0]}" in known:
             name += f" {words.pop(0)}"
-        options = {word.rstrip(".,:") for word in words if word.startswith("-")}
-        assert options <= {*known[name], "--help"}, text
+        given = {word.rstrip(".,:") for word in words if word.startswith("-")}
+        assert given <= {*known[name], "--help"}, text
 
 
 # --- who may do what ----------------------------------------------------------------------------

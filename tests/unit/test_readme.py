@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
 
-from bridge.cli.main import app
 from bridge.daemon.check.asterisk import NEEDED
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, whisper
@@ -29,6 +26,7 @@ from bridge.session.effects import (
     TurnVoice,
 )
 from bridge.session.inputs import Command, Input, Token
+from tests.support.command_line import options
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,19 +65,6 @@ def table(first_cell: str) -> list[list[str]]:
     lines = README[README.index(f"\n| {first_cell}".rstrip()) + 1 :].split("\n\n")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [rows[0], *rows[2:]]
-
-
-def command_line() -> dict[str, set[str]]:
-    """Return every command of ``callbridge`` with its options."""
-    found: dict[str, set[str]] = {}
-
-    def walk(name: str, command: Any) -> None:
-        found[name] = {option for parameter in command.params for option in parameter.opts}
-        for child, below in getattr(command, "commands", {}).items():
-            walk(f"{name} {child}", below)
-
-    walk("callbridge", typer.main.get_command(app))
-    return found
 
 
 def test_the_programs_are_the_examples() -> None:
@@ -121,7 +106,7 @@ def test_links_within_the_page_lead_somewhere() -> None:
 
 
 def test_commands_that_are_named_exist() -> None:
-    known = command_line()
+    known = options()
     named = re.findall(r"(?<![\w/'\[])(?:\.venv/bin/)?callbridge asterisk[^`#\n]*", README)
     assert len(named) >= 5
     for text in named:
@@ -133,11 +118,11 @@ def test_commands_that_are_named_exist() -> None:
 
 def test_options_of_the_demo_are_all_of_them() -> None:
     listed = {re.sub(r"[`]| .*", "", row[0]) for row in table("Option")[1:]}
-    assert listed == command_line()["callbridge demo"] - {"--help"}
+    assert listed == options()["callbridge demo"] - {"--help"}
 
 
 def test_options_of_the_laboratory_that_are_named_exist() -> None:
-    assert "--name" in command_line()["callbridge asterisk up"]
+    assert "--name" in options()["callbridge asterisk up"]
 
 
 def test_error_codes_are_all_of_them() -> None:
