@@ -133,6 +133,7 @@ class Database:
         self._readers = make_engine(url, writes=False, size=4)
         self._writers = make_engine(url, writes=True, size=2)
         self._opened: weakref.WeakSet[asyncpg.Connection] = weakref.WeakSet()
+        self._interrupting: set[asyncio.Task[None]] = set()
         if not self.is_sqlite:
             for engine in (self._readers, self._writers):
                 event.listen(engine.sync_engine, "connect", self._remember)
@@ -153,7 +154,7 @@ class Database:
         async with (
             asyncio.timeout(READ_S),
             self._readers.connect() as connection,
-            self._let_go(connection),
+            self._let_go(connection, READ_S),
         ):
             yield connection
 
@@ -163,24 +164,33 @@ class Database:
         async with (
             asyncio.timeout(within_s),
             self._writers.begin() as connection,
-            self._let_go(connection),
+            self._let_go(connection, within_s),
         ):
             yield connection
 
     @asynccontextmanager
-    async def _let_go(self, connection: AsyncConnection) -> AsyncIterator[None]:
-        """End a connection at once whose block is left by a timeout, or cancelled.
+    async def _let_go(self, connection: AsyncConnection, within_s: float) -> AsyncIterator[None]:
+        """End at once what a connection does for a block that takes too long, or is cancelled.
 
-        What it would be told else, to roll back, is what a server that stands still does not do.
+        What it would be told else, to roll back, is what a server that stands still does not do,
+        and SQLite not before its query has come to its end.
         """
+        driver = (await connection.get_raw_connection()).driver_connection
+        late = asyncio.get_running_loop().call_later(within_s, self._interrupt, driver)
         try:
             yield
         except asyncio.CancelledError:
-            if not self.is_sqlite:
-                raw = await connection.get_raw_connection()
-                if raw.driver_connection is not None:
-                    raw.driver_connection.terminate()
+            if driver is not None and not self.is_sqlite:
+                driver.terminate()
             raise
+        finally:
+            late.cancel()
+
+    def _interrupt(self, driver: Any) -> None:  # noqa: ANN401 - the driver's own
+        if self.is_sqlite:
+            task = asyncio.get_running_loop().create_task(driver.interrupt())
+            self._interrupting.add(task)
+            task.add_done_callback(self._interrupting.discard)
 
     def insert(self, table: type[Base]) -> Insert:
         """Return an insert that knows what to do about a row that is there already."""

@@ -362,6 +362,24 @@ async def test_threads_that_others_hold_keep_nothing_from_being_stored(store: St
     assert await note_ids(store) == ["n1"]
 
 
+async def test_a_query_that_takes_too_long_is_ended(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.store.engine.READ_S", 0.1)
+    counting = (
+        "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 20000000) "
+        "SELECT max(n) FROM c"
+    )
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with store._database.reading() as connection:
+            await connection.exec_driver_sql(counting)
+    assert time.monotonic() - began < 3.0
+    monkeypatch.undo()
+    store.write(note("n1"))
+    assert await note_ids(store) == ["n1"]
+
+
 async def test_a_fault_of_the_spool_is_no_end_of_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
