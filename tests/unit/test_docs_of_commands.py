@@ -127,7 +127,8 @@ def test_the_settings_of_webhooks_are_those_by_default() -> None:
 
 def test_the_bounds_of_webhooks_are_those_by_default() -> None:
     said, settings = page("webhooks"), WebhookSettings()
-    assert f"eight attempts at once for a webhook, {settings.at_once} for all" in said
+    at_once = f"{settings.at_once_tenant} for a tenant, {settings.at_once} for all"
+    assert f"eight attempts at once for a webhook, {at_once}" in said
     assert settings.at_once_each == 8
     assert f"{settings.pending:,} wait for a webhook" in said
     assert f"A tenant may have {settings.of_one_tenant}." in said
