@@ -17,8 +17,8 @@ from tests.support.pbx import Pbx, state_of
 
 pytestmark = pytest.mark.asterisk
 
-SLOW_S = 0.25
-"""Each way: half a second from a request to its answer."""
+SLOW_S = 0.1
+"""Each way: a fifth of a second from a request to its answer, and answer() takes fifteen."""
 
 
 @pytest.fixture
