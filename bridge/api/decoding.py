@@ -139,6 +139,14 @@ def decoded(raw: bytes, kind: type[R]) -> R:
     return body
 
 
+def one_of(**sounds: bytes | str | None) -> bytes | str | None:
+    """Return which of two ways to give a sound was taken. Raises BadArgumentError for both."""
+    given = [sound for sound in sounds.values() if sound is not None]
+    if len(given) > 1:
+        raise BadArgumentError(f"give one of {' and '.join(sounds)}")
+    return given[0] if given else None
+
+
 def optional(kind: type[Request]) -> bool:
     """Tell whether a body may be left out: every field of it has a default."""
     return not any(field.required for field in msgspec.structs.fields(kind))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bridge.api.decoding import one_of
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import (
@@ -192,14 +193,6 @@ async def announce(asked: Asked[Announce, NoQuery]) -> AnnouncedView:
         raise BadArgumentError("announce what? Give sound, or audio")
     await in_stream(asked)
     return AnnouncedView(complete=await call.announce(sound, body.to))
-
-
-def one_of(**sounds: bytes | str | None) -> bytes | str | None:
-    """Return which of two ways to give a sound was taken. Raises BadArgumentError for both."""
-    given = [sound for sound in sounds.values() if sound is not None]
-    if len(given) > 1:
-        raise BadArgumentError(f"give one of {' and '.join(sounds)}")
-    return given[0] if given else None
 
 
 @handles(operations.SAY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.api.handlers.calls import one_of
+from bridge.api.decoding import one_of
 from bridge.api.paging import whole
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import as_it_is, dialled, in_stream, own_call, there, visible

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from bridge.api.archive import Entry
 from bridge.api.auth.principal import Principal
-from bridge.api.handlers.calls import one_of
+from bridge.api.decoding import one_of
 from bridge.api.paging import paged
 from bridge.api.router import Asked, File, NoBody, NoQuery, handles
 from bridge.api.scope import check_his, own_call

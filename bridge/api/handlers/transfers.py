@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bridge.api.auth.dialling import Reservations
-from bridge.api.handlers.calls import one_of
+from bridge.api.decoding import one_of
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import all_dialled, controlled, in_stream, own_call, there, visible
 from bridge.api.service import Service
