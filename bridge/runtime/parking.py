@@ -178,6 +178,17 @@ class Place:
         transferred or is parked, BadArgumentError, InvalidStateError when all slots are taken,
         CallClosedError, and what the call refuses it with: nothing has changed then.
         """
+        parking = asyncio.ensure_future(self._park(party, slot, by, seconds, stays=stays))
+        try:
+            return await asyncio.shield(parking)
+        except asyncio.CancelledError:
+            # Nobody waits for the command any more, which is carried out all the same.
+            parking.add_done_callback(self._parked_for_nobody)
+            raise
+
+    async def _park(
+        self, party: Participant, slot: str | None, by: str | None, seconds: float, *, stays: bool
+    ) -> str:
         if self._busy.locked() or self.parked is not None:
             raise CommandInProgressError(f"call {self._id} is parked: take it back first")
         if self._host.transfers.of(self.call.incoming.call_id) is not None:
@@ -197,12 +208,8 @@ class Place:
             self.parked = Parked(free, party, time.time() + seconds, seconds, endpoint, stays)
             try:
                 await self._arrange(held={party}, leaving=session.parties - {party}, kept=True)
-            except CallbridgeError:
+            except BaseException:
                 self.parked = None
-                raise
-            except asyncio.CancelledError:
-                # Nobody waits for the command any more, which is carried out all the same.
-                self._keep(self.parked)
                 raise
             finally:
                 self._lot.reserved.discard(free)
@@ -245,6 +252,10 @@ class Place:
             self._timer = None
 
     # --- inside -----------------------------------------------------------------------------------
+
+    def _parked_for_nobody(self, parking: asyncio.Task[str]) -> None:
+        if not parking.cancelled() and (error := parking.exception()) is not None:
+            _log.warning("call %s is not parked: %s", self._id, error)
 
     @property
     def _id(self) -> CallId:

@@ -151,10 +151,13 @@ async def test_he_hangs_up_as_he_is_fetched(*, joined: bool) -> None:
     lot.end(CALL)
 
 
-async def test_whoever_gives_up_waiting_for_it_has_parked_him() -> None:
+@pytest.mark.parametrize("fails", [False, True])
+async def test_whoever_gives_up_waiting_for_it_has_parked_him(*, fails: bool) -> None:
     phones, call = Phones(), Call(CALLER)
     lot = parked_lot(phones, call)
     call.go.clear()
+    if fails:
+        call.fails = lambda _command: ServerUnreachableError("no")
     parking = asyncio.create_task(
         lot.place(CALL).park(CALLER, SLOT, by=None, seconds=60, stays=False)
     )
@@ -162,13 +165,15 @@ async def test_whoever_gives_up_waiting_for_it_has_parked_him() -> None:
     parking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await parking
-    assert SLOT in call.notes[NOTE]
-    assert lot.slot_of(CALL) == SLOT
-    assert not lot.reserved
-    # What he gave up waiting for is done, or it is not: then his slot is free.
+    # Something else happens to the call before it takes the command.
     for listener in call.on_change:
         listener()
-    assert (lot.parked, NOTE in call.notes) == ((), False)
+    assert lot.slot_of(CALL) == SLOT
+    call.go.set()
+    await until(lambda: not lot.reserved, "it is done, or it is not")
+    assert (lot.slot_of(CALL), NOTE in call.notes) == ((None, False) if fails else (SLOT, True))
+    assert call.session.kept is not fails
+    lot.end(CALL)
 
 
 async def test_whoever_is_rung_and_cannot_be_put_together_with_him_is_let_go() -> None:
@@ -196,4 +201,15 @@ async def test_who_is_parked_is_not_transferred() -> None:
         phones.transfers.require_none(call.engine)
     await lot.place(CALL).take_back()
     phones.transfers.require_none(call.engine)
+    lot.end(CALL)
+
+
+async def test_of_two_who_park_at_once_one_does() -> None:
+    phones, call = Phones(), Call(CALLER)
+    lot = parked_lot(phones, call)
+    place = lot.place(CALL)
+    both = (place.park(CALLER, slot, by=None, seconds=60, stays=False) for slot in (SLOT, "7102"))
+    done = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(one) for one in done] == [str, CommandInProgressError]
+    assert lot.slot_of(CALL) == SLOT
     lot.end(CALL)
