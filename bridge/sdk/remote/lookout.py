@@ -97,9 +97,16 @@ class Lookout(Client):
         return None if view is None else live_call_of(view)
 
     def observers(self, target: str | LiveCall | ActiveCall) -> tuple[Observer, ...]:
-        """Return who observes a call, whoever placed them, by name. target: a call, or its id."""
+        """Return who observes a call, whoever placed them, by name. target: a call, or its id.
+
+        Of a call that this program does not have it is known as ``known_calls`` are, and raises
+        InvalidStateError as they do.
+        """
         self._online()
         view = self.view_of(target if isinstance(target, str) else target.call_id)
+        is_over = isinstance(target, ActiveCall) and target.end_reason is not None
+        if view is None and not is_over:
+            self._require_watch()
         shown = () if view is None else view.observers
         return tuple(self._observer(one) for one in shown)
 

@@ -400,7 +400,12 @@ async def test_who_has_asked_for_the_live_calls_knows_them_from_then_on(
     monkeypatch.setattr(Wire, "open", opened)
     client.on(events.INCOMING_CALL, lambda: None)
     await client.connect()
-    with pytest.raises(InvalidStateError, match="live_calls"):
-        _ = client.known_calls
+    call = taken(client)
+    assert client.observers(call) == ()
+    for ask in (lambda: client.known_calls, lambda: client.observers("another")):
+        with pytest.raises(InvalidStateError, match="live_calls"):
+            ask()
+    client._program._frame(attached(seq=2, active=False))
+    assert (call.state, client.observers(call)) == (CallState.DISCONNECTED, ())
     assert await client.live_calls() == (live_call_of(call_view()),)
-    assert client.known_calls == ()
+    assert (client.known_calls, client.observers("another")) == ((), ())
