@@ -336,8 +336,7 @@ class Webhooks:
         sender = self._sender
         try:
             if sender is not None:
-                outcome = await sender.attempt(webhook, delivery, at=self._clock())
-                self._settle(delivery, outcome)
+                self._settle(delivery, await self._attempt(sender, webhook, delivery))
         finally:
             del self._under_way[delivery.delivery_id]
             self._ended.add(delivery.delivery_id)
@@ -348,6 +347,13 @@ class Webhooks:
             if not self._busy_of[webhook.tenant]:
                 del self._busy_of[webhook.tenant]
             self._wake.set()
+
+    async def _attempt(self, sender: Sender, webhook: StoredWebhook, delivery: Delivery) -> Outcome:
+        try:
+            return await sender.attempt(webhook, delivery, at=self._clock())
+        except Exception as error:  # noqa: BLE001 - else it would be tried at once, again and again
+            _log.exception("webhook %s: an attempt failed by a fault", webhook.webhook_id)
+            return Outcome(error=f"{type(error).__name__}: {error}")
 
     def _is_full(self, webhook: StoredWebhook) -> bool:
         """Tell whether nothing more is begun for a webhook: neither it nor its tenant has room."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from bridge.lab.waiting import until
 from bridge.model.errors import BadArgumentError, StoreError
 from bridge.webhooks import Addresses, Retries, Webhooks
+from bridge.webhooks.sender import Outcome, Sender
 from tests.api.webhooks.conftest import Post
 from tests.api.webhooks.receiver import SECRET, Receiver, answers, drops, takes
 from tests.support.pbx import until_true
@@ -344,6 +345,20 @@ async def test_a_fault_is_said_and_is_not_the_end(
         await until(lambda: "a fault of ours" in post.webhooks.health, "it is said")
     await until(lambda: post.receiver.taken("/a"), "it arrives")
     assert post.webhooks.health == "ok"
+
+
+async def test_a_fault_of_an_attempt_is_an_attempt_that_failed(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object, **__: object) -> Outcome:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(Sender, "attempt", fails)
+    hook = await post.hook("/a")
+    post.tell("c1")
+    await settled(post, "dead", hook.webhook_id)
+    (delivery,) = await post.deliveries(hook)
+    assert (delivery.attempts, delivery.last_error) == (4, "RuntimeError: a fault of ours")
 
 
 async def test_the_end_waits_for_what_is_under_way(post: Post) -> None:
