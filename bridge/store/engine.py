@@ -85,7 +85,9 @@ def _as_asyncpg_has_it(url: URL) -> URL:
     return url.set(query=query)
 
 
-def make_engine(url: URL, *, writes: bool, size: int) -> AsyncEngine:
+def make_engine(
+    url: URL, *, writes: bool, size: int, statement_s: float = STATEMENT_S
+) -> AsyncEngine:
     """Return an engine with connections for reading, or for writing."""
     if url.get_backend_name() == "sqlite":
         engine = create_async_engine(
@@ -100,7 +102,7 @@ def make_engine(url: URL, *, writes: bool, size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=READ_S,
         pool_pre_ping=True,
-        connect_args={"timeout": CONNECT_S, "command_timeout": STATEMENT_S},
+        connect_args={"timeout": CONNECT_S, "command_timeout": statement_s},
     )
 
 

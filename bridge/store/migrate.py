@@ -19,6 +19,8 @@ VERSION_TABLE: Final = "callbridge_schema"
 REVISIONS: Final = ("0001", "0002")
 """All migrations, oldest first: the last is what this version of callbridge knows."""
 _FOLDER: Final = Path(__file__).parent / "migrations"
+_STATEMENT_S: Final = 900.0
+"""Of a migration: all rows of ten years may have to be read."""
 _alone = threading.Lock()
 """What alembic works on is kept in variables of its modules: one thread at a time."""
 
@@ -67,7 +69,7 @@ async def upgrade(url: URL) -> None:
 
 
 async def _upgrade(url: URL) -> None:
-    engine = make_engine(url, writes=True, size=1)
+    engine = make_engine(url, writes=True, size=1, statement_s=_STATEMENT_S)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_run)

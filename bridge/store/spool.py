@@ -92,6 +92,9 @@ class Spool:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             spool._take_lock()
             spool.id = spool._read_id()
+            for draft in folder.glob("*.new"):
+                # Of a process that was killed meanwhile.
+                draft.unlink()
             for path in sorted(folder.glob(f"*{_SUFFIX}")):
                 spool._look_at(path)
         except OSError as error:

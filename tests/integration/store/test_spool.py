@@ -243,6 +243,16 @@ def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:
     assert found == list(range(1, len(found) + 1))
 
 
+def test_what_a_killed_process_had_begun_to_write_anew_is_removed(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        spool.append(frames(1, 5))
+    (segment,) = tmp_path.glob("*.spool")
+    segment.with_suffix(".new").write_bytes(segment.read_bytes()[:50])
+    with opened(tmp_path) as spool:
+        assert serials(spool) == [1, 2, 3, 4, 5]
+    assert list(tmp_path.glob("*.new")) == []
+
+
 def test_a_line_written_twice_is_read_once(tmp_path: Path) -> None:
     with opened(tmp_path) as spool:
         spool.append(frames(1, 5))
