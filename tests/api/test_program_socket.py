@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,19 @@ async def test_of_a_call_that_is_over_nothing_is_remembered(fake: FakeAri, tmp_p
         await until(lambda: api.service.views.call(call_id) is None, "the call is over")
         assert await finder.of(call) is None
         assert not len(finder)
+
+
+async def test_programs_of_one_name_and_several_queues_are_all_listed(api: RunningApi) -> None:
+    body = {"name": "bot", "role": "program", "tenant": TENANT}
+    async with AsyncExitStack() as stack:
+        for queues in (["sales"], ["sales", "support"]):
+            key = await api.done("POST", "/keys", {**body, "queues": queues})
+            far = await stack.enter_async_context(far_end(api, PATH, key=key["secret"]))
+            await attached(far)
+        first = await api.done("GET", "/programs", query={"limit": "1"})
+        rest = await api.done("GET", "/programs", query={"limit": "1", "cursor": first["next"]})
+        assert [one["name"] for one in first["items"] + rest["items"]] == ["desk", "desk"]
+        assert rest["next"] is None
 
 
 async def test_who_accepts_a_call_that_has_just_gone_is_told_so(

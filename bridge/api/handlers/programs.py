@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bridge.api.paging import paged
+from bridge.api.programs.owners import shown_as
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.protocol import operations
 from bridge.protocol.requests import Listing
@@ -13,7 +14,8 @@ from bridge.protocol.views import CapabilitiesView, Page, ProgramView
 async def list_programs(asked: Asked[NoBody, Listing]) -> Page[ProgramView]:
     """List the programs of whoever asks, by name."""
     shown = asked.service.programs.shown(asked.principal)
-    return paged(shown, asked.query, lambda one: (one.name, one.tenant))
+    page = paged(shown, asked.query, lambda one: one.program.key)
+    return Page(items=tuple(map(shown_as, page.items)), next=page.next)
 
 
 @handles(operations.SHOW_CAPABILITIES)

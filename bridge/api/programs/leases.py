@@ -29,6 +29,11 @@ class ProgramId:
     tenant: str
     queues: frozenset[str] = frozenset()
 
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What programs are sorted by; no two have the same."""
+        return self.name, self.tenant, "\0".join(sorted(self.queues))
+
     def is_for(self, principal: Principal) -> bool:
         """Tell whether it is somebody's business."""
         return principal.covers(self.tenant, self.queues)
@@ -224,7 +229,7 @@ class Leases:
             )
             for program, known in self._programs.items()
         )
-        return tuple(sorted(shown, key=lambda one: (one.program.name, one.program.tenant)))
+        return tuple(sorted(shown, key=lambda one: one.program.key))
 
     @property
     def headers(self) -> frozenset[str]:

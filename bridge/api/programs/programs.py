@@ -24,19 +24,20 @@ from bridge.api.programs.leases import (
     Leases,
     Offer,
     ProgramId,
+    Shown,
     Silence,
     StandBy,
     Terms,
     WhenGone,
     Withdraw,
 )
-from bridge.api.programs.owners import Noted, read, shown_as
+from bridge.api.programs.owners import Noted, read
 from bridge.api.programs.routes import Facts
 from bridge.model.errors import CallbridgeError, NotFoundError
 from bridge.model.states import CallState
 from bridge.protocol import frames
 from bridge.protocol.permissions import Role
-from bridge.protocol.views import CallView, EventView, ProgramView
+from bridge.protocol.views import CallView, EventView
 from bridge.runtime.tasks import Tasks
 from bridge.sdk import ActiveCall, Client, events
 
@@ -157,11 +158,9 @@ class Programs:
         self._note(call, program)
         self._do()
 
-    def shown(self, principal: Principal) -> tuple[ProgramView, ...]:
+    def shown(self, principal: Principal) -> tuple[Shown, ...]:
         """Return the programs that somebody may see."""
-        return tuple(
-            shown_as(one) for one in self._leases.programs if one.program.is_for(principal)
-        )
+        return tuple(one for one in self._leases.programs if one.program.is_for(principal))
 
     # --- sockets --------------------------------------------------------------------------------
 
@@ -462,13 +461,13 @@ class Programs:
         own = ProgramId.of(name, principal)
         if self._leases.holder(own) is not None:
             return own
-        for one in self._leases.programs:
-            if one.connected and one.program.name == name and one.program.is_for(principal):
+        for one in self.shown(principal):
+            if one.connected and one.program.name == name:
                 return one.program
         return own
 
     def _unknown(self, principal: Principal, name: str) -> NotFoundError:
-        there = [one.name for one in self.shown(principal) if one.connected]
+        there = [one.program.name for one in self.shown(principal) if one.connected]
         known = ", ".join(there) or "none"
         return NotFoundError(f"no program {name!r} is connected; there are: {known}")
 
