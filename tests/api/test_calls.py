@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import tone
 from bridge.lab.phones import Behaviour
 from bridge.lab.phones import CallState as PhoneState
@@ -266,16 +265,6 @@ async def test_keys_and_announcements(desk: Desk) -> None:
     view = await desk.api.done("PUT", f"{path}/music", {"music": "default"})
     assert view["call_id"] == call.call_id
     await phone.hangup()
-
-
-async def test_what_is_sent_before_a_command_is_heard_before_it(desk: Desk) -> None:
-    call_id, caller, _ = await desk.own()
-    late = {"mode": "spy", "after_audio": 640}
-    reply = await desk.api.ask("PUT", f"/calls/{call_id}/mode", late)
-    assert (reply.status, reply.code) == (504, "COMMAND_TIMEOUT")
-    view = await desk.api.done("PUT", f"/calls/{call_id}/mode", {"mode": "spy", "after_audio": 0})
-    assert view["mode"] == "spy"
-    assert isinstance(caller, DirectParty)
 
 
 @pytest.mark.parametrize(

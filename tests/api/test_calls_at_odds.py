@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,40 @@ async def test_parties_who_ring_are_given_up(
     await api.done("DELETE", f"{path}/parties/party_1003")
     assert (await adding).code == "CALL_FAILED"
     await until(lambda: leg not in fake_rings.world.channels, "nobody rings him any more")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"music": "default"}, {"held": False, "announce": "sound:beep"}, {"announce_audio": "AAAA"}],
+)
+async def test_who_is_not_held_hears_nothing_of_it(
+    api: RunningApi, call: tuple[str, str], body: dict[str, object]
+) -> None:
+    path, _ = call
+    await api.done("POST", f"{path}/answer")
+    reply = await api.ask("PATCH", f"{path}/parties/caller", body)
+    assert (reply.status, reply.json["fields"][0]["at"]) == (422, f"$.{list(body)[-1]}")
+    assert not (await api.done("PATCH", f"{path}/parties/caller", {}))["held"]
+
+
+async def test_a_command_has_its_place_behind_the_audio_that_it_names(
+    api: RunningApi, call: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = call
+    await api.done("POST", f"{path}/answer")
+    positions, (agent,) = api.service.audio_positions, api.client.calls
+    party = f"{path}/parties/caller"
+    muting = {"muted": True, "after_audio": 640}
+    with monkeypatch.context() as hurry:
+        hurry.setattr(positions, "wait", partial(positions.wait, within=0.05))
+        assert await code(api, "PATCH", party, muting) == "COMMAND_TIMEOUT"
+    assert [one.muted for one in agent.parties] == [False], "what did not come is not done"
+    asking = asyncio.create_task(api.done("PATCH", party, muting))
+    positions.place(agent).add(638)
+    await asyncio.wait({asking}, timeout=0.05)
+    assert not asking.done()
+    positions.place(agent).add(2)
+    assert (await asking)["muted"]
 
 
 async def test_asterisk_cannot_be_reached(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bridge.api.decoding import one_of
+from bridge.api.decoding import one_of, wrong
 from bridge.api.paging import whole
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import as_it_is, dialled, in_stream, own_call, there, visible
@@ -45,6 +45,10 @@ async def change_party(asked: Asked[ChangeParty, NoQuery]) -> PartyView:
     call, _ = own_call(asked)
     name, body = asked.path["party"], asked.body
     _party(asked, name)
+    if not body.held:
+        for field in ("music", "announce", "announce_audio"):
+            if getattr(body, field) is not None:
+                raise wrong(f"$.{field}", "is what he hears while he is held: give held, too")
     announcement = one_of(announce=body.announce, announce_audio=body.announce_audio)
     await in_stream(asked)
     if body.muted is not None:
