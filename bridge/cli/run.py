@@ -115,7 +115,7 @@ async def _made(
     lab: Instance | None = None
     reports = []
     try:
-        for one in runs:
+        for one, folder in zip(runs, _folders(runs, keep), strict=True):
             site: Site
             if one.server is not None:
                 site = acceptance.OwnSite(one.server)
@@ -123,7 +123,6 @@ async def _made(
                 if lab is None:
                     lab = await asyncio.to_thread(_lab, instance)
                 site = acceptance.LabSite(lab.info)
-            folder = None if keep is None else keep / (one.path.stem if one.path else one.name)
             if as_json:
                 report = await acceptance.perform(one, site, keep=folder)
                 typer.echo(acceptance.as_json(report))
@@ -138,6 +137,17 @@ async def _made(
         if lab is not None and instance is None:
             await asyncio.to_thread(lab.stop)
     return reports
+
+
+def _folders(runs: Sequence[Run], keep: Path | None) -> list[Path | None]:
+    """Return where what is heard in each run is left: in no other's place."""
+    if keep is None:
+        return [None] * len(runs)
+    names = [one.path.stem if one.path else one.name for one in runs]
+    return [
+        keep / (name if names.count(name) == 1 else f"{name}-{names[: at + 1].count(name)}")
+        for at, name in enumerate(names)
+    ]
 
 
 def _lab(name: str | None) -> Instance:

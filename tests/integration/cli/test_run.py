@@ -76,6 +76,19 @@ async def test_the_json_of_a_run_is_one_line(pbx: Pbx, tmp_path: Path) -> None:
     assert json.loads(out)["file"] == str(file)
 
 
+async def test_what_is_heard_in_two_runs_of_one_name_is_kept_of_both(
+    pbx: Pbx, tmp_path: Path
+) -> None:
+    files = [tmp_path / office / "good.yaml" for office in ("berlin", "paris")]
+    for file in files:
+        file.parent.mkdir()
+        file.write_text(SHORT, encoding="utf-8")
+    keep = tmp_path / "kept"
+    words = ("--instance", pbx.instance.name, "--keep", str(keep))
+    await Shell.nowhere().done("run", *map(str, files), *words)
+    assert {path.name for path in keep.iterdir()} == {"good-1", "good-2"}
+
+
 @pytest.mark.parametrize("name", ["coached_call", "handed_over_call", "outbound_call"])
 async def test_a_scenario_through_a_daemon(pbx: Pbx, tmp_path: Path, name: str) -> None:
     run = load(scenarios()[name])
