@@ -40,6 +40,9 @@ class Commands(Protocol):
     def move_on(self, engine: ObserverEngine, *, by: str) -> None:
         """Go to the next live call."""
 
+    def note_refused(self, engine: ObserverEngine, what: str, *, by: str, why: str) -> None:
+        """Write down what he asked for and may not do."""
+
 
 class Desk:
     """Keys in, tones out. ``run()`` is the owner's task.
@@ -91,7 +94,9 @@ class Desk:
             return
         by = f"key {self._digit}"
         if engine.limits is not None and not engine.limits.allow(action):
-            raise ForbiddenError(f"{engine.name} is to listen alone")
+            why = f"{engine.name} is to listen alone"
+            self._commands.note_refused(engine, str(action), by=by, why=why)
+            raise ForbiddenError(why)
         match action:
             case KeyAction.SPY | KeyAction.BARGE:
                 await self._commands.change_mode(engine, _MODES[action], by=by)

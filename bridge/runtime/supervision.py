@@ -255,6 +255,10 @@ class Supervision:
             await self._takeovers.end(engine)
             await engine.command(lambda token: inputs.ChangeMode(token, SPY))
 
+    def note_refused(self, engine: ObserverEngine, what: str, *, by: str, why: str) -> None:
+        """Write down what an observer asked for and may not do."""
+        self.audit.note(self.call_of(engine), engine.name, what, by=by, result=why)
+
     # --- what happens ---------------------------------------------------------------------------
 
     def changed(self, change: Change) -> None:
