@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
@@ -75,7 +74,7 @@ class AudioPositions:
     long as there is one.
     """
 
-    def __init__(self, client: Client, observers: Callable[[], Observers]) -> None:
+    def __init__(self, client: Client, observers: Observers) -> None:
         self._client = client
         self._observers = observers
         self._places: WeakKeyDictionary[Speaker, Place] = WeakKeyDictionary()
@@ -90,7 +89,7 @@ class AudioPositions:
             if found is None:
                 raise CallNotFoundError(f"{call_id} is no call of callbridge's that has an agent")
         else:
-            found = self._observers().observer(call_id, name)
+            found = self._observers.observer(call_id, name)
             if found is None:
                 raise NotFoundError(f"call {call_id} has no observer {name} that the API placed")
         return found

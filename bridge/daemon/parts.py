@@ -140,7 +140,7 @@ def make_parts(
         tenancy=tenancy,
         programs=programs,
         webhooks=webhooks,
-        audio_positions=AudioPositions(client, lambda: views),
+        audio_positions=AudioPositions(client, views),
         speech=speech_of(configuration),
         recordings_folder=recordings,
         version=version(),

@@ -213,7 +213,7 @@ def _service(
         "dial_rules": DialRules(),
         "programs": Programs(client, views, hub),
         "webhooks": Webhooks(store, addresses=Addresses(["127.0.0.1"]), settings=WEBHOOKS),
-        "audio_positions": AudioPositions(client, lambda: views),
+        "audio_positions": AudioPositions(client, views),
         "speech": None,
         "recordings_folder": folder / "recordings",
         "version": "0.0.test",

@@ -67,7 +67,7 @@ def _of(client: Client, folder: Path) -> Callable[[Service], Service]:
         hub=hub,
         programs=programs,
         rate_limits=RateLimits(commands=_OFTEN, reads=_OFTEN),
-        audio_positions=AudioPositions(client, lambda: views),
+        audio_positions=AudioPositions(client, views),
     )
 
 

@@ -87,7 +87,7 @@ def _of(client: Client, folder: Path) -> Callable[[Service], Service]:
         views=views,
         hub=hub,
         programs=Programs(client, views, hub),
-        audio_positions=AudioPositions(client, lambda: views),
+        audio_positions=AudioPositions(client, views),
     )
 
 
