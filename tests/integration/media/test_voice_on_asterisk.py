@@ -133,10 +133,24 @@ async def test_30_seconds_of_tone_are_heard_whole_at_every_rate(studio: Studio) 
 
 
 async def test_the_first_frame_is_heard_soon(studio: Studio) -> None:
-    call = await studio.call()
+    calls = [await studio.call() for _ in range(5)]
+    of_each = await asyncio.gather(
+        *(
+            first_frames(call, range(10 * index, 10 * index + 10))
+            for index, call in enumerate(calls)
+        )
+    )
+    p50, p95 = np.percentile([taken for of_one in of_each for taken in of_one], [50, 95])
+    # Waiting for the line's tick is 0 to 20 ms; from there to the party's is fixed for a line.
+    assert p50 <= 35, (p50, p95)
+    assert p95 <= 50, (p50, p95)
+
+
+async def first_frames(call: Call, numbers: range) -> list[float]:
+    """Say something as often as there are numbers; return when it was first heard, in ms."""
     loop = asyncio.get_running_loop()
     taken: list[float] = []
-    for number in range(50):
+    for number in numbers:
         name = ("caller", "callee")[number % 2]
         party = call.parties[name]
         await call.change(name)
@@ -150,10 +164,7 @@ async def test_the_first_frame_is_heard_soon(studio: Studio) -> None:
         assert heard is not None
         taken.append((heard - sent) * 1000)
         await call.voice.drain()
-    p50, p95 = np.percentile(taken, [50, 95])
-    # Waiting for the line's tick is 0 to 20 ms; from there to the party's is fixed for a line.
-    assert p50 <= 35, (p50, p95)
-    assert p95 <= 50, (p50, p95)
+    return taken
 
 
 async def test_clearing_cuts_within_two_frames(studio: Studio) -> None:
