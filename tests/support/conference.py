@@ -133,6 +133,25 @@ class Conference:
         """Fail unless exactly these hear each other, the agent among them; as ``heard``."""
         await settles(lambda: self._measure(held, agent=True), expected)
 
+    async def hears_with_music(self, expected: Pairs, music: Collection[str]) -> None:
+        """As ``hears``, and fail unless exactly ``music`` hear music; both at the same time."""
+        heard: set[str] = set()
+
+        async def measure() -> Pairs:
+            listening = asyncio.create_task(self._music(_SETTLED_FRAMES))
+            try:
+                pairs = await self._measure(music, agent=True)
+                heard.clear()
+                heard.update(await listening)
+            finally:
+                listening.cancel()
+            return pairs
+
+        await settles(measure, expected)
+        if heard != set(music):
+            # It was on its way perhaps; from now on it is as it is to be.
+            assert await self.music() == set(music)
+
     async def parties_hear(self, expected: Pairs, *held: str) -> None:
         """Fail unless exactly these parties hear these; as ``heard``."""
         await settles(lambda: self._measure(held, agent=False), expected)
@@ -180,8 +199,17 @@ class Conference:
     async def music(self) -> set[str]:
         """Return who hears, besides our voices, something else: the music of a hold."""
         self.clear()
-        await asyncio.gather(*(party.wait_frames(_MUSIC_FRAMES) for party in self.people.values()))
-        heard = {name: party.pcm() for name, party in self.people.items()}
+        return await self._music(0)
+
+    async def _music(self, after_frames: int) -> set[str]:
+        begin = {name: len(party.frames) + after_frames for name, party in self.people.items()}
+        await asyncio.gather(
+            *(p.wait_frames(begin[name] + _MUSIC_FRAMES) for name, p in self.people.items())
+        )
+        heard = {
+            name: pcm_from_bytes(b"".join(f for _, f in list(p.frames)[begin[name] :]))
+            for name, p in self.people.items()
+        }
         # In a thread of its own: whoever speaks here must not fall silent meanwhile.
         rests = await asyncio.to_thread(lambda: {n: _other_sound(pcm) for n, pcm in heard.items()})
         return {name for name, rest in rests.items() if rest > -60}

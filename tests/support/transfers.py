@@ -106,8 +106,7 @@ class TransferScene:
 
         Speakers: those on the call, ``ai``, and ``brief``.
         """
-        await self.conference.hears(expected, *music)
-        assert await self.conference.music() == set(music)
+        await self.conference.hears_with_music(expected, music)
 
     async def parties_hear(self, expected: Pairs, *, music: Collection[str] = ()) -> None:
         """As ``hears``, without the ears of the AI, which may have left."""
