@@ -13,6 +13,7 @@ from bridge.model.participants import CALLEE, Participant
 from bridge.runtime.causes import callee_failed, unanswered, unreachable
 from bridge.runtime.executor import Executor
 from bridge.runtime.incoming import IncomingCall
+from bridge.runtime.ringing import GRACE_SECONDS, is_up
 from bridge.session.inputs import (
     CalleeAnswered,
     CalleeFailed,
@@ -21,8 +22,6 @@ from bridge.session.inputs import (
     PartyFailed,
 )
 
-_GRACE_SECONDS = 2.0
-"""How much later than Asterisk's own timeout we give up by ourselves."""
 _LONGEST_SECONDS = 60
 """How long somebody may ring on of whom it is not known."""
 
@@ -81,7 +80,7 @@ class Dialling:
             self._endpoint = dialled.endpoint
             seconds = dialled.seconds or _LONGEST_SECONDS
             loop = asyncio.get_running_loop()
-            self._watch = loop.call_later(seconds + _GRACE_SECONDS, self._give_up)
+            self._watch = loop.call_later(seconds + GRACE_SECONDS, self._give_up)
 
     async def dial(
         self, incoming: IncomingCall, endpoint: str, seconds: int, headers: Headers = ()
@@ -105,13 +104,12 @@ class Dialling:
                 channel_id=channel_id, caller=incoming.channel_id, timeout=seconds
             )
         except ServerError as error:
-            if isinstance(error, RequestFailedError) and await self._is_up(channel_id):
-                # Whoever is behind such a channel did not wait to be rung.
+            if isinstance(error, RequestFailedError) and await is_up(self._ari, channel_id):
                 self.answered()
             return self._not_rung(endpoint, error)
         if self.ringing:
             loop = asyncio.get_running_loop()
-            self._watch = loop.call_later(seconds + _GRACE_SECONDS, self._give_up)
+            self._watch = loop.call_later(seconds + GRACE_SECONDS, self._give_up)
         return []
 
     def answered(self) -> None:
@@ -135,13 +133,6 @@ class Dialling:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-
-    async def _is_up(self, channel_id: str) -> bool:
-        try:
-            channel = await self._ari.channels.get(channel_id=channel_id)
-        except ServerError:
-            return False
-        return channel.state == "Up"
 
     def _not_rung(self, endpoint: str, error: ServerError) -> list[Input]:
         if not self.ringing:

@@ -21,13 +21,11 @@ from bridge.model.participants import Participant
 from bridge.model.states import HangupCause
 from bridge.runtime.causes import callee_failed, unanswered, unreachable
 from bridge.runtime.executor import Executor
+from bridge.runtime.ringing import GRACE_SECONDS, is_up
 from bridge.session.inputs import CalleeFailed
 from bridge.session.observer.inputs import Seated, SeatFailed
 
 _log = logging.getLogger(__name__)
-
-_GRACE_SECONDS = 2.0
-"""How much later than Asterisk's own timeout we give up by ourselves."""
 
 _NOT_FOUND = 404
 
@@ -141,8 +139,8 @@ class Seat:
                 return
             await self._ari.channels.dial(channel_id=self.channel_id, timeout=phone.seconds)
         except ServerError as error:
-            if isinstance(error, RequestFailedError) and await self._is_up():
-                # Whoever is behind such a channel did not wait to be rung.
+            made = isinstance(error, RequestFailedError) and self.channel_id
+            if made and await is_up(self._ari, self.channel_id):
                 self._end(Seated())
             else:
                 self._end(_not_rung(phone.endpoint, error))
@@ -151,7 +149,7 @@ class Seat:
             loop = asyncio.get_running_loop()
             failure = unanswered(phone.endpoint, phone.seconds)
             self._watch = loop.call_later(
-                phone.seconds + _GRACE_SECONDS, self._end, _seat_failed(failure)
+                phone.seconds + GRACE_SECONDS, self._end, _seat_failed(failure)
             )
 
     async def _answer(self, sitter: Sitter, channel: Present) -> None:
@@ -205,15 +203,6 @@ class Seat:
         if post is not None:
             self.stop()
             post(fact)
-
-    async def _is_up(self) -> bool:
-        if not self.channel_id:
-            return False
-        try:
-            channel = await self._ari.channels.get(channel_id=self.channel_id)
-        except ServerError:
-            return False
-        return channel.state == "Up"
 
 
 def _not_rung(endpoint: str, error: ServerError) -> SeatFailed:
