@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from bridge.api.audio import AudioPositions
 from bridge.api.auth.authenticator import Authenticator
@@ -28,11 +27,10 @@ async def _at_once() -> None:
 class Service:
     """The parts of a running daemon.
 
-    recordings_folder: where recordings go. speech: None where no command speaks. version:
-    callbridge's own. draining: it is about to stop and takes no new commands. health: the state of
-    each part, ``ok`` or what is wrong with it, by name. taken_up: waits, not for long, until it is
-    known what stands in Asterisk; raises ServerUnreachableError when it is not: nobody can say then
-    that a call is not there.
+    speech: None where no command speaks. version: callbridge's own. draining: it is about to stop
+    and takes no new commands. health: the state of each part, ``ok`` or what is wrong with it, by
+    name. taken_up: waits, not for long, until it is known what stands in Asterisk; raises
+    ServerUnreachableError when it is not: nobody can say then that a call is not there.
     """
 
     client: Client
@@ -47,7 +45,6 @@ class Service:
     webhooks: Webhooks
     audio_positions: AudioPositions
     speech: Speech | None
-    recordings_folder: Path
     version: str
     draining: bool = False
     health: Callable[[], Mapping[str, str]] = dict

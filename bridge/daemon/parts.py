@@ -105,8 +105,7 @@ def make_parts(
 
     client = DaemonClient(configuration, may_transfer)
     tenancy = configuration.auth.tenancy()
-    recordings = paths.recordings(configuration)
-    views = Views(client, tenancy, recordings=recordings)
+    views = Views(client, tenancy, recordings=paths.recordings(configuration))
     hub = EventHub(views)
     hub.watch(client)
     auth = configuration.auth
@@ -142,7 +141,6 @@ def make_parts(
         webhooks=webhooks,
         audio_positions=AudioPositions(client, views),
         speech=speech_of(configuration),
-        recordings_folder=recordings,
         version=version(),
     )
     feed = Feed(store)

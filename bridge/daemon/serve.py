@@ -94,9 +94,7 @@ class Daemon:
             beside = Tasks()
             beside.spawn(self._pulse.run(), "pulse")
             beside.spawn(
-                keep_removing(
-                    parts.service.recordings_folder, self.configuration.recordings.keep_days
-                ),
+                keep_removing(parts.views.archive.folder, self.configuration.recordings.keep_days),
                 "old recordings",
             )
             beside.spawn(

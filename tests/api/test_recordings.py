@@ -103,7 +103,7 @@ async def test_what_is_refused(desk: Desk) -> None:
     await desk.api.done("POST", f"/calls/{call_id}/answer")
     both = {"announce": "sound:beep", "announce_audio": "AAAA"}
     assert await desk.refused("POST", path, both) == "BAD_ARGUMENT"
-    folder = desk.api.service.recordings_folder
+    folder = desk.api.service.views.archive.folder
     assert list(folder.iterdir()) == [], "what was refused leaves nothing"
     (folder / call_id).write_text("no folder")
     assert await desk.refused("POST", path, {}) == "BAD_CONFIGURATION"

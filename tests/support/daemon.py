@@ -169,7 +169,7 @@ async def running_api(
             views = Views(of_client, tenancy, recordings=recordings, absent_seconds=absent_seconds)
             parts["views"] = views
             stack.push_async_callback(views.close)
-        service = _service(of_client, folder, kept, parts)
+        service = _service(of_client, kept, parts)
         service.hub.listeners += [Feed(store).take, service.webhooks.take]
         await service.webhooks.start()
         stack.push_async_callback(service.webhooks.close)
@@ -198,9 +198,7 @@ async def open_store(folder: Path) -> Store:
     return await Store.open(f"sqlite:///{folder}/store.db", spool=folder / "spool")
 
 
-def _service(
-    client: Client, folder: Path, keys: list[StoredKey], parts: Mapping[str, Any]
-) -> Service:
+def _service(client: Client, keys: list[StoredKey], parts: Mapping[str, Any]) -> Service:
     """Put the parts together as the daemon does; what is not given is real where there is it."""
     store, views = parts["store"], parts["views"]
     hub = EventHub(views)
@@ -215,7 +213,6 @@ def _service(
         "webhooks": Webhooks(store, addresses=Addresses(["127.0.0.1"]), settings=WEBHOOKS),
         "audio_positions": AudioPositions(client, views),
         "speech": None,
-        "recordings_folder": folder / "recordings",
         "version": "0.0.test",
         **parts,
     }

@@ -126,7 +126,7 @@ async def fuzz(api: RunningApi, role: str, *, phases: str, examples: int) -> str
     process = await asyncio.create_subprocess_exec(
         *command,
         env=settings,
-        cwd=api.service.recordings_folder.parent,
+        cwd=api.service.views.archive.folder.parent,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
