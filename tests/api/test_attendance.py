@@ -12,8 +12,8 @@ from bridge.api.speech import Speech
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.phones import Codec
 from bridge.lab.waiting import until
+from tests.api.calling import called
 from tests.api.desk import opened
-from tests.api.test_views import called
 from tests.support.daemon import RunningApi, running_api
 from tests.support.pbx import Pbx
 from tests.support.sockets import audio_path, far_end

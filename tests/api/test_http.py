@@ -19,15 +19,14 @@ from bridge.model.states import CallState
 from bridge.protocol.operations import BASE, OPERATIONS
 from bridge.protocol.requests import AuditListing
 from bridge.store.store import Store
+from tests.api.calling import called
 from tests.support.daemon import RunningApi, running_api
 
 
 @pytest.fixture
 async def call_id(api: RunningApi, fake: FakeAri) -> AsyncIterator[str]:
     """A call of one's own."""
-    fake.incoming_call()
-    await until(lambda: api.client.calls, "the call is there")
-    (call,) = api.client.calls
+    call = await called(api, fake)
     yield str(call.call_id)
     await call.disconnect(cut=True)
 
@@ -351,9 +350,7 @@ async def test_a_store_that_is_down_is_told_and_notes_are_taken(
         port = server.getsockname()[1]
     store = await Store.open(f"postgresql://x@127.0.0.1:{port}/x", spool=tmp_path / "spool")
     async with running_api(fake, tmp_path, store=store) as api:
-        fake.incoming_call()
-        await until(lambda: api.client.calls, "the call is there")
-        (call,) = api.client.calls
+        call = await called(api, fake)
         reply = await api.ask("GET", "/history")
         assert (reply.status, reply.code) == (503, "STORE_UNAVAILABLE")
         assert (await api.ask("POST", notes_of(call.call_id), {"text": "x"})).status == 201

@@ -9,16 +9,9 @@ from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from bridge.model.states import CallState
 from bridge.protocol.views import AuditView, CallRecordView, EventView
-from bridge.sdk import ActiveCall
+from tests.api.calling import called
 from tests.api.webhooks.receiver import SECRET, receiving
 from tests.support.daemon import FOREIGN_TENANT, TENANT, RunningApi
-
-
-async def call_of(api: RunningApi, fake: FakeAri) -> ActiveCall:
-    """Let a call come in."""
-    fake.incoming_call()
-    await until(lambda: api.client.calls, "the call is there")
-    return api.client.calls[0]
 
 
 def record(call_id: str, tenant: str = TENANT, queue: str = "", at: float = 1.0) -> CallRecordView:
@@ -40,7 +33,7 @@ async def items(api: RunningApi, path: str, key: str = "supervisor", **how: Any)
 
 
 async def test_notes_are_written_and_read(api: RunningApi, fake: FakeAri) -> None:
-    call = await call_of(api, fake)
+    call = await called(api, fake)
     path = f"/calls/{call.call_id}/notes"
     before = time.time()
     written = [
@@ -55,7 +48,7 @@ async def test_notes_are_written_and_read(api: RunningApi, fake: FakeAri) -> Non
 
 
 async def test_a_context_is_replaced_whole(api: RunningApi, fake: FakeAri) -> None:
-    call = await call_of(api, fake)
+    call = await called(api, fake)
     path = f"/calls/{call.call_id}/context"
     assert (await api.ask("GET", path)).code == "NOT_FOUND"
     await api.done("PUT", path, {"values": {"a": 1, "b": [1, {"c": None}]}}, key="program")
@@ -127,7 +120,7 @@ async def test_events_and_audit_are_of_ones_tenant(api: RunningApi) -> None:
 
 
 async def test_what_happens_to_a_call_is_in_the_events(api: RunningApi, fake: FakeAri) -> None:
-    call = await call_of(api, fake)
+    call = await called(api, fake)
     await call.answer()
     await call.disconnect(cut=True)
     await until(lambda: not api.client.calls, "the call is over")
@@ -143,7 +136,7 @@ def types(api: RunningApi) -> list[str]:
 async def test_what_is_kept_of_a_call_is_there_when_it_is_over(
     api: RunningApi, fake: FakeAri
 ) -> None:
-    call = await call_of(api, fake)
+    call = await called(api, fake)
     path = f"/calls/{call.call_id}"
     await call.answer()
     first = await api.done("POST", f"{path}/notes", {"text": "before"}, key="supervisor")
@@ -229,7 +222,7 @@ async def test_a_webhook_that_could_never_work_is_refused(api: RunningApi) -> No
 async def test_what_happens_to_a_call_is_sent(api: RunningApi, fake: FakeAri) -> None:
     async with receiving() as receiver:
         made = await api.done("POST", "/webhooks", {"url": receiver.url, "secret": SECRET})
-        call = await call_of(api, fake)
+        call = await called(api, fake)
         await call.answer()
         await call.disconnect(cut=True)
         await until(lambda: "CALL_TERMINATED" in [g.kind for g in receiver.got], "all are sent")

@@ -17,22 +17,13 @@ from bridge.model.errors import ServerUnreachableError
 from bridge.model.states import CallState, EndReason
 from bridge.protocol.views import CallView, EventView
 from bridge.sdk import ActiveCall, events
+from tests.api.calling import called
 from tests.api.desk import DIRECT, Desk, opened
 from tests.support.daemon import RunningApi, running_api
 from tests.support.pbx import Pbx
 
 ACME = Tenancy([TenantRule(tenant="acme", queue="sales", dialled="2*")])
 BY_HEADER = Tenancy([TenantRule(tenant="acme", header=("X-Tenant", "acme"))])
-
-
-async def called(api: RunningApi, fake: FakeAri, number: str = "1002") -> ActiveCall:
-    """Let somebody call; return the call when the directory knows it, too."""
-    before = api.client.calls
-    fake.incoming_call(number=number)
-    await until(lambda: len(api.client.calls) > len(before), "the call is there")
-    (call,) = set(api.client.calls) - set(before)
-    await until(lambda: bool(api.client.live_call(call.call_id)), "it is a live call")
-    return call
 
 
 async def sees(api: RunningApi, key: str) -> list[str]:
