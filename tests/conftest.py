@@ -16,7 +16,13 @@ from tests.support.pbx import Pbx, assert_no_task_left, open_observer
 from tests.support.shared import SharedAsterisk
 
 _TESTS = Path(__file__).parent
-_FOLDERS = {"audio": "quiet", "property": "busy", "api/fuzz": "busy"}
+_FOLDERS = {
+    "audio": "quiet",
+    "integration/recording": "quiet",
+    "integration/restart": "quiet",
+    "property": "busy",
+    "api/fuzz": "busy",
+}
 """What all tests of a folder need of the processors, unless one says otherwise."""
 _KINDS = ("busy", "quiet", "alone")
 

@@ -152,6 +152,7 @@ async def test_media_start_says_what_to_send(desk: Desk) -> None:
     assert (told["format"], told["optimal_frame_size"], told["ptime"]) == ("slin16", "640", "20")
 
 
+@pytest.mark.quiet
 async def test_a_mark_is_reported_when_what_was_before_it_is_played(desk: Desk) -> None:
     identity, ws = await media(desk)
     await next_text(ws)

@@ -344,7 +344,7 @@ async def test_a_fault_is_said_and_is_not_the_end(
         post.tell("c1")
         await until(lambda: "a fault of ours" in post.webhooks.health, "it is said")
     await until(lambda: post.receiver.taken("/a"), "it arrives")
-    assert post.webhooks.health == "ok"
+    await until(lambda: post.webhooks.health == "ok", "all is well again")
 
 
 async def test_a_fault_of_an_attempt_is_an_attempt_that_failed(

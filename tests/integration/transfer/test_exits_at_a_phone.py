@@ -115,7 +115,9 @@ async def test_he_takes_it_with_a_key(pbx: Pbx, tmp_path: Path, by_info: bool) -
     await phone.dtmf("1", by_info=by_info)
     assert await transfer.wait() is Outcome.COMPLETED
     await scene.parties_hear({("caller", "expert")})
-    talking = await phone.record_position()
+    accepted = await phone.record_position()
+    while (talking := await phone.record_position()).seconds < accepted.seconds + 1.0:
+        await scene.parties_hear({("caller", "expert")})
     await scene.hang_up("caller")
     await phone.wait_state(PhoneState.DISCONNECTED)
     await phone.stop()
