@@ -86,16 +86,6 @@ async def addressed(asked: Asked[Any, Any]) -> CallView:
     return view
 
 
-def is_at(party: PartyView, selector: str) -> bool:
-    """Tell whether an endpoint (``PJSIP/1002``) or an extension (``1002``) is somebody's."""
-    endpoint = party.endpoint.casefold()
-    return selector.casefold() in {
-        endpoint,
-        endpoint.partition("/")[2],
-        endpoint.partition("@")[0],
-    }
-
-
 def _has_channel(party: PartyView, selector: str) -> bool:
     return bool(selector) and selector in {party.channel_id, party.channel_name}
 
@@ -104,7 +94,11 @@ def _has_number(party: PartyView, selector: str) -> bool:
     return bool(selector) and selector == party.number
 
 
-_MEANINGS: Final[tuple[Callable[[PartyView, str], bool], ...]] = (_has_channel, is_at, _has_number)
+_MEANINGS: Final[tuple[Callable[[PartyView, str], bool], ...]] = (
+    _has_channel,
+    PartyView.is_at,
+    _has_number,
+)
 """What a selector may mean beside an id; the first that fits any call is meant."""
 
 

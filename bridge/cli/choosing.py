@@ -22,7 +22,7 @@ def chosen(calls: Sequence[CallView], text: str) -> CallView:
         found = sorted(calls, key=lambda call: call.since)[-1:]
     else:
         exact = [call for call in calls if call.call_id == text]
-        theirs = [call for call in calls if any(is_at(party, text) for party in call.parties)]
+        theirs = [call for call in calls if any(_is_his(party, text) for party in call.parties)]
         begun = [call for call in calls if text and call.call_id.startswith(text)]
         found = exact or theirs or begun
     if not found:
@@ -35,12 +35,8 @@ def chosen(calls: Sequence[CallView], text: str) -> CallView:
     return found[0]
 
 
-def is_at(party: PartyView, text: str) -> bool:
-    """Tell whether an extension, a number, or an endpoint is a party's."""
-    endpoint = party.endpoint.casefold()
-    extension = endpoint.partition("/")[2]
-    meant = text.casefold()
-    return meant in {endpoint, extension, extension.partition("@")[0]} or text == party.number
+def _is_his(party: PartyView, text: str) -> bool:
+    return bool(text) and (party.is_at(text) or text == party.number)
 
 
 def party_of(call: CallView, text: str) -> str:
@@ -49,7 +45,7 @@ def party_of(call: CallView, text: str) -> str:
     Raises BadArgumentError that says who there is.
     """
     found = [party.name for party in call.parties if party.name == text] or [
-        party.name for party in call.parties if is_at(party, text)
+        party.name for party in call.parties if _is_his(party, text)
     ]
     if len(found) != 1:
         there = ", ".join(f"{party.name} ({party.endpoint})" for party in call.parties)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from bridge.model.endpoints import is_at
 from bridge.model.ids import CallId
 from bridge.model.participants import CALLEE, CALLER, Participant
 
@@ -36,9 +37,7 @@ class LiveParty:
 
     def is_at(self, selector: str) -> bool:
         """Tell whether an endpoint (``PJSIP/1002``) or an extension (``1002``) is his."""
-        endpoint = self.endpoint.casefold()
-        extension = endpoint.partition("/")[2]
-        return selector.casefold() in {endpoint, extension, endpoint.partition("@")[0]}
+        return is_at(self.endpoint, selector)
 
     def is_meant_by(self, selector: str) -> bool:
         """Tell whether an endpoint, an extension, a number or a channel is his."""

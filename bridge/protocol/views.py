@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from bridge.model.endpoints import is_at
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
@@ -48,6 +49,10 @@ class PartyView(View, frozen=True, kw_only=True):
     parked: bool = False
     on_hold: bool = False
     """Another party's phone has put him on hold, or he is parked."""
+
+    def is_at(self, selector: str) -> bool:
+        """Tell whether an endpoint (``PJSIP/1002``) or an extension (``1002``) is his."""
+        return is_at(self.endpoint, selector)
 
 
 class ObserverView(View, frozen=True, kw_only=True):

@@ -15,7 +15,6 @@ from bridge.api.scope import (
     check_his,
     home_of,
     in_stream,
-    is_at,
     own_call,
     there,
     visible,
@@ -61,7 +60,7 @@ def _is_meant(view: CallView, query: CallListing) -> bool:
     )
     if any(wanted is not None and wanted != is_so for wanted, is_so in same):
         return False
-    if query.endpoint is not None and not any(is_at(one, query.endpoint) for one in view.parties):
+    if query.endpoint is not None and not any(one.is_at(query.endpoint) for one in view.parties):
         return False
     numbers = {view.caller_number, view.callee_number, *(one.number for one in view.parties)}
     return query.number is None or query.number in numbers

@@ -16,7 +16,6 @@ from bridge.api.scope import (
     dialled,
     found,
     in_stream,
-    is_at,
     visible,
 )
 from bridge.model.errors import CallNotFoundError, ForbiddenError, NotFoundError
@@ -58,7 +57,7 @@ async def observe(asked: Asked[Observe, NoQuery]) -> ObserverView:
         if leg is not None:
             leg.keep_while(lambda: observer.left is None)
         service.views.placed(observer, who.name)
-        if any(is_at(party, selector) for party in view.parties):
+        if any(party.is_at(selector) for party in view.parties):
             observer.coach(selector)
         try:
             await _turn(observer, body.mode, body.to, cut=False)
@@ -115,7 +114,7 @@ async def move_observer(asked: Asked[Move, NoQuery]) -> ObserverView:
     call = _next(asked, observer) if to is None else found(asked.service, asked.principal, to)
     await in_stream(asked, observer.name)
     await observer.move_to(call.call_id)
-    if to is not None and any(is_at(party, to) for party in call.parties):
+    if to is not None and any(party.is_at(to) for party in call.parties):
         observer.coach(to)
     return _shown(asked, observer)
 
