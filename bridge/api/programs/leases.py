@@ -348,6 +348,10 @@ class Leases:
         there = self._programs.setdefault(program, _Program(terms, principal, anyone=True))
         self._own(call_id, program)
         if there.holder is not None:
+            last = self._effects[-1] if self._effects else None
+            if isinstance(last, Activate) and last.connection == there.holder:
+                # It names all calls: of many that are restored at once it is told together.
+                self._effects.pop()
             self._effects.append(Activate(there.holder, tuple(there.calls)))
         elif there.lease_until is None:
             there.lease_until = now + terms.lease_seconds

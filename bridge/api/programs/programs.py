@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 LABEL: Final = "program"
 """Of a call: whose it is, for the next life of this daemon."""
+TOGETHER_SECONDS: Final = 0.05
+"""Calls that go on again within so long are told of together: each time all of them are."""
 PAST: Final = 2_000
 """Calls that are over whose transfers and recordings are still told of."""
 _LATER: Final = frozenset({events.RECORDING_ENDED, events.RECORDING_FAILED, events.TRANSFER_ENDED})
@@ -110,6 +112,8 @@ class Programs:
         """The revision of each call that its program has."""
         self._tasks = Tasks()
         self._timer: asyncio.TimerHandle | None = None
+        self._soon: asyncio.TimerHandle | None = None
+        """When that is done which need not be done at once."""
         self._closed = False
         views.program_of = self.program_of
         hub.listeners.append(self._happened)
@@ -119,8 +123,9 @@ class Programs:
     async def close(self) -> None:
         """Give nothing to anybody any more, and do nothing about programs that are lost."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._soon):
+            if timer is not None:
+                timer.cancel()
         await self._tasks.end()
 
     # --- what others ask ------------------------------------------------------------------------
@@ -246,7 +251,7 @@ class Programs:
             )
             terms = Terms((), noted.lease_seconds, noted.when_gone)
             self._leases.restore(call.call_id, program, principal, terms, self._now())
-            self._do()
+            self._do_soon()
         return True
 
     def _happened(self, event: EventView) -> None:
@@ -308,6 +313,15 @@ class Programs:
             self._timer = None
         if (at := self._leases.next_at()) is not None:
             self._timer = asyncio.get_running_loop().call_at(at, self._passed)
+
+    def _do_soon(self) -> None:
+        """Do so in a moment, once for all that comes until then."""
+        if self._soon is None and not self._closed:
+            self._soon = asyncio.get_running_loop().call_later(TOGETHER_SECONDS, self._do_now)
+
+    def _do_now(self) -> None:
+        self._soon = None
+        self._do()
 
     def _passed(self) -> None:
         self._timer = None

@@ -42,3 +42,15 @@ def test_another_process_of_the_host_stands_by_as_long_as_the_first_is_there() -
     known.attach(2, "desk", WHO, Terms(instance="host", client="another"), 1.0)
     assert known.take() == [StandBy(2)]
     assert known.holder(DESK) == 1
+
+
+def test_calls_that_are_restored_at_once_are_told_of_together() -> None:
+    known = leases()
+    for number in range(3):
+        known.restore(f"old{number}", DESK, WHO, Terms(), 1.0)
+    assert known.take() == [Activate(1, ("call1", "old0", "old1", "old2"))]
+    known.restore("old3", DESK, WHO, Terms(), 1.0)
+    known.incoming("call2", Facts(tenant="here"), 1.0)
+    known.restore("old4", DESK, WHO, Terms(), 1.0)
+    calls = ("call1", "old0", "old1", "old2", "old3")
+    assert known.take() == [Activate(1, calls), Offer(1, "call2"), Activate(1, (*calls, "old4"))]
