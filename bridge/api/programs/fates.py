@@ -45,11 +45,19 @@ async def hang_up(call: ActiveCall) -> None:
     await call.disconnect(cut=True)
 
 
-async def connect(call: ActiveCall) -> None:
-    """Ring whom the caller dialled, and leave the two alone; hang up when he is not had."""
+async def connect(
+    call: ActiveCall, may_ring: Callable[[ActiveCall], Coroutine[None, None, bool]]
+) -> None:
+    """Ring whom the caller dialled, and leave the two alone; hang up when he is not had.
+
+    may_ring: says whether he may be rung at all.
+    """
     if call.state is not CallState.PENDING:
         return
     try:
+        if not await may_ring(call):
+            await turn_away(call)
+            return
         await call.connect()
         await call.close(cut=True)
     except CallbridgeError:

@@ -356,13 +356,17 @@ class Programs:
 
     async def _connect(self, call: ActiveCall) -> None:
         """Ring whom the caller dialled; hang up when that may not be."""
-        if call.state is CallState.PENDING and self._may_dial is not None:
-            view, target = self._views.call(call.call_id), await call.target()
-            if not self._may_dial(target, "" if view is None else view.tenant):
-                _log.warning("call %s: %s may not be dialled for it", call.call_id, target)
-                await turn_away(call)
-                return
-        await connect(call)
+        await connect(call, self._may_ring)
+
+    async def _may_ring(self, call: ActiveCall) -> bool:
+        """Tell whether whom the caller dialled may be rung."""
+        if self._may_dial is None:
+            return True
+        view, target = self._views.call(call.call_id), await call.target()
+        if self._may_dial(target, "" if view is None else view.tenant):
+            return True
+        _log.warning("call %s: %s may not be dialled for it", call.call_id, target)
+        return False
 
     def _activate(self, number: int, calls: tuple[str, ...]) -> None:
         after = self._after.pop(number, None)

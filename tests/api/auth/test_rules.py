@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -19,9 +19,10 @@ from bridge.api.programs import Programs
 from bridge.api.views import Views
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
-from bridge.model.errors import ErrorCode
+from bridge.model.errors import ConfigurationError, ErrorCode
 from bridge.protocol.frames import PROGRAM_SOCKET, Attach, Attached
-from bridge.sdk import Client
+from bridge.sdk import ActiveCall, Client
+from bridge.sdk.call import Route
 from bridge.sdk.events import CALL_CONNECTED
 from tests.api.auth.scene import Scene, arranged
 from tests.support.daemon import running_api
@@ -149,29 +150,35 @@ async def test_the_number_that_was_dialled_is_judged_too(fake: FakeAri, tmp_path
         await call.disconnect(cut=True)
 
 
+@asynccontextmanager
+async def falling_back(
+    fake: FakeAri, may_dial: Callable[[str, str], bool], route: Route | None = None
+) -> AsyncIterator[Client]:
+    """Have calls that no program takes put to whom the caller dialled."""
+    client = Client(fake.url, fake.username, fake.password, probe=False, route=route)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory())
+        views = Views(client, Tenancy(), recordings=Path(folder))
+        stack.push_async_callback(views.close)
+        hub = EventHub(views)
+        hub.watch(client)
+        programs = Programs(
+            client, views, hub, wait_seconds=0.05, fallback="connect", may_dial=may_dial
+        )
+        stack.push_async_callback(programs.close)
+        yield await stack.enter_async_context(client)
+
+
 @pytest.mark.parametrize("allowed", [True, False])
 async def test_a_caller_without_a_program_is_connected_only_where_it_is_allowed(
     fake: FakeAri, *, allowed: bool
 ) -> None:
     rules = DialRules(DialRule(deny=() if allowed else ("1002",)))
-    client = Client(fake.url, fake.username, fake.password, probe=False)
-    tenancy = Tenancy()
-    async with AsyncExitStack() as stack:
-        folder = stack.enter_context(TemporaryDirectory())
-        views = Views(client, tenancy, recordings=Path(folder))
-        stack.push_async_callback(views.close)
-        hub = EventHub(views)
-        hub.watch(client)
-        programs = Programs(
-            client,
-            views,
-            hub,
-            wait_seconds=0.05,
-            fallback="connect",
-            may_dial=lambda target, tenant: rules.allows(target, tenant=tenant),
-        )
-        stack.push_async_callback(programs.close)
-        await stack.enter_async_context(client)
+
+    def may_dial(target: str, tenant: str) -> bool:
+        return rules.allows(target, tenant=tenant)
+
+    async with falling_back(fake, may_dial) as client:
         caller = fake.incoming_call(number="1002")
         rung: list[str] = []
         client.on(CALL_CONNECTED, lambda call, *_: rung.append(call.call_id))
@@ -183,6 +190,16 @@ async def test_a_caller_without_a_program_is_connected_only_where_it_is_allowed(
         asked = [one.query.get("endpoint") for one in fake.received]
         assert ("PJSIP/1002" in asked) is allowed
         await until(lambda: not fake.world.channels, "nobody is left")
+
+
+async def test_a_caller_of_whom_is_not_known_whom_to_ring_is_hung_up(fake: FakeAri) -> None:
+    def lost(_call: ActiveCall) -> str:
+        raise ConfigurationError("the route is lost")
+
+    async with falling_back(fake, lambda _target, _tenant: True, lost):
+        caller = fake.incoming_call(number="1002")
+        await until(lambda: caller.id not in fake.world.channels, "he is hung up")
+        assert not [one for one in fake.received if one.query.get("endpoint")]
 
 
 async def test_legs_count_until_they_are_over(fake: FakeAri, tmp_path: Path) -> None:
