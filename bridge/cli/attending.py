@@ -73,15 +73,19 @@ async def _require_over(api: Api, call: CallView, name: str) -> None:
 
 async def _hear(out: Out, stream: AudioStream, rate: int, output: Path | None) -> None:
     """Take what is heard until the call is over."""
-    frames = 0
+    sink = sink_for(output, rate)
+    frames = lost_frames = 0
     try:
-        with sink_for(output, rate) as sink:
+        with sink:
             out.hint(f"listening at {rate} Hz; Ctrl-C ends it")
-            async for frame in stream:
-                sink.take(frame)
-                frames += 1
+            try:
+                async for frame in stream:
+                    sink.take(frame)
+                    frames += 1
+            finally:
+                lost_frames = stream.dropped_frames + await sink.settle()
     finally:
-        lost = f", {stream.dropped_frames} frames lost" if stream.dropped_frames else ""
+        lost = f", {lost_frames} frames lost" if lost_frames else ""
         out.note(f"{frames / 50:.1f} s heard{lost}")
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import os
+import queue
 import sys
+import threading
 import wave
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -25,6 +28,10 @@ from bridge.model.errors import (
 _SECOND_FRAMES: Final = 50
 _BUFFERED_FRAMES: Final = 50
 """What speakers or a microphone are behind by at most: 1 s; then the oldest is dropped."""
+_PIPE_FRAMES: Final = 500
+"""What who reads a pipe is behind by at most: 10 s; then the oldest is dropped."""
+_LAST_SECONDS: Final = 2.0
+"""How long he has at the end for what he is behind by."""
 _FRAME_SECONDS: Final = 0.02
 
 
@@ -33,6 +40,10 @@ class Sink(Protocol):
 
     def take(self, frame: bytes) -> None:
         """Take one frame; does not block for long."""
+
+    async def settle(self) -> int:
+        """Take no more, wait a moment until all is where it goes; return how many were lost."""
+        ...
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -72,6 +83,10 @@ class WavSink:
         if len(self._frames) >= _SECOND_FRAMES:
             self._write()
 
+    async def settle(self) -> int:
+        """See Sink."""
+        return 0
+
     def __enter__(self) -> Self:
         return self
 
@@ -105,14 +120,39 @@ class WavSink:
 
 
 class PipeSink:
-    """Raw PCM on standard output."""
+    """Raw PCM on standard output, which a thread writes: a reader who stops holds up nobody.
+
+    He loses the oldest audio beyond 10 s, and what he has not read 2 s after the end.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[bytes | None] = queue.Queue(_PIPE_FRAMES)
+        self._taken = self._written = 0
+        self._failure: OSError | None = None
+        self._over = asyncio.Event()
+        # Nobody can end a write that nobody reads: it ends with the process.
+        self._writer = threading.Thread(target=self._write, name="standard output", daemon=True)
 
     def take(self, frame: bytes) -> None:
         """See Sink. Raises BrokenPipeError when nobody reads any more."""
-        sys.stdout.buffer.write(frame)
-        sys.stdout.buffer.flush()
+        if self._failure is not None:
+            raise self._failure
+        self._taken += 1
+        self._put(frame)
+
+    async def settle(self) -> int:
+        """See Sink."""
+        self._put(None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._over.wait()
+        return self._taken - self._written
 
     def __enter__(self) -> Self:
+        sys.stdout.flush()
+        self._output = sys.stdout.fileno()
+        self._loop = asyncio.get_running_loop()
+        self._writer.start()
         return self
 
     def __exit__(
@@ -121,7 +161,32 @@ class PipeSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing to do."""
+        if kind is None and self._failure is not None:
+            raise self._failure
+
+    def _put(self, frame: bytes | None) -> None:
+        while True:
+            try:
+                self._waiting.put_nowait(frame)
+            except queue.Full:
+                with contextlib.suppress(queue.Empty):
+                    self._waiting.get_nowait()
+            else:
+                return
+
+    def _write(self) -> None:
+        try:
+            while (frame := self._waiting.get()) is not None:
+                rest = memoryview(frame)
+                while rest:
+                    rest = rest[os.write(self._output, rest) :]
+                self._written += 1
+        except OSError as error:
+            self._failure = error
+        finally:
+            # The program may not have waited for it.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._over.set)
 
 
 class SpeakerSink:
@@ -134,6 +199,10 @@ class SpeakerSink:
     def take(self, frame: bytes) -> None:
         """See Sink."""
         self._frames.append(frame)
+
+    async def settle(self) -> int:
+        """See Sink."""
+        return 0
 
     def __enter__(self) -> Self:
         self._stream.start()

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 import sys
+import threading
 import types
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
+from bridge.cli import audio
 from bridge.cli.audio import Microphone, PipeSink, SpeakerSink, WavSink, file_frames, sink_for
+from bridge.lab.waiting import until
 from bridge.model.errors import BadArgumentError, CallbridgeError, ConfigurationError
 
 RATE = 16000
@@ -95,6 +100,66 @@ def test_what_is_named_is_where_it_goes(tmp_path: Path, sounddevice: types.Modul
     assert isinstance(sink_for(None, RATE), SpeakerSink)
     with pytest.raises(BadArgumentError, match="cannot be written"):
         sink_for(tmp_path / "none" / "x.wav", RATE)
+
+
+@contextmanager
+def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[BinaryIO]:
+    """Yield whence standard output is read."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w", encoding="utf-8") as output, os.fdopen(reader, "rb") as read:
+        monkeypatch.setattr(sys, "stdout", output)
+        yield read
+
+
+async def nobody_writes() -> None:
+    names = "standard output"
+    await until(lambda: names not in {one.name for one in threading.enumerate()}, "it has ended")
+
+
+async def test_who_reads_late_loses_the_oldest_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frames = [n.to_bytes(2, "little") * 320 for n in range(1000)]
+    with piped(monkeypatch) as read, PipeSink() as sink:
+        for frame in frames:
+            sink.take(frame)
+        reading = asyncio.create_task(asyncio.to_thread(read.read, 640 * 500))
+        lost = await sink.settle()
+        sys.stdout.close()
+        heard = await reading + read.read()
+    come = [int.from_bytes(heard[at : at + 2], "little") for at in range(0, len(heard), 640)]
+    assert len(come) + lost == 1000
+    assert come == sorted(set(come))
+    assert come[-499:] == list(range(501, 1000)), "the newest are all there"
+    assert lost > 300
+    await nobody_writes()
+
+
+async def test_who_never_reads_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "_LAST_SECONDS", 0.05)
+    with piped(monkeypatch) as read:
+        with PipeSink() as sink:
+            for _ in range(200):
+                sink.take(FRAME)
+            assert await sink.settle() >= 200 - 65536 // 640 - 1
+        read.close()
+        await nobody_writes()
+
+
+async def test_who_leaves_is_known_to_have_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = PipeSink()
+
+    async def say() -> None:
+        with sink:
+            sink.take(FRAME)
+            await sink.settle()
+
+    with piped(monkeypatch) as read:
+        read.close()
+        with pytest.raises(BrokenPipeError):
+            await say()
+    with pytest.raises(BrokenPipeError):
+        sink.take(FRAME)
 
 
 def test_speakers_play_in_order_and_are_silent_between(sounddevice: types.ModuleType) -> None:
