@@ -13,6 +13,7 @@ from bridge.cli.command import command
 from bridge.cli.connection import Api, Shown
 from bridge.cli.output import Out
 from bridge.cli.parameters import Call, OutputFile, Parties, Ring, complete_party, complete_phone
+from bridge.model.endpoints import is_at
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.views import CallView, ObserverView
@@ -134,15 +135,38 @@ async def dismiss(
 
 
 async def by_phone(api: Api, call: CallView, body: asked.Observe) -> Shown:
-    """Let a person on a phone observe a call; who does already changes his mode."""
-    for one in observers_of(call):
-        if body.phone is not None and is_on(one, body.phone):
-            change = asked.ChangeMode(mode=body.mode, to=body.to, cut=True)
-            return await api.ask(
-                ops.CHANGE_OBSERVER_MODE, body=change, call_id=call.call_id, observer=one.name
-            )
-    seconds = body.ring_time_seconds + _SLACK_SECONDS
-    return await api.ask(ops.OBSERVE, body=body, seconds=seconds, call_id=call.call_id)
+    """Let a person on a phone observe a call.
+
+    Who does already changes his mode; who observes another call goes to this one. His phone, which
+    would be busy, is not rung.
+    """
+    phone = body.phone or ""
+    there = _on(call, phone)
+    if there is None:
+        there = await _moved(api, phone, call)
+    if there is None:
+        seconds = body.ring_time_seconds + _SLACK_SECONDS
+        return await api.ask(ops.OBSERVE, body=body, seconds=seconds, call_id=call.call_id)
+    change = asked.ChangeMode(mode=body.mode, to=body.to, cut=True)
+    return await api.ask(
+        ops.CHANGE_OBSERVER_MODE, body=change, call_id=call.call_id, observer=there.name
+    )
+
+
+def _on(call: CallView, phone: str) -> ObserverView | None:
+    """Return who observes a call on a phone."""
+    return next((one for one in observers_of(call) if is_on(one, phone)), None)
+
+
+async def _moved(api: Api, phone: str, to: CallView) -> ObserverView | None:
+    """Take who observes some other call on a phone to this one, as a spy; None: nobody does."""
+    for call in await api.calls():
+        if (one := _on(call, phone)) is not None:
+            if call.call_id != to.call_id:
+                body = asked.Move(to=to.call_id)
+                await api.ask(ops.MOVE_OBSERVER, body=body, call_id=call.call_id, observer=one.name)
+            return one
+    return None
 
 
 async def _by_phone(api: Api, out: Out, call: CallView, body: asked.Observe) -> None:
@@ -152,7 +176,7 @@ async def _by_phone(api: Api, out: Out, call: CallView, body: asked.Observe) -> 
 
 def is_on(one: ObserverView, phone: str) -> bool:
     """Tell whether an observer is on a phone: an extension, or its endpoint."""
-    return bool(one.phone) and phone in {one.phone, one.phone.partition("/")[2]}
+    return is_at(one.phone, phone)
 
 
 async def dismissed(api: Api, call_id: str, name: str) -> None:

@@ -23,7 +23,15 @@ from bridge.protocol.operations import Operation
 from bridge.protocol.views import CallView, EventView, ObserverView, PartyView
 
 
-def view(call_id: str, revision: int = 0, *, state: str = "CONNECTED", queue: str = "") -> CallView:
+def view(
+    call_id: str,
+    revision: int = 0,
+    *,
+    state: str = "CONNECTED",
+    queue: str = "",
+    observed: bool = True,
+) -> CallView:
+    """A call of 1001 and 1002, which 1003 observes."""
     boss = ObserverView(name="boss", call_id=call_id, mode=AudioMode.SPY, phone="PJSIP/1003")
     names = {"caller": "PJSIP/1001", "callee": "PJSIP/1002"}
     return CallView(
@@ -34,7 +42,7 @@ def view(call_id: str, revision: int = 0, *, state: str = "CONNECTED", queue: st
         since=float(revision),
         state=CallState(state),
         parties=tuple(PartyView(name=name, endpoint=at) for name, at in names.items()),
-        observers=(boss,),
+        observers=(boss,) if observed else (),
         revision=revision,
     )
 
@@ -159,8 +167,10 @@ class Daemon(Api):
     async def ask(self, operation: Operation, **how: Any) -> Shown:
         if operation is ops.SHOW_CALL:
             call = next(c for c in self._board.calls if c.call_id == how["call_id"])
-            return Shown(msgspec.Raw(), msgspec.structs.replace(call, observers=()))
-        self.asked.append(f"{how['body'].mode} {how['call_id']}")
+            return Shown(msgspec.Raw(), call)
+        body = how["body"]
+        what = f"move to {body.to} from" if operation is ops.MOVE_OBSERVER else body.mode
+        self.asked.append(f"{what} {how['call_id']}")
         await self.may_answer.wait()
         if how["call_id"] == "b":
             raise ForbiddenError("not yours")
@@ -176,7 +186,7 @@ class Daemon(Api):
 
 
 async def test_keys_are_done_one_after_the_other_for_the_call_of_their_moment() -> None:
-    board = board_of(view("a", 1), view("b", 2))
+    board = board_of(view("a", 1, observed=False), view("b", 2, observed=False))
     api = Daemon(board)
     wishes = Wishes(api, board, "1003")
     running = asyncio.create_task(wishes.run())
@@ -193,6 +203,19 @@ async def test_keys_are_done_one_after_the_other_for_the_call_of_their_moment() 
     await until(lambda: board.said == "not yours", "why it was not done is said")
     await until(lambda: len(api.asked) == 4, "all are done")
     assert api.asked == ["spy a", "whisper a", "barge b", "spy b"]
+    running.cancel()
+
+
+async def test_who_observes_another_call_is_not_rung_but_moved() -> None:
+    board = board_of(view("c", 1), view("d", 2, observed=False))
+    api = Daemon(board)
+    api.may_answer.set()
+    wishes = Wishes(api, board, "1003")
+    running = asyncio.create_task(wishes.run())
+    board.move(1)
+    wishes.take("w")
+    await until(lambda: board.said == "whisper d on 1003", "he is there")
+    assert api.asked == ["move to d from c", "whisper d"]
     running.cancel()
 
 
