@@ -108,7 +108,7 @@ class Shell:
 
     @asynccontextmanager
     async def running(
-        self, *words: str, cwd: Path | None = None
+        self, *words: str, cwd: Path | None = None, stdout: int = asyncio.subprocess.PIPE
     ) -> AsyncIterator[asyncio.subprocess.Process]:
         """Run a command in a process of its own, which is ended if it has not."""
         # A run in the background ignores Ctrl-C, and would have the command ignore it, too.
@@ -118,7 +118,7 @@ class Shell:
                 *(sys.executable, "-m", "bridge.cli.main", *words),
                 env={**os.environ, **self.environment},
                 cwd=cwd,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=stdout,
                 stderr=asyncio.subprocess.PIPE,
             )
         finally:
