@@ -11,7 +11,7 @@ from bridge.cli.calls import call_id_of, call_of
 from bridge.cli.command import command
 from bridge.cli.connection import Api, Shown
 from bridge.cli.output import Out, lasting, moment
-from bridge.cli.parameters import AnyCall, Call, Limit
+from bridge.cli.parameters import AnyCall, Call, Limit, Since, Until
 from bridge.model.errors import BadArgumentError, NotFoundError
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
@@ -53,10 +53,19 @@ async def history(
     queue: Annotated[str | None, typer.Option(help="Of this queue.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Of this tenant.")] = None,
     reason: Annotated[str | None, typer.Option(help="That ended so, caller_hung_up.")] = None,
+    since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
 ) -> None:
     """List call detail records, the newest first."""
-    query = asked.HistoryListing(number=number, queue=queue, tenant=tenant, end_reason=reason)
+    query = asked.HistoryListing(
+        number=number,
+        queue=queue,
+        tenant=tenant,
+        end_reason=reason,
+        since=None if since is None else since.timestamp(),
+        until=None if until is None else until.timestamp(),
+    )
     out.rows(
         await api.listed(ops.LIST_HISTORY, query, most=limit),
         ("call", "began", "talked", "from", "to", "direction", "ended"),
@@ -171,7 +180,9 @@ async def recordings(
         return
     fetch.mkdir(parents=True, exist_ok=True)
     for one in shown:
-        for name in (*one.view.files, *one.view.coaching_files):
+        # The description last: it tells of the audio that is there.
+        names = (*one.view.files, *one.view.coaching_files, one.view.description)
+        for name in filter(None, names):
             path = await _fetched(api, one.view.recording_id, name, fetch)
             out.done(str(path), recording_id=one.view.recording_id, file=str(path))
 

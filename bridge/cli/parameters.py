@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -114,6 +115,16 @@ Parties = Annotated[
 Ring = Annotated[int, typer.Option("--ring", metavar="SECONDS", help="How long it rings.")]
 Limit = Annotated[
     int, typer.Option("--limit", "-n", metavar="COUNT", min=1, help="How many at most.")
+]
+_MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"]
+"""Of this machine's clock, as times are printed."""
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=_MOMENTS, metavar="TIME", help="From then on, '2026-03-01 08:00'."),
+]
+Until = Annotated[
+    datetime | None,
+    typer.Option(formats=_MOMENTS, metavar="TIME", help="Before then; of a day: before it began."),
 ]
 OutputFile = Annotated[
     Path | None,

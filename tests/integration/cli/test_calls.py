@@ -158,6 +158,13 @@ async def test_a_call_whose_parties_talk_apart_is_hung_up_and_counts_once(
     await until_nothing(shell)
     assert began == [call_id]
     assert [one["call_id"] for one in await shell.json("history")] == [call_id]
+    for within, found in (
+        (("--since", "2000-01-01", "--until", "2100-01-01T08:00:00"), [call_id]),
+        (("--since", "2100-01-01 08:00"), []),
+        (("--until", "2000-01-01 08:00:00"), []),
+    ):
+        assert [one["call_id"] for one in await shell.json("history", *within)] == found
+    assert (await shell("history", "--since", "yesterday")).code == 2
 
 
 async def test_those_who_leave_when_one_is_parked_are_no_call_of_their_own(
