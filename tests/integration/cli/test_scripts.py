@@ -173,6 +173,27 @@ async def test_new_calls_of_an_agent_are_recorded_and_no_others(
     assert third.state is CallState.CONFIRMED
 
 
+async def test_a_call_that_an_agent_comes_to_is_recorded(
+    pbx: Pbx, shell: Shell, tmp_path: Path
+) -> None:
+    for number in ("1001", "1002", "1003"):
+        await pbx.phone(number, source=CALLEE_TONE)
+    async with example(
+        "monitor-agent", "1002", str(tmp_path), environment=shell.environment
+    ) as process:
+        assert process.stdout is not None
+        async with asyncio.timeout(10):
+            assert b"events follow" in await process.stdout.readline()
+        [placed] = await shell.json("originate", "1001", "--connect", "1003")
+        await shell.done("add", "1001", "1002")
+        async with asyncio.timeout(10):
+            line = (await process.stdout.readline()).decode()
+        assert line == f"call {placed['call_id']} of 1002\n"
+        file = tmp_path / f"{placed['call_id']}.wav"
+        await until(lambda: file.exists() and file.stat().st_size > 32_000, "a second", within_s=10)
+        await shell.done("hangup", "1001")
+
+
 async def test_a_supervisors_phone_rings_for_every_new_call_of_an_agent(
     pbx: Pbx, shell: Shell
 ) -> None:

@@ -9,10 +9,19 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[3] / "scripts/examples"
-MANY_CALLS = """\
+CALLS_OF_AN_AGENT = """\
 case $1 in
-    events) echo "12:00:00.000 LIVE_CALL_BEGAN c1 1001 - 1002" ;;
-    calls) echo "c1  0:01  connected"; seq --format "c2-%g  0:01  connected" 20000 ;;
+    events) cat << 'END'
+12:00:00.000 LIVE_CALL_BEGAN        c1 1001 ↔ 10021
+12:00:00.100 LIVE_CALL_CHANGED      c2 1001 ↔ 1002 (ringing)
+12:00:00.200 LIVE_CALL_BEGAN        c3 1001 ↔ 1003
+12:00:00.300 CALL_CONNECTED         c3 1001 ↔ 1003 ↔ 1002 (muted)
+12:00:00.400 LIVE_CALL_CHANGED      c3 1001 ↔ 1003 ↔ 1002
+12:00:00.500 PARTY_JOINED           c4 1001 ↔ 1002@trunk  party=party3
+12:00:00.600 LIVE_CALL_BEGAN        c5 1002 ↔ 1001
+12:00:00.700 LIVE_CALL_ENDED        c5 1002 ↔ 1001
+END
+    ;;
     listen) echo "$2" ;;
 esac
 """
@@ -36,9 +45,11 @@ def said_by(folder: Path, callbridge: str, *command: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_a_call_is_found_among_more_than_a_pipe_holds(tmp_path: Path) -> None:
-    _, said = said_by(tmp_path, MANY_CALLS, "monitor-agent", "1002", str(tmp_path / "calls"))
-    assert "call c1 of 1002" in said
+def test_each_call_that_an_agent_is_on_or_comes_to_is_heard_once(tmp_path: Path) -> None:
+    folder = str(tmp_path / "calls")
+    _, said = said_by(tmp_path, CALLS_OF_AN_AGENT, "monitor-agent", "1002", folder)
+    told = [line for line in said.splitlines() if line.startswith("call ")]
+    assert told == ["call c3 of 1002", "call c4 of 1002", "call c5 of 1002"]
 
 
 @pytest.mark.parametrize("code", [0, 1])
