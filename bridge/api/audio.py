@@ -41,9 +41,11 @@ class Place:
     """What came over sockets for one participant, since he came."""
 
     received: int = 0
-    """Bytes: taken by his voice, or dropped because he may not speak."""
+    """Bytes: taken by his voice, or dropped before, as below."""
     unheard: int = 0
-    """Of them, those that were dropped here."""
+    """Of them, those that were dropped because he may not speak."""
+    cleared: int = 0
+    """Of them, those that were to be dropped while they waited to be taken."""
     holder: Holder | None = None
     """Who speaks for him now."""
     _waits: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)

@@ -12,9 +12,10 @@ header or, for browsers, which cannot set one, by a first frame ``Authenticate``
     To the server: binary frames of PCM (s16le, mono, the server's sample rate, whole samples, at
     most 64 KiB), and ``ClearAudio``. From the server: ``AudioReady``, binary frames of 20 ms of
     the mix (or of ``speaker=``; none with ``hear=0``), and ``AudioProgress``. Before the call is
-    answered nothing comes and nothing is read. Many may hear for a participant, one speaks: who
-    came last, from his first audio on; the one before is closed (code 4009). While the send buffer
-    is full nothing more is read.
+    answered nothing comes. Many may hear for a participant, one speaks: who came last, from his
+    first audio on; the one before is closed (code 4009). Before the call is answered, and while
+    the send buffer is full, 1 MiB of what is sent waits; behind that nothing is read, no ping
+    either.
 ``/programs/{name}/socket``
     The program's first frame is ``Attach``; then come ``Attached`` and, while it holds the lease,
     ``Offer`` for every incoming call that its routes choose, ``Granted`` for each that it then

@@ -131,6 +131,13 @@ class FarEnd:
             assert not isinstance(got, Ended), got
         return got
 
+    async def pong(self) -> None:
+        """Ping, and wait for the answer; what comes before it is passed over."""
+        await self.ws.ping()
+        async with asyncio.timeout(SECONDS):
+            while (got := (await self.ws.receive()).type) is not aiohttp.WSMsgType.PONG:
+                assert got in {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY}, got
+
     async def hear(self, seconds: float, rate: int) -> bytes:
         """Read audio for so long, by its own count; what came before is forgotten."""
         self.audio.clear()
@@ -151,11 +158,15 @@ async def far_end(
     *,
     key: str | None = "admin",
     query: Mapping[str, str] | None = None,
+    autoping: bool = True,
 ) -> AsyncIterator[FarEnd]:
-    """Open a socket below ``/api/v1``. key: of ``api.keys`` by name, or itself; None: none."""
+    """Open a socket below ``/api/v1``. key: of ``api.keys`` by name, or itself; None: none.
+
+    autoping: pongs are passed over, and pings are answered.
+    """
     headers = {} if key is None else {"Authorization": f"Bearer {api.keys.get(key, key)}"}
     async with api.session.ws_connect(
-        api.url + BASE + path, headers=headers, params=query, max_msg_size=0
+        api.url + BASE + path, headers=headers, params=query, max_msg_size=0, autoping=autoping
     ) as ws:
         yield FarEnd(ws)
 

@@ -24,9 +24,10 @@ from bridge.api.sockets.common import (
     close_of,
     serve,
 )
+from bridge.api.sockets.inbox import Inbox
 from bridge.api.wire import binary_frame
 from bridge.media.ears import AudioStream
-from bridge.media.pcm import SAMPLE_BYTES, check_pcm
+from bridge.media.pcm import SAMPLE_BYTES
 from bridge.model.errors import (
     BadArgumentError,
     BufferFullError,
@@ -43,7 +44,6 @@ from bridge.protocol.frames import (
     CLOSE_TAKEN,
     AudioProgress,
     AudioReady,
-    ClearAudio,
 )
 from bridge.protocol.permissions import Permission, Role
 from bridge.protocol.views import CallView
@@ -56,7 +56,7 @@ HELD_BYTES: Final = 1 << 14
 """What his transport may hold: what is in it cannot be dropped any more."""
 SEND_BYTES: Final = 1 << 15
 PIECE_SECONDS: Final = 0.2
-"""What is sent in one message goes on in pieces of this length: each has to fit into the buffer."""
+"""What is sent goes on in pieces of this length: each has to fit into the buffer."""
 ROOM_SECONDS: Final = 0.02
 """How soon it is looked again whether there is room."""
 SEEN_SECONDS: Final = 1.0
@@ -89,14 +89,15 @@ async def _carry(link: Link, request: web.Request) -> None:
     link.principal.require(Permission.LISTEN)
     _require_his(link, visible(link.service, link.principal, call_id), name)
     speaker = link.service.audio_positions.find(call_id, name)
-    await _answered(link, speaker)
-    # Of who is on a phone a program has no audio.
-    speaker.get_send_audio_buffer_size()
-    stream = None
-    if hears:
-        stream = speaker.audio_stream(query.get("speaker"), max_seconds=KEPT_SECONDS)
-    with link.service.views.attendance.attended(speaker):
-        await AudioSession(link, name, speaker, stream).run()
+    async with Inbox(link) as inbox:
+        await _answered(link, inbox, speaker)
+        # Of who is on a phone a program has no audio.
+        speaker.get_send_audio_buffer_size()
+        stream = None
+        if hears:
+            stream = speaker.audio_stream(query.get("speaker"), max_seconds=KEPT_SECONDS)
+        with link.service.views.attendance.attended(speaker):
+            await AudioSession(link, name, speaker, stream).run(inbox)
 
 
 def _require_his(link: Link, view: CallView, name: str) -> None:
@@ -119,9 +120,10 @@ def _require_his(link: Link, view: CallView, name: str) -> None:
         raise ForbiddenError(f"{name} was placed by {by}: only he has the audio of {name}")
 
 
-async def _answered(link: Link, speaker: Speaker) -> None:
-    """Wait until there is audio. Raises LeftError."""
+async def _answered(link: Link, inbox: Inbox, speaker: Speaker) -> None:
+    """Wait until there is audio. Raises LeftError, and what ``inbox`` does."""
     while isinstance(speaker, ActiveCall) and speaker.state is CallState.PENDING:
+        inbox.check()
         if link.closed:
             raise LeftError
         await asyncio.sleep(ROOM_SECONDS)
@@ -143,9 +145,11 @@ class AudioSession:
         self._piece = max(1, int(seconds * client.sample_rate)) * SAMPLE_BYTES
         self._told: AudioProgress | None = None
         self._counted = 0
+        self._patient_until: float | None = None
+        """Until when he may be on his way to where he can speak."""
 
-    async def run(self) -> None:
-        """Carry audio until the socket or the participant is gone."""
+    async def run(self, inbox: Inbox) -> None:
+        """Carry audio, what is said from ``inbox``, until the socket or the participant is gone."""
         client = self._link.service.client
         self._link.send(
             AudioReady(
@@ -161,7 +165,7 @@ class AudioSession:
             task.add_done_callback(self._done)
         try:
             with self._in_his_place():
-                await self._take()
+                await self._take(inbox)
         finally:
             for task in work:
                 task.cancel()
@@ -242,7 +246,7 @@ class AudioSession:
             buffered=self._speaker.get_send_audio_buffer_size(),
             dropped={
                 "silent": self._speaker.dropped_audio.silent + self._place.unheard,
-                "cleared": self._speaker.dropped_audio.cleared,
+                "cleared": self._speaker.dropped_audio.cleared + self._place.cleared,
                 "refused": self._speaker.dropped_audio.refused,
             },
             lost_frames=0 if self._stream is None else self._stream.dropped_frames,
@@ -263,48 +267,48 @@ class AudioSession:
 
     # --- to the call ----------------------------------------------------------------------------
 
-    async def _take(self) -> None:
+    async def _take(self, inbox: Inbox) -> None:
+        """Let what he says go on as there is room for it."""
         while True:
-            match await self._link.receive():
-                case bytes() as pcm:
-                    await self._say(pcm)
-                case ClearAudio():
-                    self._link.principal.require(Permission.COACH)
-                    self._take_place()
-                    self._speaker.clear_send_audio_buffer()
-                case _:
-                    raise CutOffError(
-                        ErrorCode.BAD_ARGUMENT, "this socket takes audio, and clear_audio"
-                    )
+            await inbox.wait()
+            if (dropped := inbox.take_clear()) is not None:
+                self._clear(dropped)
+            elif await self._is_said(pcm := inbox.first(self._piece)):
+                inbox.took(len(pcm))
+            else:
+                await asyncio.sleep(ROOM_SECONDS)
+                if self._link.closed:
+                    raise LeftError
 
-    async def _say(self, pcm: bytes) -> None:
-        """Take audio; while there is no room for it, nothing more is read."""
-        check_pcm(pcm)
+    def _clear(self, dropped: int) -> None:
+        """Drop what is not played. dropped: bytes that waited here."""
+        self._link.principal.require(Permission.COACH)
+        self._take_place()
+        self._place.cleared += dropped
+        self._place.add(dropped)
+        self._speaker.clear_send_audio_buffer()
+
+    async def _is_said(self, pcm: bytes) -> bool:
+        """Say a piece; tell whether it was taken, for which there may be no room yet."""
         self._take_place()
         if not self._link.principal.may(Permission.COACH):
             self._say_nothing(pcm)
-            return
-        for start in range(0, len(pcm), self._piece):
-            await self._say_piece(pcm[start : start + self._piece])
-
-    async def _say_piece(self, pcm: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        patience = loop.time() + PRESENT_SECONDS
-        while True:
-            try:
-                await self._speaker.send_audio(pcm)
-            except BufferFullError:
-                patience = loop.time() + PRESENT_SECONDS
-            except InvalidStateError:
-                # He goes to another call just now.
-                if loop.time() > patience:
-                    raise
-            else:
-                self._place.add(len(pcm))
-                return
-            await asyncio.sleep(ROOM_SECONDS)
-            if self._link.closed:
-                raise LeftError
+            return True
+        now = asyncio.get_running_loop().time()
+        try:
+            await self._speaker.send_audio(pcm)
+        except BufferFullError:
+            self._patient_until = None
+            return False
+        except InvalidStateError:
+            # He goes to another call just now.
+            self._patient_until = self._patient_until or now + PRESENT_SECONDS
+            if now > self._patient_until:
+                raise
+            return False
+        self._patient_until = None
+        self._place.add(len(pcm))
+        return True
 
     def _say_nothing(self, pcm: bytes) -> None:
         """Who may only listen says something: nobody would hear it of a spy, so it is dropped."""

@@ -131,8 +131,9 @@ async def test_an_observer_over_the_network(pbx: Pbx, tmp_path: Path) -> None:
         assert (end.code, end.cut_off and end.cut_off.code) == (1000, ErrorCode.CALL_CLOSED)
 
 
-async def test_what_is_cleared_is_not_heard(pbx: Pbx, tmp_path: Path) -> None:
-    async with connected(pbx, tmp_path) as scene:
+@pytest.mark.parametrize("room", [120.0, 0.5], ids=["room for all", "no room for most"])
+async def test_what_is_cleared_is_not_heard(pbx: Pbx, tmp_path: Path, room: float) -> None:
+    async with connected(pbx, tmp_path, send_buffer_seconds=room) as scene:
         async with far_end(scene.api, audio_path(scene.call.call_id), query={"as": "ai"}) as far:
             await far.ready()
             scene.clear()
@@ -238,6 +239,21 @@ async def test_before_it_is_answered_the_socket_waits(pbx: Pbx, tmp_path: Path) 
             await call.disconnect()
             end = await far.ended()
         assert (end.code, end.cut_off and end.cut_off.code) == (1000, ErrorCode.CALL_CLOSED)
+
+
+async def test_who_pings_is_answered_though_nothing_can_be_said(pbx: Pbx, tmp_path: Path) -> None:
+    query = {"as": "ai", "hear": "0"}
+    async with (
+        arrived(pbx, tmp_path, send_buffer_seconds=0.5) as (api, call, _),
+        far_end(api, audio_path(call.call_id), query=query, autoping=False) as far,
+    ):
+        await far.pong()
+        await call.answer()
+        await far.ready()
+        said = saying("agent", 2.0)
+        await far.ws.send_bytes(said)
+        await far.pong()
+        assert (await far.progress()).received < len(said), "there is no room for all of it"
 
 
 async def test_nothing_is_left_when_either_end_leaves(pbx: Pbx, tmp_path: Path) -> None:
