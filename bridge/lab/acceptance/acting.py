@@ -72,7 +72,7 @@ async def _hang_up(doing: Doing, action: do.HangUp) -> None:
 async def _ends(doing: Doing, name: str) -> None:
     stage = doing.stage
     if name not in stage.phones:
-        await stage.actor(name).call.disconnect(cut=True)
+        await doing.soon(stage.actor(name).call.disconnect(cut=True))
         return
     phone = stage.phones[name]
     await phone.hangup()
@@ -86,7 +86,7 @@ async def _hold(doing: Doing, action: do.Hold) -> None:
         await stage.phones[action.by].hold()
     else:
         actor = stage.actor(action.by)
-        await actor.call.hold(role_of(doing, actor, action.party))
+        await doing.soon(actor.call.hold(role_of(doing, actor, action.party)))
 
 
 @does(do.Unhold)
@@ -96,7 +96,7 @@ async def _unhold(doing: Doing, action: do.Unhold) -> None:
         await stage.phones[action.by].unhold()
     else:
         actor = stage.actor(action.by)
-        await actor.call.unhold(role_of(doing, actor, action.party))
+        await doing.soon(actor.call.unhold(role_of(doing, actor, action.party)))
 
 
 @does(do.Mute)
@@ -116,7 +116,7 @@ async def _mutes(doing: Doing, action: do.Mute, *, on: bool) -> None:
         return
     actor = stage.actor(action.by)
     role = role_of(doing, actor, action.party)
-    await (actor.call.mute(role) if on else actor.call.unmute(role))
+    await doing.soon(actor.call.mute(role) if on else actor.call.unmute(role))
 
 
 @does(do.Says)

@@ -14,6 +14,8 @@ from bridge.model.errors import CallNotFoundError, ConnectFailedError
 from bridge.sdk import Observer
 
 _AGAIN_SECONDS: Final = 0.05
+_SLACK_SECONDS: Final = 2.0
+"""How much later than its ringing ends it may be told that nobody picked up."""
 
 
 @does(do.Answer)
@@ -33,8 +35,10 @@ async def _connect(doing: Doing, action: do.Connect) -> None:
         call = await stage.incoming(action.call, doing.within)
         actor = Actor(action.by, call)
     to = [stage.number(name) for name in action.to] or None
+    ring_seconds = max(1, round(action.ring_time))
+    connecting = actor.call.connect(to, ring_time_seconds=ring_seconds)
     try:
-        await actor.call.connect(to, ring_time_seconds=max(1, round(action.ring_time)))
+        await doing.soon(connecting, at_least=ring_seconds + _SLACK_SECONDS)
     except ConnectFailedError as error:
         doing.measured["code"] = str(error.error_code)
         if error.error_code != action.fails:
@@ -42,11 +46,11 @@ async def _connect(doing: Doing, action: do.Connect) -> None:
     else:
         if action.fails:
             raise StepFailedError(f"it was connected, instead of {action.fails}")
-    if actor.name not in stage.actors and actor.call.state != "PENDING":
+    if action.call is not None and actor.call.state != "PENDING":
         await stage.embody(action.by, actor.call, None)
-    elif actor.name not in stage.actors:
+    elif action.call is not None:
         # Nobody has been answered: there is no audio yet.
-        stage.actors[action.by] = actor
+        await stage.enter(actor)
     actor.speak_now()
 
 

@@ -32,13 +32,17 @@ class Doing:
         """How long it may take, in seconds."""
         return PATIENCE_SECONDS if self.step.within is None else float(self.step.within)
 
-    async def soon(self, command: Awaitable[_T]) -> _T:
-        """Wait for a command as long as the step may take. Raises StepFailedError."""
+    async def soon(self, command: Awaitable[_T], *, at_least: float = 0.0) -> _T:
+        """Wait for a command as long as the step may take. Raises StepFailedError.
+
+        at_least: how long it may take in any case, in seconds.
+        """
+        seconds = max(self.within, at_least)
         try:
-            async with asyncio.timeout(self.within):
+            async with asyncio.timeout(seconds):
                 return await command
         except TimeoutError as error:
-            raise StepFailedError(f"it was not in effect within {self.within:g} s") from error
+            raise StepFailedError(f"it was not in effect within {seconds:g} s") from error
 
     async def until(self, condition: Callable[[], bool], unless: Callable[[], str]) -> None:
         """Wait for a condition as long. Raises StepFailedError: ``unless``, as it is then."""

@@ -105,6 +105,8 @@ class Stage:
         self._client: Client | None = None
         self._incoming: deque[ActiveCall] = deque(maxlen=_CALLS_KEPT)
         self._ears: dict[str, Ear] = {}
+        self._replaced: list[Actor] = []
+        """Those whose names others have now: on their calls until the end of the run."""
 
     async def open(self) -> None:
         """Start callbridge, should a step need it, and the phones. Raises CallbridgeError."""
@@ -180,15 +182,22 @@ class Stage:
 
     async def embody(self, name: str, hand: ActiveCall | Observer, phone: str | None) -> Actor:
         """Give an agent or an observer a name and, unless he is on a phone, ear and voice."""
-        before = self.actors.pop(name, None)
-        if before is not None:
-            await before.aclose()
-        actor = self.actors[name] = Actor(name, hand, phone)
+        actor = Actor(name, hand, phone)
+        await self.enter(actor)
         if phone is None:
             rate = self.client.sample_rate
             actor.ear = ProgramEar(hand, rate)
             actor.mouth = Mouth(hand, self.tone(name), rate)
         return actor
+
+    async def enter(self, actor: Actor) -> None:
+        """Let somebody have his name, who has no audio yet. Who had it falls silent and deaf."""
+        before = self.actors.pop(actor.name, None)
+        self.actors[actor.name] = actor
+        if before is not None and before.hand is not actor.hand:
+            self._replaced.append(before)
+        if before is not None:
+            await before.aclose()
 
     def tone(self, name: str) -> Tone:
         """Return the voice of somebody."""
@@ -246,7 +255,7 @@ class Stage:
 
     async def _close_actors(self) -> None:
         left: list[str] = []
-        for actor in self.actors.values():
+        for actor in (*self._replaced, *self.actors.values()):
             try:
                 await actor.aclose()
                 await _released(actor.hand)
