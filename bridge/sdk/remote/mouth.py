@@ -67,6 +67,11 @@ class Mouth(AudioSocket):
         """Bytes that were sent, of those that may still be on their way."""
         return self._written + self._waiting
 
+    @property
+    def received(self) -> int:
+        """Bytes that have come to the daemon, as far as is known here."""
+        return self._progress.received
+
     def mark(self) -> Mark:
         """Return the place behind what was said up to now."""
         mark = Mark(self.position)

@@ -168,6 +168,25 @@ async def test_what_was_dropped_before_it_was_sent_is_not_waited_for(
     assert audio.dropped.cleared == len(SECOND)
 
 
+async def test_a_command_that_had_all_that_it_counts_and_took_too_long_is_not_done_twice(
+    daemon: Daemon, audio: Audio
+) -> None:
+    class Ringing(Command):
+        async def meanwhile(self) -> None:
+            audio.clear()
+            await audio.send(SECOND)
+            await until(lambda: daemon.came, "as much has come as it waits for")
+            await daemon.say(frames.AudioProgress(received=len(SECOND), buffered=10))
+            await until(lambda: audio.unplayed == 10, "it is told")
+
+    command = Ringing(daemon)
+    await audio.send(b"")
+    await audio.send(SECOND)
+    with pytest.raises(CommandTimeoutError):
+        await audio.in_order(Leave(), command)
+    assert command.asked == [len(SECOND)]
+
+
 async def test_a_command_that_takes_too_long_does(daemon: Daemon, audio: Audio) -> None:
     await audio.send(SECOND)
     command = Command(daemon)
