@@ -57,9 +57,12 @@ def pack(frame: Frame) -> bytes:
 
 
 def unpack(line: bytes) -> Frame | None:
-    """Return the frame of a line, None if it is damaged or not whole."""
+    """Return the frame of a line, None if it is damaged, not whole, or another version's."""
     checksum, _, text = line.partition(b" ")
     if len(checksum) != _CRC_DIGITS or b"%08x" % zlib.crc32(text) != checksum:
         return None
-    serial, kind, body = text.split(b" ", 2)
-    return Frame(int(serial), _BY_VALUE[kind], body[:-1])
+    try:
+        serial, kind, body = text.split(b" ", 2)
+        return Frame(int(serial), _BY_VALUE[kind], body[:-1])
+    except (KeyError, ValueError):
+        return None

@@ -5,7 +5,9 @@
     SPOOL/
       lock                                held by the process that uses the folder
       id                                  names the spool to the database
-      00001795187421000001.spool          segments by the serial of their first record
+      00001795187421000001.spool          segments by the serial of their first record; the last
+                                          one stays, and tells the last serial
+      00001795187421000001.damaged        what could not be read of a segment
 
 All functions wait for the disk: they belong into a thread. They may be called from several.
 """
@@ -32,6 +34,9 @@ _log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 4 * 1024 * 1024
 MAX_BYTES: Final = 512 * 1024 * 1024
 _SUFFIX: Final = ".spool"
+_ASIDE: Final = ".damaged"
+_ASIDE_BYTES: Final = 16 * 1024 * 1024
+"""How much of what could not be read is kept; of more, the rest is not."""
 _ROOM: Final = 0.9
 """Of the bound, what is left filled when something had to give way."""
 
@@ -75,7 +80,7 @@ class Spool:
         self._stored = 0
         self.id = ""
         self.damaged = 0
-        """Lines that were found damaged and passed over."""
+        """Lines that were found damaged, or another version's, and passed over."""
         self.dropped: Counter[Kind] = Counter()
         """Records that gave way, by kind."""
 
@@ -217,9 +222,14 @@ class Spool:
 
     def _look_at(self, path: Path) -> None:
         """Take a segment of an earlier process; what its death cut off ends the segment."""
+        if not (path.stem.isascii() and path.stem.isdecimal()):
+            self.damaged += 1
+            _log.error("%s is no segment of the spool: it is left alone", path)
+            return
         segment = _Segment(path, int(path.stem), 0)
         segment.size = path.stat().st_size
         whole = 0
+        damaged: list[bytes] = []
         with path.open("rb") as stream:
             for line in stream:
                 frame = unpack(line)
@@ -227,7 +237,7 @@ class Spool:
                     segment.last = max(segment.last, frame.serial)
                     segment.counts[frame.kind] += 1
                 elif line.endswith(b"\n"):
-                    self.damaged += 1
+                    damaged.append(line)
                 else:
                     _log.warning("the last record of %s was cut off: it is left out", path)
                     break
@@ -235,6 +245,9 @@ class Spool:
         if whole < segment.size:
             os.truncate(path, whole)
             segment.size = whole
+        if damaged:
+            self.damaged += len(damaged)
+            _keep_aside(path, damaged)
         if segment.last:
             self._segments.append(segment)
             self._segments.sort(key=lambda one: one.first)
@@ -242,12 +255,13 @@ class Spool:
             path.unlink()
 
     def _forget(self, upto: int) -> None:
+        """Remove what the database has, but the last segment.
+
+        It tells the next process where serials go on, even if the clock was set back meanwhile and
+        the database is not there to be asked.
+        """
         self._stored = upto
-        while self._segments and self._segments[0].last <= upto:
-            if len(self._segments) == 1 and self._active is not None:
-                if self._segments[0].size < self._segment_bytes:
-                    return
-                self._end_active()
+        while len(self._segments) > 1 and self._segments[0].last <= upto:
             self._segments[0].path.unlink(missing_ok=True)
             del self._segments[0]
 
@@ -346,6 +360,22 @@ class Spool:
             self._segments.remove(segment)
         self._sync_folder()
         return gone
+
+
+def _keep_aside(segment: Path, lines: list[bytes]) -> None:
+    """Keep lines of a segment that are no record here: another version may read them."""
+    aside = segment.with_suffix(_ASIDE)
+    _log.error(
+        "%d lines of %s are damaged, or of another callbridge: see %s", len(lines), segment, aside
+    )
+    try:
+        others = (path for path in segment.parent.glob(f"*{_ASIDE}") if path != aside)
+        if sum(path.stat().st_size for path in others) < _ASIDE_BYTES:
+            aside.touch(mode=0o600)
+            aside.write_bytes(b"".join(lines))
+    except OSError as error:
+        # What stands beside them is worth more.
+        _log.error("they are not kept there either: %s", error)
 
 
 def _write_all(stream: BinaryIO, data: bytes) -> None:

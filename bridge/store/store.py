@@ -110,6 +110,6 @@ class Store(Reading, Keyring, Outbox):
 
     @property
     def lost(self) -> int:
-        """Number of records that gave way, or that the database refused, since the start."""
+        """Number of records that gave way, were damaged, or were refused, since the start."""
         writer = self._writer
-        return writer.dropped.total() + writer.refused + writer.unwritable
+        return writer.dropped.total() + writer.refused + writer.unwritable + self._spool.damaged

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.store.engine import Database, parse_url
 from bridge.store.store import Store
 from tests.support.pbx import assert_no_task_left
 from tests.support.postgres import PostgresServer, running
@@ -44,6 +45,14 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[s
     made = await server.create()
     yield made
     await server.drop(made)
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """Connections of the test's own to the database."""
+    opened = Database(parse_url(url))
+    yield opened
+    await opened.close()
 
 
 @pytest.fixture

@@ -15,11 +15,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bridge.lab.waiting import until
 from bridge.model.errors import ConfigurationError, ErrorCode, StoreError
 from bridge.protocol.requests import AuditListing, EventListing
-from bridge.store.engine import Database, parse_url
+from bridge.store.engine import Database, make_engine, parse_url
 from bridge.store.framing import Kind
 from bridge.store.intake import Intake
 from bridge.store.spool import Spool
@@ -156,13 +158,22 @@ async def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_a_full_database_is_waited_for(tmp_path: Path) -> None:
+async def test_a_full_database_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[AsyncEngine] = []
+
+    def recorded(url: URL, *, writes: bool, size: int) -> AsyncEngine:
+        made.append(make_engine(url, writes=writes, size=size))
+        return made[-1]
+
+    monkeypatch.setattr("bridge.store.engine.make_engine", recorded)
     url = f"sqlite:///{tmp_path}/store.db"
     store = await Store.open(url, spool=tmp_path / "spool")
     store.write(note("n1", at=1.0))
     assert await note_ids(store) == ["n1"]
-    engine = store._database._writers
-    async with engine.connect() as connection:
+    _, writers = made
+    async with writers.connect() as connection:
         pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar()
         await connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     numbers = range(2, 100)
@@ -172,20 +183,22 @@ async def test_a_full_database_is_waited_for(tmp_path: Path) -> None:
     assert store.backlog == len(numbers)
     with pytest.raises(StoreError, match="full"):
         await store.notes("c1")
-    await engine.dispose()
+    await writers.dispose()
     await stored(store)
     assert len(await note_ids(store)) == 99
     await store.close()
 
 
-async def test_a_table_that_is_missing_loses_nothing(url: str, tmp_path: Path) -> None:
+async def test_a_table_that_is_missing_loses_nothing(
+    url: str, database: Database, tmp_path: Path
+) -> None:
     store = await Store.open(url, spool=tmp_path / "spool")
-    async with store._database.writing() as connection:
+    async with database.writing() as connection:
         await connection.exec_driver_sql("ALTER TABLE notes RENAME TO gone")
     store.write(note("n1"))
     await until(lambda: "notes" in store.health, "the database says what is missing")
     assert (store.backlog, store.lost) == (1, 0)
-    async with store._database.writing() as connection:
+    async with database.writing() as connection:
         await connection.exec_driver_sql("ALTER TABLE gone RENAME TO notes")
     await stored(store)
     assert await note_ids(store) == ["n1"]
@@ -337,6 +350,26 @@ async def test_a_clock_that_is_set_back_costs_no_record(url: str, tmp_path: Path
     await store.close()
 
 
+async def test_nor_one_that_is_set_back_while_the_database_is_down(
+    own_postgres: PostgresServer, tmp_path: Path
+) -> None:
+    url, now = await own_postgres.create(), time.time()
+    for life in range(2):
+        store = await Store.open(url, spool=tmp_path / "spool", clock=lambda: now)
+        if life == 0:
+            store.write(note("n1", at=1.0))
+        # Nothing of what was stored before is needed any more.
+        await stored(store)
+        await store.close()
+    await asyncio.to_thread(own_postgres.crash)
+    store = await Store.open(url, spool=tmp_path / "spool", clock=lambda: now - 3600.0)
+    store.write(note("n2", at=2.0))
+    await asyncio.to_thread(own_postgres.resume_service)
+    await stored(store)
+    assert await note_ids(store) == ["n1", "n2"]
+    await store.close()
+
+
 async def test_a_record_that_is_refused_costs_nothing_even_if_it_cannot_be_put_aside(
     store: Store, tmp_path: Path
 ) -> None:
@@ -363,7 +396,7 @@ async def test_threads_that_others_hold_keep_nothing_from_being_stored(store: St
 
 
 async def test_a_query_that_takes_too_long_is_ended(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: Store, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.store.engine.READ_S", 0.1)
     counting = (
@@ -372,7 +405,7 @@ async def test_a_query_that_takes_too_long_is_ended(
     )
     began = time.monotonic()
     with pytest.raises(TimeoutError):
-        async with store._database.reading() as connection:
+        async with database.reading() as connection:
             await connection.exec_driver_sql(counting)
     assert time.monotonic() - began < 3.0
     monkeypatch.undo()

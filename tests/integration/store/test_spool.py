@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_what_was_taken_is_read_in_order_until_it_is_stored(tmp_path: Path) -> N
             found += [frame.serial for frame in some]
         assert found == list(range(1, 61))
         assert spool.read(60, frames=10, size=1000) == []
-        assert spool.bytes <= 2 * 300
+        assert on_disk(tmp_path) == list(range(31, 61))
 
 
 def test_the_next_process_finds_what_is_left(tmp_path: Path) -> None:
@@ -79,14 +80,21 @@ def test_the_next_process_finds_what_is_left(tmp_path: Path) -> None:
         assert serials(spool, 20) == [*range(21, 51), 60, 61]
 
 
-def test_nothing_is_left_on_disk_of_what_is_stored(tmp_path: Path) -> None:
+def test_of_what_is_stored_the_last_segment_is_left_on_disk(tmp_path: Path) -> None:
     with opened(tmp_path) as spool:
-        spool.append(frames(1, 50))
-        spool.read(50, frames=1, size=100)
-        assert list(tmp_path.glob("*.spool")) == []
-        assert (spool.bytes, spool.count(0)) == (0, 0)
-        spool.append(frames(51, 52))
-        assert serials(spool, 50) == [51, 52]
+        for first in (1, 21, 41):
+            spool.append(frames(first, first + 19))
+            assert spool.read(first + 19, frames=1, size=100) == []
+            assert on_disk(tmp_path) == list(range(first, first + 20))
+        assert (spool.count(60), spool.last_serial) == (0, 60)
+    with opened(tmp_path) as spool:
+        assert spool.read(60, frames=1, size=100) == []
+    # The next process goes on from there, whatever its clock says.
+    with opened(tmp_path) as spool:
+        assert spool.last_serial == 60
+        spool.append(frames(61, 62))
+        assert serials(spool, 60) == [61, 62]
+        assert on_disk(tmp_path) == [61, 62]
 
 
 def test_no_two_processes_share_a_spool(tmp_path: Path) -> None:
@@ -284,3 +292,36 @@ def test_a_segment_that_cannot_be_begun_is_begun_again(
                 spool.append(frames(1, 3))
         spool.append(frames(1, 3))
         assert (serials(spool), on_disk(tmp_path)) == ([1, 2, 3], [1, 2, 3])
+
+
+def test_what_cannot_be_read_is_counted_and_kept_aside(tmp_path: Path) -> None:
+    newer = b"7 Z {}\n"
+    newer = b"%08x %b" % (zlib.crc32(newer), newer)
+    with opened(tmp_path, segment=10_000) as spool:
+        spool.append(frames(1, 3))
+    (segment,) = tmp_path.glob("*.spool")
+    segment.write_bytes(segment.read_bytes() + b"rubbish\n" + newer + pack(*frames(8, 8)))
+    (tmp_path / "x.spool").write_bytes(newer)
+    for _ in range(2):
+        with opened(tmp_path) as spool:
+            assert serials(spool) == [1, 2, 3, 8]
+            assert spool.damaged == 3
+        assert segment.with_suffix(".damaged").read_bytes() == b"rubbish\n" + newer
+        assert (tmp_path / "x.spool").read_bytes() == newer
+    with opened(tmp_path) as spool:
+        spool.append(frames(9, 9))
+        assert serials(spool, 8) == [9]
+    # What was kept aside stays there, whoever comes next.
+    with opened(tmp_path) as spool:
+        assert (serials(spool, 8), spool.damaged) == ([9], 1)
+    assert segment.with_suffix(".damaged").read_bytes() == b"rubbish\n" + newer
+
+
+def test_what_cannot_be_kept_aside_costs_nothing_else(tmp_path: Path) -> None:
+    with opened(tmp_path) as spool:
+        spool.append(frames(1, 3))
+    (segment,) = tmp_path.glob("*.spool")
+    segment.write_bytes(b"rubbish\n" + segment.read_bytes())
+    segment.with_suffix(".damaged").mkdir()
+    with opened(tmp_path) as spool:
+        assert (serials(spool), spool.damaged) == ([1, 2, 3], 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +42,8 @@ def test_every_kind_has_its_place_among_what_gives_way() -> None:
     assert set(RANK) == set(Kind)
     assert sum(map(len, GIVING_WAY)) == len(Kind)
     assert RANK[Kind.EVENT] < RANK[Kind.AUDIT] < RANK[Kind.CALL] == RANK[Kind.NOTE]
+
+
+@pytest.mark.parametrize("text", [b"7 Z {}\n", b"x E {}\n", b"7 E\n", b"\n"])
+def test_what_another_version_wrote_is_no_record(text: bytes) -> None:
+    assert unpack(b"%08x %b" % (zlib.crc32(text), text)) is None
