@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bridge.store.engine import FAILURES, Database, say
@@ -30,7 +30,8 @@ class Retention:
     events: float | None = 30.0
     audit: float | None = 365.0
     deliveries: float | None = 30.0
-    """Those that are delivered or dead."""
+    """Those that are delivered or dead, or that nobody has tried for as long: their webhook, or
+    their daemon, is gone."""
     calls: float | None = None
     """Records of calls that are over, their notes and contexts."""
 
@@ -53,8 +54,9 @@ def _old(retention: Retention, now: float) -> list[_Old]:
         at = now - retention.audit * DAY_S
         found.append(_Old(AuditLog, AuditLog.row_id, AuditLog.at < at))
     if retention.deliveries is not None:
-        over = Deliveries.state != DeliveryState.PENDING
         at = now - retention.deliveries * DAY_S
+        given_up = func.coalesce(Deliveries.next_at, 0.0) < at
+        over = or_(Deliveries.state != DeliveryState.PENDING, given_up)
         found.append(_Old(Deliveries, Deliveries.row_id, over & (Deliveries.created_at < at)))
     if retention.calls is not None:
         at = now - retention.calls * DAY_S
