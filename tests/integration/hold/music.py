@@ -16,7 +16,7 @@ import soundfile
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import Pcm, levels, pcm_from_bytes, tone
 from tests.support.conference import HZ, RATE
-from tests.support.hearing import UnclearError, settles
+from tests.support.hearing import UnclearError, clearly, settles
 
 MUSIC: Final = {"default": 383.0, "jazz": 1373.0, "blues": 1961.0}
 """Hz of each class: 150 Hz and more from every voice, and from each other."""
@@ -54,10 +54,7 @@ async def hears_speech(party: DirectParty, expected: set[str]) -> None:
 
 async def _heard(party: DirectParty) -> set[str]:
     found = levels(await _next(party), RATE, {**MUSIC, **HZ})
-    unclear = {n: dbfs for n, dbfs in found.items() if ABSENT_DBFS <= dbfs <= PRESENT_DBFS}
-    if unclear:
-        raise UnclearError(unclear)
-    return {name for name, dbfs in found.items() if dbfs > PRESENT_DBFS}
+    return clearly(found, absent_dbfs=ABSENT_DBFS, present_dbfs=PRESENT_DBFS)
 
 
 async def _heard_speech(party: DirectParty) -> set[str]:
@@ -70,7 +67,7 @@ async def _heard_speech(party: DirectParty) -> set[str]:
     matrix = np.stack(basis, axis=1)
     rest = pcm - matrix @ np.linalg.lstsq(matrix, pcm.astype(np.float64), rcond=None)[0]
     if _dbfs(rest) <= LOUD_DBFS:
-        raise UnclearError("no speech")
+        raise UnclearError("no speech", there=there)
     return there
 
 

@@ -19,7 +19,7 @@ from bridge.model.errors import (
     ErrorCode,
     ServerError,
 )
-from tests.support.hearing import UnclearError, settles
+from tests.support.hearing import clearly, settles
 from tests.support.pbx import (
     CALLEE_TONE,
     CALLER_TONE,
@@ -66,9 +66,7 @@ class Stage:
             await party.wait_frames(20)
         found = {n: levels(p.pcm()[-RATE // 10 :], RATE, TONES)["agent"] for n, p in there.items()}
         self.call.clear_send_audio_buffer()
-        if any(-75 <= level <= -18 for level in found.values()):
-            raise UnclearError(found)
-        return {name for name, level in found.items() if level > -18}
+        return clearly(found, absent_dbfs=-75, present_dbfs=-18)
 
     async def has(self, channels: int, bridges: int) -> None:
         """Wait until so much stands in Asterisk, and no more."""
