@@ -1,4 +1,4 @@
-"""A command that is sent twice happens once: ``Idempotency-Key`` of POST requests.
+"""A command that is sent twice happens once: ``Idempotency-Key`` of POST and DELETE.
 
 The first request with a key is carried out; the same one again, within 24 hours, gets the same
 answer, also one that says no. While the first is on its way, the second waits for it. What was not

@@ -47,9 +47,9 @@ Call control for Asterisk.
 Every request but that for health shows a key or a token: `Authorization: Bearer …`. Errors are
 problem details (RFC 9457): `code` is for programs and stable, `detail` is for people. What belongs
 to a foreign tenant or queue is answered as if it were not there. Lists have parts: `next` is the
-`cursor` of the part that follows. A POST with an `Idempotency-Key` happens once, however often it
-is sent within 24 hours. 502, 503 and 504 tell that Asterisk or the store failed, or that the daemon
-is about to stop. The WebSockets are described by `x-websockets`.
+`cursor` of the part that follows. A POST or DELETE with an `Idempotency-Key` happens once, however
+often it is sent within 24 hours. 502, 503 and 504 tell that Asterisk or the store failed, or that
+the daemon is about to stop. The WebSockets are described by `x-websockets`.
 """
 _SOCKETS: Final = {
     frames.EVENTS_SOCKET: "Calls as they are, and then every event.",

@@ -68,7 +68,7 @@ class Operation:
     @property
     def idempotent_by_key(self) -> bool:
         """Whether an ``Idempotency-Key`` makes it happen once only."""
-        return self.method == "POST"
+        return self.method in {"POST", "DELETE"}
 
     def url(self, **parameters: str) -> str:
         """Return its path, whole, for what is given."""

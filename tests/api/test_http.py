@@ -280,6 +280,15 @@ async def test_a_command_that_is_sent_twice_happens_once(api: RunningApi, call_i
     assert "Idempotency-Replayed" not in another.headers
 
 
+async def test_what_is_ended_twice_was_ended_once(api: RunningApi, call_id: str) -> None:
+    key = {"Idempotency-Key": "k1"}
+    first, again = [await api.ask("DELETE", f"/calls/{call_id}", headers=key) for _ in range(2)]
+    assert (first.status, again.status, again.raw) == (204, 204, b"")
+    assert again.headers["Idempotency-Replayed"] == "true"
+    await until(lambda: not api.client.calls, "the call is over")
+    assert (await api.ask("DELETE", f"/calls/{call_id}")).code == "CALL_NOT_FOUND"
+
+
 async def test_a_refusal_is_given_again(api: RunningApi) -> None:
     key = {"Idempotency-Key": "k1"}
     first, again = [

@@ -66,7 +66,8 @@ def test_an_operation_is_whole(operation: Operation) -> None:
     assert by_place["path"] == set(operation.parameters)
     query = operation.query.__struct_fields__ if operation.query else ()
     assert by_place["query"] == set(query)
-    assert by_place["header"] == ({"Idempotency-Key"} if operation.method == "POST" else set())
+    has_key = operation.method in {"POST", "DELETE"}
+    assert by_place["header"] == ({"Idempotency-Key"} if has_key else set())
     assert ("requestBody" in found) == (operation.body is not None)
     assert (found.get("security") == []) == operation.open
     said = {int(status) for status in found["responses"] if int(status) >= 400} - {416}

@@ -7,8 +7,10 @@ import socket
 import time
 
 import pytest
+from aiohttp import web
 
 from bridge.model.errors import ServerUnreachableError
+from bridge.protocol import operations
 from bridge.sdk import Client
 from bridge.sdk.address import DaemonAddress
 from bridge.sdk.remote import http
@@ -28,6 +30,33 @@ async def test_a_daemon_that_accepts_and_says_nothing(monkeypatch: pytest.Monkey
         with pytest.raises(ServerUnreachableError):
             await there.socket("/there")
         await there.close()
+
+
+async def test_a_command_that_is_sent_again_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "_AGAIN_SECONDS", 0.01)
+    keys: list[str | None] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        keys.append(request.headers.get("Idempotency-Key"))
+        if len(keys) % 2 and request.transport is not None:
+            # Carried out, and nobody is told so.
+            request.transport.close()
+        return web.Response(status=operations.DISMISS_OBSERVER.status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    there = http.Http(DaemonAddress(f"http://127.0.0.1:{runner.addresses[0][1]}", "k"))
+    await there.open()
+    for _ in range(2):
+        await there.tell(operations.DISMISS_OBSERVER, call_id="c1", observer="sue")
+    await there.close()
+    await runner.cleanup()
+    first, again, other, other_again = keys
+    assert first == again != other == other_again
+    assert None not in keys
 
 
 async def test_a_daemon_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
