@@ -32,7 +32,8 @@ said is the argument of that name [in the SDK](../sdk.md), such as those of a
 An error is a problem (RFC 9457, `application/problem+json`) whose `code` is one of
 [these](../troubleshooting.md#error-codes), the same as in the SDK. Every operation may answer
 {every}. A `POST` or `DELETE` with the header `Idempotency-Key` happens once, however
-often it is sent within a day. A list answers `items` and `next`, the `cursor` of the part that follows.
+often it is sent within a day. A list answers `items` and `next`, the `cursor` of the part that
+follows.
 
 Of what else it may fail with, *own call* stands for {own}, and *ringing* for {ringing}.
 """
