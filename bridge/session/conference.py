@@ -241,12 +241,15 @@ def _arranged(session: Session, settled: Session) -> Step:
     changed = [arrangement.changed for arrangement in session.arrangements]
     there = settled.parties & frozenset[Participant]().union(*changed)
     effects += [Announce(Notice.PARTY_CHANGED, party=party) for party in sorted(there)]
+    # Nobody could bring back who is apart any more.
+    forsaken = not (settled.agent_present or settled.kept)
+    going = session.going | (settled.apart if forsaken else frozenset())
     left = settled
-    for party in sorted(session.going):
+    for party in sorted(going):
         left, refusals = without(left, party, "left")
         effects += refusals
-    effects += let_go(settled, session.going)[1]
-    after, more = with_few(left) if session.arrangements else with_one(left)
+    effects += let_go(settled, going)[1]
+    after, more = with_few(left) if session.arrangements or going else with_one(left)
     again = after.phase is not Phase.ENDING and after.audience != settled.audience
     last = (Converge(after.audience),) if again else ()
     # At last: who speaks as soon as it is done is heard by whoever is left to him.

@@ -142,8 +142,8 @@ def leave_behind(session: Session, message: str) -> Step:
         left, refused = refuse_waiting(left, ErrorCode.CALL_CLOSED, message)
         refusals = (*given_up, *gone, *refused)
     standing = left.standing.left_behind()
-    # Who is about to be let go meets nobody on his way out.
-    standing = replace(standing, apart=standing.apart | left.apart & left.going)
+    # Who is apart is let go when what is under way stands, and meets nobody until then.
+    standing = replace(standing, apart=standing.apart | left.apart)
     stood = left.stood.left_behind() if left.arrangements else standing
     return replace(left, heard_by=frozenset(), standing=standing, stood=stood), refusals
 
