@@ -282,6 +282,7 @@ def roll_back(session: Session, message: str) -> Step:
     """What was wanted does not stand: who was joining is let go, the rest as it last stood.
 
     But to whom nobody commanded it, it has happened: whoever had taken over is not there any more.
+    Nor does anybody take over again from the one who is left with nobody else.
     """
     joining = [adding for adding in session.adding if adding.answered]
     facts = [change for change in session.changes if change.token is None]
@@ -297,6 +298,10 @@ def roll_back(session: Session, message: str) -> Step:
     )
     before = off_call(before, frozenset(adding.party for adding in joining))
     effects: list[Effect] = [Announce(c.notice, party=c.party, by=c.by) for c in facts]
+    there = before.standing.takeover
+    if there is not None and _nobody_for_taker(before):
+        before = without_taker(before)
+        effects.append(Announce(Notice.GIVEN_BACK, party=there.from_, by=there.by))
     if session.phase in _ALONE_WITH_AGENT and before.parties and not before.may_choose:
         before, more = as_when_alone(before)
         effects += more
@@ -372,6 +377,19 @@ def without(session: Session, party: Participant, why: str) -> Step:
         effects.append(Announce(change.notice, party=party, by=change.by))
         effects += succeed(change.token)
     return left, tuple(effects)
+
+
+def without_taker(session: Session) -> Session:
+    """Return a call in which nobody stands in for anybody."""
+    return replace(
+        session,
+        standing=replace(session.standing, takeover=None),
+        stood=replace(session.stood, takeover=None),
+    )
+
+
+def _nobody_for_taker(session: Session) -> bool:
+    return session.replaced not in {None, AGENT} and not (session.talking or session.kept)
 
 
 def left_alone(session: Session) -> bool:

@@ -15,7 +15,7 @@ from bridge.model.modes import BARGE, SPY, ObserverMode
 from bridge.model.participants import AGENT, CALLER
 from bridge.model.states import EndReason, HangupCause
 from bridge.session import inputs
-from bridge.session.conference import left_alone, with_one, without
+from bridge.session.conference import left_alone, with_one, without, without_taker
 from bridge.session.effects import (
     Announce,
     Converge,
@@ -191,11 +191,7 @@ def _mode_back(session: Session, there: Takeover) -> ObserverMode | None:
 
 def _nobody_stands_in(session: Session, there: Takeover) -> Step:
     """Go on without the one who took over from somebody who is not there any more."""
-    free = replace(
-        session,
-        standing=replace(session.standing, takeover=None),
-        stood=replace(session.stood, takeover=None),
-    )
+    free = without_taker(session)
     told = Announce(Notice.GIVEN_BACK, party=there.from_, by=there.by)
     if free.phase is Phase.FINISHING:
         alone = len(free.together) == 1 and not free.kept

@@ -213,6 +213,15 @@ def test_a_failed_give_back_leaves_it_taken() -> None:
             assert session.heard_by == frozenset()
 
 
+def test_a_failed_give_back_to_one_who_is_left_alone_by_all_is_done_with() -> None:
+    before = taken(BARGING, CALLEE)
+    session, effects = feed(before, inputs.GiveBack(ONE), inputs.RemoveParty(TWO, CALLER), FAILS)
+    assert session.standing == Standing()
+    assert (session.phase, session.heard_by) == (Phase.ANSWERED, frozenset({CALLEE}))
+    assert Announce(Notice.GIVEN_BACK, party=CALLEE, by=BOSS) in effects
+    assert refusals(effects) == [(ONE, ErrorCode.REQUEST_FAILED)]
+
+
 def test_whoever_goes_has_gone_though_asterisk_fails() -> None:
     for before, heard_by in (
         (taken(CONFERENCE, CALLEE), frozenset[Participant]()),
