@@ -49,11 +49,12 @@ def arrange(session: Session, event: inputs.Arrange) -> Step:
     if wanted == now and not (leaving or session.changes or session.arrangements):
         return session, (Succeed(event.token),)
     changed = (now.held ^ held) | (now.apart ^ apart)
+    arrangement = Arrangement(event.token, changed, leaving, come=now.apart - apart)
     arranged = replace(
         session,
         standing=wanted,
         heard_by=listeners(session, session.apart, apart),
-        arrangements=(*session.arrangements, Arrangement(event.token, changed, leaving)),
+        arrangements=(*session.arrangements, arrangement),
     )
     return arranged, (Converge(arranged.audience),)
 

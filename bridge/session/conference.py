@@ -228,7 +228,8 @@ def settle(session: Session) -> Step:
             effects.append(Announce(Notice.PARTY_JOINED, party=adding.party))
             effects.append(Succeed(adding.token))
     route = _route(settled)
-    come = joined | session.stood.apart - session.standing.apart
+    came = frozenset[Participant]().union(*(each.come for each in session.arrangements))
+    come = joined | came - session.standing.apart
     if session.takes_audio and (come & route or (route and mode != session.mode)):
         effects.insert(0, SetRoute(route))
     after, more = _arranged(session, settled)
@@ -302,6 +303,9 @@ def roll_back(session: Session, message: str) -> Step:
     if there is not None and _nobody_for_taker(before):
         before = without_taker(before)
         effects.append(Announce(Notice.GIVEN_BACK, party=there.from_, by=there.by))
+    if session.turnings and session.takes_audio and session.apart != before.apart:
+        # The agent's next words are for whom his next mode means, as they are placed now.
+        effects.append(SetRoute(_route(before)))
     if session.phase in _ALONE_WITH_AGENT and before.parties and not before.may_choose:
         before, more = as_when_alone(before)
         effects += more
@@ -310,7 +314,7 @@ def roll_back(session: Session, message: str) -> Step:
         effects.append(Refuse(adding.token, ErrorCode.REQUEST_FAILED, message))
     for undoing in (session.changes, session.arrangements):
         effects += refuse_changes(undoing, ErrorCode.REQUEST_FAILED, message)
-    undone = session.replaced == AGENT and before.replaced is None
+    undone = session.agent_present and session.replaced == AGENT and before.replaced is None
     if undone and len(before.together) == 1 and not before.kept:
         # The others left while somebody was about to take over: only the agent can speak now.
         before = replace(before, heard_by=before.heard_by | before.together)

@@ -156,6 +156,8 @@ class Arrangement:
     """Whose place is another than before."""
     leaving: frozenset[Participant]
     """Who is let go when it stands."""
+    come: frozenset[Participant] = frozenset()
+    """Who was apart, and is to be with the others."""
 
 
 @dataclass(frozen=True, slots=True)
