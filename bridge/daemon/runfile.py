@@ -21,6 +21,7 @@ FOLDER_VARIABLE: Final = "CALLBRIDGE_RUN_DIR"
 _PREFIX: Final = "serve-"
 _SUFFIX: Final = ".json"
 _LARGEST: Final = 10_000
+_BORN: Final = 22 - 3
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     certificate: str = ""
     """Path of the server's own certificate, which is to be trusted with https; else empty."""
+    process: str = ""
+    """When the process began, as ``born`` tells it: its number may be another's one day."""
 
 
 def folder() -> Path:
@@ -106,7 +109,7 @@ def _read(path: Path) -> RunFile | None:
             run = msgspec.json.decode(file.read(_LARGEST), type=RunFile)
     except (OSError, msgspec.MsgspecError):
         return None
-    if _runs(run.pid):
+    if _runs(run):
         return run
     with contextlib.suppress(OSError):
         path.unlink()
@@ -120,11 +123,24 @@ def _is_private(found: os.stat_result, *, directory: bool) -> bool:
     return kind(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & others
 
 
-def _runs(pid: int) -> bool:
+def born(pid: int) -> str:
+    """Return when a process began, in ticks since the machine did; empty where nobody tells.
+
+    Field 22 of ``/proc/PID/stat`` (proc_pid_stat(5)); the name before it may hold anything.
+    """
     try:
-        os.kill(pid, 0)
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    fields = text.rpartition(")")[2].split()
+    return fields[_BORN] if len(fields) > _BORN else ""
+
+
+def _runs(run: RunFile) -> bool:
+    try:
+        os.kill(run.pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return not run.process or born(run.pid) in {"", run.process}

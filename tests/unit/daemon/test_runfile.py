@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridge.daemon import runfile
-from bridge.daemon.runfile import RunFile
+from bridge.daemon.runfile import RunFile, born
 from bridge.model.errors import ConfigurationError
 
 RUN = RunFile(url="http://127.0.0.1:8100", key="cbk_a_b", pid=os.getpid(), started_at=1.0)
@@ -81,3 +82,23 @@ def test_a_folder_that_cannot_be_made_is_told(folder: Path) -> None:
     folder.write_text("in the way")
     with pytest.raises(ConfigurationError, match="CALLBRIDGE_RUN_DIR"):
         runfile.write(RUN)
+
+
+def test_another_process_by_the_number_of_a_dead_daemon_is_not_believed(folder: Path) -> None:
+    here = RunFile(
+        url="http://x", key="k", pid=os.getpid(), started_at=1.0, process=born(os.getpid())
+    )
+    assert here.process
+    runfile.write(here)
+    assert runfile.find() == here
+    runfile.write(msgspec.structs.replace(here, process="1"))
+    assert runfile.find() is None
+    assert list(folder.iterdir()) == []
+
+
+def test_two_processes_were_born_at_two_times() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert int(born(child.pid)) > int(born(os.getpid()))
+        assert child.stdin is not None
+        child.stdin.close()
+    assert born(child.pid) == ""
