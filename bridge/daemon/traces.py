@@ -6,10 +6,13 @@ Off, nothing of it is imported, and a request to Asterisk costs one comparison m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
+import logging
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bridge.api.context import PRINCIPAL, REQUEST_ID
 from bridge.ari import tracing
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
+_log = logging.getLogger(__name__)
+
+CLOSE_SECONDS: Final = 5.0
+"""How long spans that were not sent yet may hold up the daemon's end."""
+
 
 class Traces(Protocol):
     """Opens spans."""
@@ -31,7 +39,7 @@ class Traces(Protocol):
         ...
 
     async def close(self) -> None:
-        """Send what was not sent yet, and end."""
+        """Send what was not sent yet, and end: after 5 s without it."""
         ...
 
 
@@ -65,6 +73,8 @@ def traces(configured: Tracing) -> Traces:
             f"tracing.endpoint needs {error.name}: pip install 'callbridge[otel]'"
         ) from error
     provider: TracerProvider = sdk.TracerProvider(
+        # close() does it. At the process's exit nobody would limit how long it takes.
+        shutdown_on_exit=False,
         resource=resources.Resource.create({"service.name": configured.service_name}),
         sampler=sampling.ParentBased(sampling.TraceIdRatioBased(configured.sample)),
     )
@@ -133,6 +143,22 @@ class OpenTelemetry:
             yield
 
     async def close(self) -> None:
-        """Send what was not sent yet, and end."""
+        """Send what was not sent yet, and end: after 5 s without it."""
         tracing.use(None)
-        await asyncio.to_thread(self._provider.shutdown)
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+        def shut_down() -> None:
+            try:
+                self._provider.shutdown()
+            finally:
+                with contextlib.suppress(RuntimeError):
+                    # The loop may be closed by now.
+                    loop.call_soon_threadsafe(done.set)
+
+        # Neither the loop nor the process waits for the end of such a thread.
+        threading.Thread(target=shut_down, name="traces", daemon=True).start()
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await done.wait()
+        except TimeoutError:
+            _log.warning("the collector of traces does not answer: the last spans are lost")

@@ -3,16 +3,18 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from bridge.ari import tracing
 from bridge.daemon.config.sections import Tracing
 from bridge.daemon.traces import NoTraces, OpenTelemetry, traces
+from bridge.lab.waiting import until
 from bridge.model.context import CALL_ID
 from bridge.protocol import operations
 
@@ -123,3 +125,25 @@ def test_off_nothing_is_imported() -> None:
         check=True,
     )
     assert done.stdout.strip() == "False"
+
+
+async def test_a_collector_that_does_not_answer_holds_up_no_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bridge.daemon.traces.CLOSE_SECONDS", 0.05)
+    released = threading.Event()
+
+    class Deaf(SpanProcessor):
+        def shutdown(self) -> None:
+            released.wait()
+
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Deaf())
+    before = threading.active_count()
+    try:
+        async with asyncio.timeout(5):
+            await OpenTelemetry(provider).close()
+    finally:
+        released.set()
+    assert "does not answer" in caplog.text
+    await until(lambda: threading.active_count() == before, "its thread has ended")
