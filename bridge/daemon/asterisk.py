@@ -27,6 +27,7 @@ def ari_settings(configuration: Configuration) -> AriSettings:
         application=asterisk.application,
         instance=asterisk.instance,
         tls=client_tls(configuration),
+        named="asterisk.url, asterisk.username and asterisk.password",
     )
 
 

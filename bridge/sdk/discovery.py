@@ -27,12 +27,14 @@ def find_server(
     application: str,
     instance: str,
     tls: ssl.SSLContext | None = None,
+    named: str = "ari_url, username and password of Client()",
     environment: Mapping[str, str] | None = None,
 ) -> AriSettings:
     """Return the settings of the server to use.
 
     What is given wins, then the environment (CALLBRIDGE_ARI_URL, _USERNAME, _PASSWORD), then a
-    running instance of the lab. Raises ConfigurationError that names what is missing.
+    running instance of the lab. named: what the three are called where they are given. Raises
+    ConfigurationError that names what is missing.
     """
     variables = os.environ if environment is None else environment
     given = [
@@ -42,23 +44,21 @@ def find_server(
     if any(given):
         missing = [name for name, value in zip(_VARIABLES, given, strict=True) if not value]
         if missing:
-            raise ConfigurationError(
-                f"{', '.join(missing)} not set: set it, or give it to Client() as an argument"
-            )
+            raise ConfigurationError(f"{', '.join(missing)} not set: set it, or give {named}")
         address = tuple(value or "" for value in given)
     else:
-        address = _running_instance(instance)
+        address = _running_instance(instance, named)
     return AriSettings(
         url=address[0], username=address[1], password=address[2], application=application, tls=tls
     )
 
 
-def _running_instance(name: str) -> Address:
+def _running_instance(name: str, named: str) -> Address:
     for entry_point in entry_points(group=ENTRY_POINTS):
         finder: Finder = entry_point.load()
         if (address := finder(name)) is not None:
             return address
     raise ConfigurationError(
-        "no Asterisk: set CALLBRIDGE_ARI_URL, CALLBRIDGE_ARI_USERNAME and "
+        f"no Asterisk: give {named}, set CALLBRIDGE_ARI_URL, CALLBRIDGE_ARI_USERNAME and "
         f"CALLBRIDGE_ARI_PASSWORD, or start one with `callbridge asterisk up --name {name}`"
     )
