@@ -176,6 +176,7 @@ class Daemon:
                 url=self.url,
                 key=self._local_key,
                 pid=os.getpid(),
+                process=runfile.born(os.getpid()),
                 started_at=time.time(),
                 version=version(),
                 certificate=str(server.tls_cert.absolute()) if server.tls_cert else "",
@@ -183,6 +184,12 @@ class Daemon:
         )
         stack.callback(runfile.remove, os.getpid())
         _log.info("callbridge %s listens at %s", version(), self.url)
+        if server.in_the_clear:
+            _log.warning(
+                "the API at %s speaks plain HTTP: keys can be read on the way; set server.tls_cert "
+                "and server.tls_key, or put a proxy with TLS before it",
+                server.host,
+            )
         notify("READY=1", "STATUS=waiting for Asterisk")
         self.started.set()
 

@@ -5,6 +5,7 @@ What stands with each field is printed in the example (``callbridge serve --exam
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -184,6 +185,16 @@ class Server(Section):
             yield "tls_key", "tls_cert is missing: TLS needs the certificate and its key"
         if "tls_client_ca" in values and "tls_cert" not in values:
             yield "tls_client_ca", "tls_cert is missing: mutual TLS needs TLS"
+
+    @property
+    def in_the_clear(self) -> bool:
+        """Whether other machines reach it, and without TLS."""
+        if self.tls_cert is not None:
+            return False
+        try:
+            return not ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
 
 
 class Audio(Section):

@@ -221,14 +221,10 @@ async def test_calls_are_left_as_they_stand_by_a_daemon_that_cannot_look_at_them
         await one.end()
     failures, look = [CommandTimeoutError("no answer in time")], DaemonClient.live_calls
     looked = asyncio.Event()
-    looked = asyncio.Event()
-    looked = asyncio.Event()
 
     async def fails_once(client: DaemonClient) -> tuple[LiveCall, ...]:
         if failures:
             raise failures.pop()
-        looked.set()
-        looked.set()
         looked.set()
         return await look(client)
 
@@ -280,6 +276,19 @@ async def test_a_port_that_is_taken_is_told(fake: FakeAri, tmp_path: Path) -> No
                 pass
     assert runfile.find() is None
     assert fake.applications == set()
+
+
+@pytest.mark.parametrize(
+    ("host", "warnings"),
+    [("0.0.0.0", 1), ("127.0.0.2", 0), ("localhost", 0)],  # noqa: S104 - what it warns of
+)
+async def test_keys_that_others_can_read_on_their_way_are_warned_of(
+    host: str, warnings: int, fake: FakeAri, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(configured(fake, tmp_path, of_server=f'host = "{host}"')):
+        pass
+    told = [one.getMessage() for one in caplog.records]
+    assert [f"API at {host} speaks plain HTTP" in one for one in told].count(True) == warnings
 
 
 async def test_figures(fake: FakeAri, tmp_path: Path) -> None:
