@@ -319,6 +319,8 @@ class ProgramView(View, frozen=True, kw_only=True):
     routes: tuple[str, ...] = ()
     calls: int = 0
     tenant: str = ""
+    queues: tuple[str, ...] = ()
+    """Those that it is limited to; empty for all of its tenant."""
 
 
 class WebhookView(View, frozen=True, kw_only=True):

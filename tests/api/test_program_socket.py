@@ -167,7 +167,10 @@ async def test_programs_of_one_name_and_several_queues_are_all_listed(api: Runni
             await attached(far)
         first = await api.done("GET", "/programs", query={"limit": "1"})
         rest = await api.done("GET", "/programs", query={"limit": "1", "cursor": first["next"]})
-        assert [one["name"] for one in first["items"] + rest["items"]] == ["desk", "desk"]
+        assert [(one["name"], one["queues"]) for one in first["items"] + rest["items"]] == [
+            ("desk", ["sales"]),
+            ("desk", ["sales", "support"]),
+        ]
         assert rest["next"] is None
 
 

@@ -51,4 +51,5 @@ def shown_as(one: Shown) -> ProgramView:
         routes=tuple(map(text_of, one.terms.routes)),
         calls=len(one.calls),
         tenant=one.program.tenant,
+        queues=tuple(sorted(one.program.queues)),
     )
