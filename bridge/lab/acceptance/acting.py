@@ -142,7 +142,7 @@ async def _transfer(doing: Doing, action: do.Transfer) -> None:
         return
     actor = stage.actor(action.by)
     brief = None if action.brief is None else _brief(doing, action.brief)
-    actor.handover = await actor.call.transfer(
+    transferring = actor.call.transfer(
         to,
         warm=action.warm,
         consult=action.consult,
@@ -152,6 +152,7 @@ async def _transfer(doing: Doing, action: do.Transfer) -> None:
         summary=action.summary,
         stay=action.stay,
     )
+    actor.handover = await doing.soon(transferring)
 
 
 def _brief(doing: Doing, seconds: float) -> bytes:

@@ -72,6 +72,7 @@ async def seconds_of(step: str, within: str) -> float:
         ("mute: ai", "300ms", 0.3),
         ("unmute: ai", "300ms", 0.3),
         ("hang_up: ai", "300ms", 0.3),
+        ("transfer: {by: ai, to: 1003}", "300ms", 0.3),
         ("connect: {to: 1002, ring_time: 20s}", "300ms", 22.0),
         ("connect: {to: 1002, ring_time: 5s}", "30s", 30.0),
     ],
