@@ -36,6 +36,11 @@ def acting(name: str) -> Iterator[None]:
         _ACTING.reset(before)
 
 
+def who_acts() -> str:
+    """Return whom a program acts for in this task; ``program``: for itself."""
+    return _ACTING.get()
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One thing that somebody did, or that befell him."""
@@ -83,7 +88,7 @@ class Audit:
         self, call_id: CallId | None, who: str, what: str, *, by: str, result: str = "done"
     ) -> None:
         """Record something. It is logged as a line of JSON by the logger ``callbridge.audit``."""
-        by = _ACTING.get() if by == PROGRAM else by
+        by = who_acts() if by == PROGRAM else by
         record = AuditRecord(self._clock(), call_id, who, what, by, result)
         _log.info("%s", json.dumps(asdict(record)))
         self.keep(record)

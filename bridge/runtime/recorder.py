@@ -25,7 +25,7 @@ from bridge.media.timeline import SETTLE_SECONDS
 from bridge.model.errors import CallClosedError, InvalidStateError
 from bridge.model.ids import CallId
 from bridge.model.participants import CALLER, Participant
-from bridge.runtime.audit import Audit
+from bridge.runtime.audit import PROGRAM, Audit, who_acts
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.recorder_ears import RECORDER, Floor, RecorderEars
 from bridge.session.observer.effects import LeftReason
@@ -121,6 +121,8 @@ class Recorder:
         self._stopping = asyncio.Event()
         self._stopped_at = 0.0
         self._cause = ""
+        self._ended_by = ""
+        """Who, or what, ended it: as in the audit."""
 
     @property
     def facts(self) -> Facts:
@@ -203,7 +205,7 @@ class Recorder:
 
     async def stop(self, cause: str = "stopped") -> None:
         """End it, and return when the files are whole. Idempotent."""
-        self._stop(cause)
+        self._stop(cause, by=who_acts())
         await self.ended.wait()
 
     # --- what is written ------------------------------------------------------------------------
@@ -252,7 +254,8 @@ class Recorder:
             self._fail(str(error))
         if self.state is not RecordingState.FAILED:
             self._change(RecordingState.ENDED)
-        self._note_audit(f"recording ended: {self._cause}", result=self.failure or "done")
+        what, result = f"recording ended: {self._cause}", self.failure or "done"
+        self._note_audit(what, by=self._ended_by, result=result)
 
     async def _write_to(self, at: float) -> None:
         """Write what was heard up to a time."""
@@ -318,9 +321,9 @@ class Recorder:
             case _:
                 self._stop(str(reason))
 
-    def _stop(self, cause: str) -> None:
+    def _stop(self, cause: str, *, by: str = "callbridge") -> None:
         if not self._stopping.is_set():
-            self._stopped_at, self._cause = self._now(), cause
+            self._stopped_at, self._cause, self._ended_by = self._now(), cause, by
             self._stopping.set()
 
     def _fail(self, why: str) -> None:
@@ -361,10 +364,8 @@ class Recorder:
     async def _in_thread(self, work: Callable[[], None]) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
-    def _note_audit(self, what: str, *, result: str = "done") -> None:
-        self._studio.audit.note(
-            self._call_id, Participant(RECORDER), what, by="program", result=result
-        )
+    def _note_audit(self, what: str, *, by: str = PROGRAM, result: str = "done") -> None:
+        self._studio.audit.note(self._call_id, Participant(RECORDER), what, by=by, result=result)
 
 
 def noted(call: CallEngine) -> list[str]:

@@ -14,9 +14,10 @@ import pytest
 from bridge.media.recording import Facts, RecordingFiles
 from bridge.model.ids import CallId
 from bridge.runtime import recorder as recorder_module
-from bridge.runtime.audit import Audit
+from bridge.runtime.audit import Audit, acting
 from bridge.runtime.recorder import Recorder, RecordingState, Studio
 from bridge.runtime.tasks import Tasks
+from bridge.session.observer.effects import LeftReason
 
 CALL = CallId("0123456789ab")
 Samples = np.typing.NDArray[np.int16]
@@ -73,4 +74,24 @@ async def test_whoever_listens_is_told_that_it_has_failed(
     assert "no such thing" in caplog.text
     assert Facts.read(recorder.files.sidecar).end_cause == "failed"
     assert room.audit.records[-1].result == recorder.failure
+    await room.tasks.end()
+
+
+@pytest.mark.parametrize("by", ["dave", "callbridge"])
+async def test_the_audit_says_who_has_ended_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    monkeypatch.setattr(recorder_module, "_LATE_SECONDS", 0.001)
+    room = Room()
+    files = RecordingFiles(tmp_path / "r", Facts("ab", CALL, "1", "2", 0.0, 8000))
+    recorder = Recorder(cast("Studio", room), files)
+    with acting("carol"):
+        await recorder.start()
+    if by == "dave":
+        with acting(by):
+            await recorder.stop()
+    else:
+        recorder._ears_left(LeftReason.CALL_ENDED)
+        await recorder.ended.wait()
+    assert [record.by for record in room.audit.records] == ["carol", by]
     await room.tasks.end()
