@@ -33,6 +33,7 @@ from bridge.runtime.observer import ObserverEngine
 from bridge.runtime.people import people_of
 from bridge.runtime.remembering import Remembering
 from bridge.runtime.takeovers import Takeovers
+from bridge.runtime.whereabouts import Place, Whereabouts
 from bridge.session.inputs import ServerLost, Token
 from bridge.session.observer import Stage, inputs
 from bridge.session.observer.effects import LeftReason, ObserverNotice, Tell
@@ -70,15 +71,6 @@ class Host(Protocol):
 
 
 @dataclass(slots=True)
-class _Place:
-    """Where an observer is."""
-
-    engine: ObserverEngine
-    call_id: CallId
-    desk: Desk | None = None
-
-
-@dataclass(slots=True)
 class _Room:
     """The gallery of one call, and what ends it."""
 
@@ -105,7 +97,7 @@ class Supervision:
     def __init__(self, host: Host, audit: Audit) -> None:
         self._host = host
         self.audit = audit
-        self._places: dict[CallId, _Place] = {}
+        self._places = Whereabouts()
         self._rooms: dict[CallId, _Room] = {}
         self._takeovers = Takeovers(self.call_of, host.engine)
         self._flow = Flow(host.ari, self._observed)
@@ -121,11 +113,11 @@ class Supervision:
     def ids(self) -> frozenset[CallId]:
         """Under which ids there are objects of ours in Asterisk."""
         rooms = (room.engine.gallery_id for room in self._rooms.values())
-        return frozenset(self._places) | frozenset(rooms)
+        return self._places.ids | frozenset(rooms)
 
     def observers_of(self, call_id: CallId) -> tuple[ObserverEngine, ...]:
         """Return who observes a call, by name."""
-        here = (p.engine for p in self._places.values() if p.call_id == call_id)
+        here = (place.engine for place in self._places.on(call_id))
         there = [engine for engine in here if engine.state.stage is not Stage.GONE]
         return tuple(sorted(there, key=lambda engine: engine.name))
 
@@ -150,7 +142,7 @@ class Supervision:
 
     def free_name(self) -> Participant:
         """Return a name that no observer has, on whichever call."""
-        taken = {place.engine.name for place in self._places.values()}
+        taken = {place.engine.name for place in self._places}
         names = (Participant(f"observer{number}") for number in count(1))
         return next(name for name in names if name not in taken)
 
@@ -183,7 +175,8 @@ class Supervision:
             chair=None if desk is None else desk.seat,
             hears_coaching=hears_coaching,
         )
-        self._places[observer_id] = _Place(engine, call.call_id, desk)
+        place = Place(engine, call.call_id, desk)
+        self._places.add(place)
         engine.on_change = lambda: self._look(engine)
         engine.listeners.append(self._told)
         engine.post(inputs.PeopleChanged(self._people(call)))
@@ -194,7 +187,7 @@ class Supervision:
             if self.remembering is not None:
                 self.remembering.begin_seat(engine)
             end_desk = self._host.spawn(desk.run(), f"desk of {name}")
-        self._host.spawn(self._live(engine, end_desk), f"observer {name}")
+        self._host.spawn(self._live(place, end_desk), f"observer {name}")
         self._count_audio(call)
         return engine
 
@@ -209,7 +202,8 @@ class Supervision:
             raise InvalidStateError(f"{engine.name} observes no call any more")
         self._require_name(call, engine.name, of=engine)
         self._takeovers.gone(engine, place.call_id)
-        before, place.call_id = place.call_id, call.call_id
+        before = place.call_id
+        self._places.move(place, call.call_id)
         engine.coaches = coached(call, target)
         engine.post(inputs.Moved())
         engine.post(inputs.PeopleChanged(self._people(call)))
@@ -263,7 +257,7 @@ class Supervision:
 
     def changed(self, change: Change) -> None:
         """A call of the directory has changed: observers follow it."""
-        here = [p for p in self._places.values() if p.call_id == change.call.call_id]
+        here = self._places.on(change.call.call_id)
         if not isinstance(change, CallEnded):
             people = self._people(change.call)
             for place in here:
@@ -276,7 +270,7 @@ class Supervision:
             if into is None or engine.name in self._names(into, but=engine):
                 engine.post(inputs.CallOver())
             else:
-                place.call_id = into.call_id
+                self._places.move(place, into.call_id)
                 followed = change.call.channels.get(engine.coaches, "")
                 engine.coaches = next(iter(into.meant_by(followed)), CALLEE)
                 place.engine.post(inputs.PeopleChanged(self._people(into)))
@@ -298,7 +292,7 @@ class Supervision:
     @property
     def seats(self) -> frozenset[str]:
         """Ids of the channels that are observers' own."""
-        seats = (place.engine.seat_channel for place in self._places.values())
+        seats = (place.engine.seat_channel for place in self._places)
         return frozenset(seat for seat in seats if seat is not None)
 
     def is_seat(self, channel_id: str) -> bool:
@@ -338,7 +332,7 @@ class Supervision:
 
         seats: ours before we asked; states: of all channels that Asterisk then had, by their ids.
         """
-        for place in list(self._places.values()):
+        for place in self._places:
             seat = place.engine.seat_channel
             if place.desk is not None and seat is not None and states.get(seat) == "Up":
                 place.desk.seat.channel_up(seat)
@@ -348,19 +342,19 @@ class Supervision:
 
     def lose_all(self) -> None:
         """Asterisk is gone."""
-        for place in list(self._places.values()):
+        for place in self._places:
             place.engine.post(ServerLost())
 
     async def close(self) -> None:
         """Let all observers leave."""
-        for place in list(self._places.values()):
+        for place in self._places:
             place.engine.post(inputs.Leave(Token(0), cut=True))
-        for place in list(self._places.values()):
+        for place in self._places:
             await place.engine.ended.wait()
 
     def hand_over(self) -> None:
         """All observers are left to another program, which the owner sees to."""
-        for place in self._places.values():
+        for place in self._places:
             place.engine.ends_by = LeftReason.HANDED_OVER
 
     # --- inside ---------------------------------------------------------------------------------
@@ -381,8 +375,9 @@ class Supervision:
         if name in {AGENT, CALLER, CALLEE} or _ROLE.fullmatch(name):
             raise BadArgumentError(f"{name!r} is what a party is called: choose another name")
 
-    async def _live(self, engine: ObserverEngine, end_desk: Callable[[], None] | None) -> None:
-        CALL_ID.set(self._places[engine.observer_id].call_id)
+    async def _live(self, place: Place, end_desk: Callable[[], None] | None) -> None:
+        engine = place.engine
+        CALL_ID.set(place.call_id)
         try:
             await engine.run()
         finally:
@@ -390,8 +385,8 @@ class Supervision:
                 end_desk()
             if self.remembering is not None:
                 self.remembering.end(engine.observer_id)
-            call_id = self._places.pop(engine.observer_id).call_id
-            self._look_at(call_id)
+            self._places.remove(place)
+            self._look_at(place.call_id)
 
     def _count_audio(self, call: LiveCall) -> None:
         """See to it that one learns who would not hear an observer of a call."""
@@ -406,7 +401,7 @@ class Supervision:
             self._flow_runs = False
 
     def _observed(self) -> list[LiveCall]:
-        calls = (self._host.directory.get(place.call_id) for place in self._places.values())
+        calls = (self._host.directory.get(place.call_id) for place in self._places)
         return [call for call in calls if call is not None]
 
     def live_call_of(self, engine: ObserverEngine) -> LiveCall | None:
@@ -431,11 +426,11 @@ class Supervision:
         for listener in self.listeners:
             listener(engine, tell)
 
-    def _seated(self, channel_id: str) -> _Place | None:
+    def _seated(self, channel_id: str) -> Place | None:
         """Return whose own channel this is."""
-        places = self._places.values()
         return next(
-            (p for p in places if p.engine.executor.party_of(channel_id) == p.engine.name), None
+            (p for p in self._places if p.engine.executor.party_of(channel_id) == p.engine.name),
+            None,
         )
 
     def _people(self, call: LiveCall) -> tuple[Person, ...]:
