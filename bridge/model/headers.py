@@ -17,8 +17,9 @@ ALL_BYTES: Final = 2000
 """The longest sum of names and values: with its SDP an INVITE has to stay below 4,000 bytes, the
 longest that pjsip takes (PJSIP_MAX_PKT_LEN). Measured: what is beyond is cut off without a word."""
 
-_NAME = re.compile(r"[A-Za-z0-9!%*_+~-]{1,64}")
-"""A token (RFC 3261, 25.1) without what ends the name of a function of Asterisk's dialplan."""
+HEADER_NAME: Final = r"[A-Za-z0-9!%*_+~-]{1,64}"
+"""The pattern of a name: a token (RFC 3261, 25.1) without what ends the name of a function of
+Asterisk's dialplan."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 _BLANKS = re.compile(r"\s+")
 
@@ -68,7 +69,7 @@ def user_to_user(data: str | bytes) -> str:
 
 
 def _check(name: str, value: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(HEADER_NAME, name):
         raise BadArgumentError(f"{name!r} is no name of a SIP header: one like X-Ticket is")
     if _OF_THE_DIALOG.fullmatch(name):
         raise BadArgumentError(f"the SIP header {name} is not a program's to set: use an X- header")

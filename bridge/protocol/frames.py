@@ -30,6 +30,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.model.errors import ErrorCode
+from bridge.model.headers import HEADER_NAME
 from bridge.protocol.requests import END
 from bridge.protocol.views import CallView, EventView
 
@@ -46,7 +47,7 @@ CLOSE_TAKEN: Final = 4009
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_FAULT: Final = 1011
 
-HeaderName = Annotated[str, Meta(pattern="^[A-Za-z0-9!%*_+~-]{1,64}" + END)]
+HeaderName = Annotated[str, Meta(pattern=f"^{HEADER_NAME}{END}")]
 """Of a SIP header, as far as Asterisk's dialplan can ask for it."""
 
 

@@ -9,13 +9,12 @@ from typing import Final
 
 from bridge.ari import AriConnection, events
 from bridge.model.errors import BadArgumentError, RequestFailedError, ServerError
+from bridge.model.headers import HEADER_NAME
 from bridge.model.participants import CALLER
 from bridge.model.states import HangupCause
 from bridge.runtime.names import CallId
 from bridge.session import inputs
 from bridge.session.inputs import Input
-
-_HEADER: Final = re.compile(r"[A-Za-z0-9!%*_+~-]{1,64}")
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +61,7 @@ async def sip_header(ari: AriConnection, incoming: IncomingCall, name: str) -> s
 
     Raises BadArgumentError for what is no name, ServerError.
     """
-    if not _HEADER.fullmatch(name):
+    if not re.fullmatch(HEADER_NAME, name):
         raise BadArgumentError(f"{name!r} is no name of a SIP header: letters, digits and - are")
     try:
         # As the channel driver has it (res_pjsip_header_funcs.c); empty for one that is not there.
