@@ -43,7 +43,6 @@ log = logging.getLogger(__name__)
 
 _REGISTRATION_LOOKS_S = (0.1, 0.4, 1.5)
 """Pauses before each look whether the application is still registered after its socket opened."""
-_NOT_FOUND = 404
 PROBE_S = 1.5
 """How long a server may take to answer the first request on its WebSocket."""
 _ASK_AGAIN_S = 0.02
@@ -317,7 +316,7 @@ class AriConnection(Resources):
             try:
                 await self._get(f"applications/{segment(self.settings.application)}")
             except RequestFailedError as error:
-                if error.status == _NOT_FOUND:
+                if error.is_not_found:
                     log.warning("Asterisk has forgotten %s: again", self.settings.application)
                     await socket.close()
                 return

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from bridge.ari.capabilities import Capabilities, from_modules, from_version
-from bridge.ari.faults import FORBIDDEN, NOT_FOUND, not_ari
+from bridge.ari.faults import FORBIDDEN, not_ari
 from bridge.ari.generated.models import AsteriskInfo, Module
 from bridge.model.errors import RequestFailedError
 
@@ -36,7 +36,7 @@ async def probe_info(get: Get, root: str) -> ServerInfo:
         value = await get("asterisk/info")
         info = msgspec.convert(value, AsteriskInfo)
     except RequestFailedError as error:
-        if error.status == NOT_FOUND:
+        if error.is_not_found:
             raise not_ari(root) from error
         if error.status != FORBIDDEN:
             raise

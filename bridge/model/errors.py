@@ -42,6 +42,7 @@ The codes are part of the interface: they cross process borders unchanged.
 from __future__ import annotations
 
 from enum import StrEnum
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -260,6 +261,11 @@ class RequestFailedError(ServerError):
         """Path of the resource below /ari, such as ``bridges/b-1/addChannel``."""
         self.reason = reason
         """Asterisk's own words."""
+
+    @property
+    def is_not_found(self) -> bool:
+        """What was asked for is not there, or is there no more."""
+        return self.status == HTTPStatus.NOT_FOUND
 
 
 class CommandTimeoutError(ServerError):

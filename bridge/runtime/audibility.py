@@ -65,7 +65,6 @@ GENTLY: Final = 2
 """How many requests of a check are under way at once: Asterisk answers in order, and a change of
 mode, which somebody waits to hear, comes behind them."""
 
-_NOT_FOUND: Final = 404
 _GATED: Final = ("snoop.", "media.")
 _NO_GATE: Final = "snoop.cue."
 _HEARING: Final = frozenset({Stage.PRESENT, Stage.FINISHING})
@@ -235,7 +234,7 @@ async def _says_shut(ari: AriConnection, channel_id: str) -> bool:
     try:
         answer = await ari.channels.get_channel_var(channel_id=channel_id, variable=GATE_VARIABLE)
     except RequestFailedError as error:
-        if error.status != _NOT_FOUND:
+        if not error.is_not_found:
             raise
         return False
     return bool(answer.value == "closed")

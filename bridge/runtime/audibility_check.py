@@ -52,7 +52,6 @@ REPAIR_SECONDS: Final = 1.0
 """How long a repair may take before whoever is heard against what is wanted is silenced."""
 _WHO: Final = "audibility"
 _BY: Final = "callbridge"
-_NOT_FOUND: Final = 404
 _CHANGED: Final = 409
 
 
@@ -278,7 +277,7 @@ async def _unless_gone(request: Awaitable[None]) -> None:
     try:
         await request
     except RequestFailedError as error:
-        if error.status not in {_NOT_FOUND, _CHANGED}:
+        if not (error.is_not_found or error.status == _CHANGED):
             raise
 
 

@@ -21,7 +21,6 @@ _log = logging.getLogger(__name__)
 
 _OF_CALL: Final = "music"
 _CLASS = re.compile(r"[\w.@-]{1,79}", re.ASCII)
-_NOT_FOUND = 404
 
 
 def checked_music(music: str) -> str:
@@ -85,6 +84,6 @@ class Music:
         try:
             await self._ari.bridges.start_moh(bridge_id=bridge_id, moh_class=self.of(party) or None)
         except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
+            if not error.is_not_found:
                 raise
             _log.debug("the music of %s is over: %s", party, error)

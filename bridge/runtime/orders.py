@@ -36,7 +36,6 @@ rate, and drops what was whispered before (main/audiohook.c, audiohook_set_inter
 _TICK_SECONDS = 0.020
 _STEP_SECONDS = 0.013
 """After a tick of the mix: 7 ms before the next, by which a thread may be late without harm."""
-_NOT_FOUND = 404
 _DISSOLVING = 409
 
 BRIDGE_TYPE = "mixing"
@@ -138,7 +137,7 @@ class Orders:
         try:
             await self._ari.playbacks.stop(playback_id=announcement_id(self._ids[leg]))
         except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
+            if not error.is_not_found:
                 raise
 
     async def hooked(self, end: Key) -> None:
@@ -249,7 +248,7 @@ class Orders:
                 channel_id=channel_id, reason_code=None if cause is None else str(cause)
             )
         except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
+            if not error.is_not_found:
                 raise
 
     async def destroy(self, bridge_id: str) -> None:
@@ -258,5 +257,5 @@ class Orders:
             await self._ari.bridges.destroy(bridge_id=bridge_id)
         except RequestFailedError as error:
             # 409: it is being dissolved already (resource_bridges.c, find_bridge).
-            if error.status not in {_NOT_FOUND, _DISSOLVING}:
+            if not (error.is_not_found or error.status == _DISSOLVING):
                 raise

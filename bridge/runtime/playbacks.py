@@ -15,7 +15,6 @@ _log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 2.0
 """How often it is asked whether a sound is over, should its event not have come."""
-_NOT_FOUND = 404
 
 
 class Sound:
@@ -59,7 +58,7 @@ class Sound:
         try:
             await self._ari.playbacks.get(playback_id=self.playback_id)
         except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
+            if not error.is_not_found:
                 raise
             self._over.set()
 

@@ -21,8 +21,6 @@ from bridge.topology.objects import CALL_BRIDGE, Key
 
 _log = logging.getLogger(__name__)
 
-_NOT_FOUND = 404
-
 
 class Owner(Protocol):
     """Who has the calls: the controller."""
@@ -149,7 +147,7 @@ async def _removed(removal: Awaitable[None]) -> None:
     try:
         await removal
     except RequestFailedError as error:
-        if error.status != _NOT_FOUND:
+        if not error.is_not_found:
             _log.warning("not removed: %s", error)
     except CommandTimeoutError as error:
         _log.warning("not removed, it may be stuck in Asterisk: %s", error)

@@ -33,8 +33,6 @@ OTHERS = "CALLBRIDGE_OTHERS"
 SPARED = "CALLBRIDGE_SPARED"
 """Channel variable: 1 when nothing ends with the leg as long as the agent has lines, else 0."""
 
-_NOT_FOUND = 404
-
 _IN_GROUP = f"GROUP({GROUP})"
 _IN_LINES = f"GROUP({LINES})"
 
@@ -109,7 +107,7 @@ async def untied(ari: AriConnection, legs: Collection[str], moving: str) -> None
     try:
         stood = (await ari.channels.get_channel_var(channel_id=moving, variable=OTHERS)).value
     except RequestFailedError as error:
-        if error.status != _NOT_FOUND:
+        if not error.is_not_found:
             raise
         # It was never tied.
         return

@@ -27,8 +27,6 @@ from bridge.session.observer.inputs import Seated, SeatFailed
 
 _log = logging.getLogger(__name__)
 
-_NOT_FOUND = 404
-
 SeatFact: TypeAlias = Seated | SeatFailed
 
 
@@ -281,5 +279,5 @@ async def turn_away(ari: AriConnection, access: Access, why: str) -> None:
             channel_id=access.channel_id, reason_code=str(HangupCause.REJECTED.value)
         )
     except ServerError as error:
-        if not (isinstance(error, RequestFailedError) and error.status == _NOT_FOUND):
+        if not (isinstance(error, RequestFailedError) and error.is_not_found):
             _log.warning("channel %s was refused and waits: %s", access.channel_id, error)

@@ -37,7 +37,6 @@ _SETTLE_S: Final = 0.01
 """A transfer is many events in one breath: after the first, others are waited for so long."""
 _SETTLED_S: Final = 0.5
 """How long who asks waits at most for what Asterisk has done already, and tells in a moment."""
-_NOT_FOUND: Final = 404
 _EVERYTHING: Final = ("channel:", "bridge:")
 """Event sources without an id mean all of their kind (res_stasis.c, app_subscribe)."""
 
@@ -263,7 +262,7 @@ class Watch:
                 channel_id=channel_id, variable="CHANNEL(onhold)"
             )
         except RequestFailedError as error:
-            if error.status != _NOT_FOUND:
+            if not error.is_not_found:
                 raise
             return False
         return answer.value == "1"
