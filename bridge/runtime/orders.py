@@ -11,6 +11,7 @@ from bridge.model.errors import CommandTimeoutError, MediaError, RequestFailedEr
 from bridge.model.participants import Participant
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.arrivals import Arrival, Arrivals
+from bridge.runtime.media_channel import new_media_channel
 from bridge.topology.diff import (
     AddMember,
     CloseGate,
@@ -181,18 +182,9 @@ class Orders:
         await self._in_step()
         media_id = self._fresh(media)
         with self._arrivals.expect(media_id) as arrival:
-            channel = await self._ari.channels.external_media(
-                channel_id=media_id,
-                app=self._application,
-                external_host="INCOMING",
-                transport="websocket",
-                encapsulation="none",
-                connection_type="server",
-                format=program.format.asterisk_name,
+            connection_id = await new_media_channel(
+                self._ari, media_id, program.format, application=self._application
             )
-            connection_id = (channel.channelvars or {}).get("MEDIA_WEBSOCKET_CONNECTION_ID")
-            if not connection_id:
-                raise MediaError("Asterisk gave no MEDIA_WEBSOCKET_CONNECTION_ID: 22.6 has it")
             await program.open(Participant(media.rpartition(".")[2]), connection_id)
             await self.enter(arrival)
 

@@ -17,6 +17,7 @@ from bridge.media.pcm import AudioFormat
 from bridge.media.socket import MediaSocket
 from bridge.model.errors import ServerError
 from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.media_channel import new_media_channel
 from bridge.runtime.names import Names, new_call_id
 from bridge.runtime.orders import ANCHOR_HOST, BRIDGE_TYPE
 from bridge.topology.objects import Key
@@ -81,16 +82,9 @@ class _Probe:
         channel_id = self._fresh(Key(f"probe.{name}"))
         stack.push_async_callback(self._hang_up, channel_id)
         with self._arrivals.expect(channel_id) as arrival:
-            channel = await self._ari.channels.external_media(
-                channel_id=channel_id,
-                app=self._ari.settings.application,
-                external_host="INCOMING",
-                transport="websocket",
-                encapsulation="none",
-                connection_type="server",
-                format=_FORMAT.asterisk_name,
+            connection_id = await new_media_channel(
+                self._ari, channel_id, _FORMAT, application=self._ari.settings.application
             )
-            connection_id = (channel.channelvars or {}).get("MEDIA_WEBSOCKET_CONNECTION_ID", "")
             socket = MediaSocket(
                 partial(self._ari.open_media_socket, connection_id), _FORMAT, on_audio=on_audio
             )

@@ -23,6 +23,7 @@ from bridge.model.errors import CommandTimeoutError, RequestFailedError, ServerE
 from bridge.model.ids import CallId
 from bridge.model.participants import Participant
 from bridge.runtime.arrivals import Arrivals
+from bridge.runtime.media_channel import new_media_channel
 from bridge.runtime.names import Names
 from bridge.runtime.release import CONTEXT
 from bridge.topology.objects import pulse_key
@@ -175,17 +176,11 @@ class Pulse:
         owner, name = self._owner
         pulse_id = self._pulses.names.fresh(owner, pulse_key(name))
         with self._pulses.arrivals.expect(pulse_id) as arrival:
-            channel = await self._ari.channels.external_media(
-                channel_id=pulse_id,
-                app=self._ari.settings.application,
-                external_host="INCOMING",
-                transport="websocket",
-                encapsulation="none",
-                connection_type="server",
-                format=_FORMAT.asterisk_name,
-            )
             try:
-                await self._open((channel.channelvars or {}).get("MEDIA_WEBSOCKET_CONNECTION_ID"))
+                connection_id = await new_media_channel(
+                    self._ari, pulse_id, _FORMAT, application=self._ari.settings.application
+                )
+                await self._open(connection_id)
                 # Should its event be lost, it is in the application nevertheless.
                 with contextlib.suppress(CommandTimeoutError):
                     await arrival.wait(_ARRIVAL_SECONDS)
@@ -194,9 +189,9 @@ class Pulse:
                 await self._give_up(pulse_id)
                 raise
 
-    async def _open(self, connection_id: str | None) -> None:
+    async def _open(self, connection_id: str)| None) -> None:
         self._socket = socket = MediaSocket(
-            lambda: self._ari.open_media_socket(connection_id or ""),
+            lambda: self._ari.open_media_socket(connection_id),
             _FORMAT,
             on_audio=lambda _pcm, _at: None,
             on_closed=lambda _reason: self._due.set(),
