@@ -165,9 +165,12 @@ class Watch:
         if self._known:
             facts, self._pending = self._pending, []
             changes = self.directory.step(*facts)
-            self._taken.set()
-            self._taken = asyncio.Event()
+            self._wake()
             self._tell(changes)
+
+    def _wake(self) -> None:
+        self._taken.set()
+        self._taken = asyncio.Event()
 
     def _tell(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -253,6 +256,7 @@ class Watch:
         facts, self._pending = self._pending, []
         changes = self.directory.step(snapshot, *facts)
         self._set_known(known=True)
+        self._wake()
         self._tell(changes)
 
     async def _is_held(self, channel_id: str) -> bool:
