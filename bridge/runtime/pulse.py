@@ -189,7 +189,7 @@ class Pulse:
                 await self._give_up(pulse_id)
                 raise
 
-    async def _open(self, connection_id: str)| None) -> None:
+    async def _open(self, connection_id: str) -> None:
         self._socket = socket = MediaSocket(
             lambda: self._ari.open_media_socket(connection_id),
             _FORMAT,
