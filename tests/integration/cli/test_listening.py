@@ -142,6 +142,25 @@ async def test_a_person_on_a_phone_observes_and_changes_his_mode(
     assert (await shell("dismiss", "1001", "1003")).code == 3
 
 
+async def test_who_observes_a_call_by_phone_is_taken_to_another(
+    pbx: Pbx, shell: Shell, talking: tuple[Phone, Phone]
+) -> None:
+    del talking
+    boss, third, fourth = [await pbx.phone(number) for number in ("1003", "1004", "1005")]
+    await shell.done("barge", "1001", "--phone", "1003")
+    await third.call("91005")
+    await fourth.wait_state(CallState.CONFIRMED)
+    [moved] = await shell.json("whisper", "1005", "--phone", "1003")
+    assert (moved["mode"], moved["whispers_to"]) == ("whisper", ["callee"])
+    assert boss.state is CallState.CONFIRMED
+    where = {call["call_id"]: call["observers"] for call in await shell.json("calls")}
+    assert len(where) == 2
+    assert where.pop(moved["call_id"])[0]["name"] == moved["name"]
+    assert list(where.values()) == [[]]
+    await shell.done("dismiss", "1005", "1003")
+    await boss.wait_state(CallState.DISCONNECTED)
+
+
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_an_interrupted_listener_leaves_the_call_and_a_whole_file(
     shell: Shell, talking: tuple[Phone, Phone], tmp_path: Path, stop: signal.Signals, code: int
