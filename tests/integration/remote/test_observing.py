@@ -19,11 +19,12 @@ from bridge import (
     errors,
     events,
 )
-from bridge.api.sockets.audio import AudioSession
+from bridge.api.sockets.common import Link
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, tone
 from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
+from bridge.protocol.frames import ClientMessage
 from tests.support.conference import AGENT, HZ, RATE, Conference, everyone
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, DirectCall, mode_of
 from tests.support.remote import RemotePbx
@@ -118,15 +119,17 @@ async def test_who_leaves_takes_along_whom_he_has_placed_and_nobody_else(
 async def test_who_gives_back_is_heard_to_the_end(
     pbx: RemotePbx, direct: DirectCall, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def late(session: AudioSession, pcm: bytes) -> None:
-        await asyncio.sleep(0.1)
-        await say(session, pcm)
+    async def late(link: Link) -> ClientMessage | bytes:
+        message = await receive(link)
+        if isinstance(message, bytes):
+            await asyncio.sleep(0.1)
+        return message
 
-    say = AudioSession._say
+    receive = Link.receive
     async with supervisor(pbx) as client:
         boss = await client.observe(direct.call.call_id, "boss")
         await boss.take_over("callee")
-        monkeypatch.setattr(AudioSession, "_say", late)
+        monkeypatch.setattr(Link, "receive", late)
         await boss.send_audio(SPEECH[: RATE // 5 * 2])
         await boss.give_back()
         assert boss.mode is AudioMode.SPY
