@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -112,6 +113,8 @@ class Views:
         self._tenancy = tenancy
         self._known: dict[str, _Known] = {}
         self._by: dict[Observer, str] = {}
+        self._seen: WeakKeyDictionary[Observer, ObserverView] = WeakKeyDictionary()
+        """Observers as they were shown last."""
         self._revision = int(time.time() * _MICROSECONDS)
         """Of the view that was made last: greater than those of an earlier life of the daemon."""
         self._tasks = Tasks()
@@ -216,7 +219,12 @@ class Views:
 
     def observer_view(self, observer: Observer, call_id: str) -> ObserverView:
         """Return an observer as he is now."""
-        return observer_of(observer, call_id, self._by.get(observer, ""))
+        view = observer_of(observer, call_id, self._by.get(observer, ""))
+        before = self._seen.get(observer)
+        if before is None or view != msgspec.structs.replace(before, revision=0):
+            self._revision += 1
+            before = self._seen[observer] = msgspec.structs.replace(view, revision=self._revision)
+        return before
 
     # --- transfers ------------------------------------------------------------------------------
 

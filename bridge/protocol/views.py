@@ -69,6 +69,8 @@ class ObserverView(View, frozen=True, kw_only=True):
     """Who placed him: the name of a key or a token's subject."""
     left: str | None = None
     """Why he takes part no longer; null while he does."""
+    revision: int = 0
+    """As that of a call: of two views of him the one with the greater is newer."""
 
 
 class TransferView(View, frozen=True, kw_only=True):

@@ -38,6 +38,7 @@ async def test_modes_on_a_foreign_call_are_heard_and_not_heard(desk: Desk) -> No
         "phone": "",
         "by": "the-supervisor",
         "left": None,
+        "revision": observer["revision"],
     }
     await coach_says(desk, talk.call_id, "coach")
     await will_hear(ears, BOTH_HEAR)
@@ -45,6 +46,7 @@ async def test_modes_on_a_foreign_call_are_heard_and_not_heard(desk: Desk) -> No
     mode = f"{path}/coach/mode"
     view = await desk.api.done("PUT", mode, {"mode": "whisper", "cut": True})
     assert (view["mode"], view["whispers_to"]) == ("whisper", ["callee"])
+    assert view["revision"] > observer["revision"]
     await coach_says(desk, talk.call_id, "coach")
     await will_hear(ears, {"caller": {"callee"}, "callee": {"caller", "observer"}})
 

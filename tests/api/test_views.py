@@ -14,6 +14,7 @@ from bridge.api.auth.tenancy import Tenancy, TenantRule
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.waiting import until
 from bridge.model.errors import ServerUnreachableError
+from bridge.model.modes import AudioMode
 from bridge.model.states import CallState, EndReason
 from bridge.protocol.views import CallView, EventView
 from bridge.sdk import ActiveCall, events
@@ -54,6 +55,23 @@ async def test_a_revision_grows_with_every_change_and_with_nothing_else(
     assert (left.observers, left.revision > observed.revision) == ((), True)
     await api.client.hang_up(call)
     assert (views.call(call.call_id), views.calls()) == (None, ())
+
+
+async def test_a_revision_of_an_observer_grows_as_that_of_a_call(
+    api: RunningApi, fake: FakeAri
+) -> None:
+    call, views = await called(api, fake), api.service.views
+    await call.answer()
+    observer = await api.client.observe(call, "boss")
+    spying = views.observer_view(observer, call.call_id)
+    assert views.observers(call.call_id) == (spying,)
+    await observer.barge()
+    barging = views.observer_view(observer, call.call_id)
+    assert (barging.mode, barging.revision > spying.revision) == (AudioMode.BARGE, True)
+    await observer.leave()
+    left = views.observer_view(observer, call.call_id)
+    assert (left.left, left.revision > barging.revision) == ("left", True)
+    await api.client.hang_up(call)
 
 
 async def test_an_end_in_order_is_no_fault(

@@ -7,6 +7,8 @@ import contextlib
 from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
+import msgspec
+
 from bridge.directory import LiveCall
 from bridge.media.ears import AudioStream
 from bridge.media.outbox import Dropped
@@ -210,14 +212,18 @@ class RemoteObserver(Observer):
     # --- what the daemon tells ------------------------------------------------------------------
 
     def see(self, view: ObserverView) -> None:
-        """Take a newer view."""
+        """Take a view, unless a newer one is known."""
+        if view.revision < self._view.revision:
+            return
         self._view = view
         if view.left is not None:
             self.finish(LeftReason(view.left))
 
     def told(self, event: EventView) -> None:
         """Take an event about him, and tell it to those who listen."""
-        self._view = _changed(self._view, event.call_id, event.data)
+        now = () if event.call is None else event.call.observers
+        view = next((one for one in now if one.name == self.name), None)
+        self.see(view or _changed(self._view, event.call_id, event.data))
         if event.type == events.OBSERVER_LEFT:
             self.finish(LeftReason(event.data.get("reason") or LeftReason.FAILED))
         elif event.type == events.OBSERVER_MODE_CHANGED and self._left is None:
@@ -284,12 +290,9 @@ _NOBODY: Final[frozenset[str]] = frozenset()
 def _changed(view: ObserverView, call_id: str | None, said: Mapping[str, object]) -> ObserverView:
     mode = said.get("mode", view.mode)
     to = said.get("whispers_to", view.whispers_to)
-    return ObserverView(
-        name=view.name,
+    return msgspec.structs.replace(
+        view,
         call_id=call_id or view.call_id,
         mode=AudioMode(str(mode)),
         whispers_to=tuple(map(str, to)) if isinstance(to, list | tuple) else (),
-        phone=view.phone,
-        by=view.by,
-        left=view.left,
     )

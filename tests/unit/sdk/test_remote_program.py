@@ -29,6 +29,7 @@ from bridge.protocol.views import (
     CallView,
     CapabilitiesView,
     EventView,
+    ObserverView,
     Page,
     RecordingView,
     TransferView,
@@ -265,6 +266,30 @@ async def test_a_call_that_it_originates_itself_does_not_come_in(
     await asyncio.gather(*client._tasks)
     await client.handlers.close(1.0)
     assert (client.calls, came) == ((call,), [])
+
+
+async def test_what_is_told_of_an_observer_is_not_undone_by_a_late_answer(
+    client: RemoteClient,
+) -> None:
+    before = ObserverView(name="sue", call_id="c1", mode=AudioMode.SPY, revision=8)
+    now = msgspec.structs.replace(before, mode=AudioMode.BARGE, revision=9)
+    observer = client._observer(before)
+    observer.told(
+        EventView(
+            seq=1,
+            epoch="e",
+            at=0.0,
+            type=events.OBSERVER_MODE_CHANGED,
+            call_id="c1",
+            call=msgspec.structs.replace(call_view(), observers=(now,)),
+            data={"observer": "sue", "mode": AudioMode.BARGE, "whispers_to": []},
+        )
+    )
+    seen = [observer.mode]
+    for answer in (before, msgspec.structs.replace(before, revision=10)):
+        observer.see(answer)
+        seen.append(observer.mode)
+    assert seen == [AudioMode.BARGE, AudioMode.BARGE, AudioMode.SPY]
 
 
 @pytest.mark.parametrize("command", ["complete", "cancel"])
