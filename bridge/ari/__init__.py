@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from bridge.ari.capabilities import Capabilities
     from bridge.ari.connection import AriConnection
     from bridge.ari.generated import events, models, resources
-    from bridge.ari.ids import is_ours, new_id
     from bridge.ari.refs import ResourceRef
     from bridge.ari.settings import AriSettings
     from bridge.ari.state import LinkState, LinkStatus
@@ -25,9 +24,7 @@ else:
             "LinkStatus": "bridge.ari.state:LinkStatus",
             "ResourceRef": "bridge.ari.refs:ResourceRef",
             "events": "bridge.ari.generated.events:",
-            "is_ours": "bridge.ari.ids:is_ours",
             "models": "bridge.ari.generated.models:",
-            "new_id": "bridge.ari.ids:new_id",
             "resources": "bridge.ari.generated.resources:",
         },
     )
@@ -41,8 +38,6 @@ __all__ = [
     "LinkStatus",
     "ResourceRef",
     "events",
-    "is_ours",
     "models",
-    "new_id",
     "resources",
 ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import aiohttp
 import pytest
 
-from bridge.ari import AriConnection, AriSettings, LinkState, events, models, new_id
+from bridge.ari import AriConnection, AriSettings, LinkState, events, models
 from bridge.ari.generated.events import Message
 from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import Answer, FakeAri
@@ -21,6 +21,7 @@ from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
 from tests.contract.sites import FakeSite, RealSite, Site
 from tests.contract.stories import story
+from tests.support.ids import new_id
 
 
 @dataclass

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.ari import events, new_id
+from bridge.ari import events
 from bridge.lab.waiting import until
 from tests.contract.conftest import refusal
 from tests.contract.stories import untangled
+from tests.support.ids import new_id
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Desk

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.ari import events, new_id
+from bridge.ari import events
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
+from tests.support.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

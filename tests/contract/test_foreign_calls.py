@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from bridge.ari import AriConnection, events, new_id
+from bridge.ari import AriConnection, events
 from bridge.lab.fake_ari import Answer
 from bridge.lab.waiting import until
 from tests.contract.conftest import Desk, cleared, fresh_name, refusal, watcher
 from tests.contract.sites import Site
 from tests.contract.stories import untangled
+from tests.support.ids import new_id
 
 CALLING = ["ChannelCreated", "ChannelDialplan Dial", "Dial", "ChannelConnectedLine"]
 RUNG = ["ChannelCreated", "ChannelDialplan AppDial", "ChannelConnectedLine", "Dial"]

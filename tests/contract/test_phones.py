@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from bridge.ari import AriConnection, events, new_id
+from bridge.ari import AriConnection, events
 from bridge.ari.generated.events import Message
 from bridge.lab.fake_ari import Answer
 from bridge.lab.waiting import until
 from tests.contract.sites import APPLICATION, Site
 from tests.contract.stories import story, untangled
+from tests.support.ids import new_id
 
 
 @dataclass

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import aiohttp
 import pytest
 
-from bridge.ari import AriConnection, AriSettings, LinkStatus, events, new_id
+from bridge.ari import AriConnection, AriSettings, LinkStatus, events
 from bridge.lab.waiting import until
 from bridge.model.errors import AuthenticationError, MediaError, RequestFailedError
+from tests.support.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

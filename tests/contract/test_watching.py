@@ -6,11 +6,12 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bridge.ari import AriConnection, events, new_id
+from bridge.ari import AriConnection, events
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
 from tests.contract.conftest import fresh_name, refusal, watcher
 from tests.contract.stories import story, untangled
+from tests.support.ids import new_id
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Desk

@@ -14,13 +14,14 @@ import aiohttp
 import pytest
 from aiohttp import web_exceptions
 
-from bridge.ari import AriSettings, new_id
+from bridge.ari import AriSettings
 from bridge.ari.aioari_adapter import EVENT_LIMIT, AdapterHttpClient, AdapterSocket, connect
 from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.proxy import BreakableProxy
 from bridge.lab.waiting import until
 from bridge.model.errors import BadArgumentError, CapabilityError
+from tests.support.ids import new_id
 
 Untyped: TypeAlias = Any
 """aioari has no type information."""

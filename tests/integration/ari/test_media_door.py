@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.ari import AriConnection, new_id
+from bridge.ari import AriConnection
 from bridge.lab.asterisk import Instance
 from bridge.model.errors import MediaError, RequestFailedError
+from tests.support.ids import new_id
 from tests.support.pbx import open_observer, still_there
 
 pytestmark = pytest.mark.asterisk
