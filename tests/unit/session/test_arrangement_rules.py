@@ -10,42 +10,43 @@ from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, whisper
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState, EndReason, HangupCause
-from bridge.session import Phase, Session, inputs, step
+from bridge.session import Phase, Session, inputs
 from bridge.session.effects import (
     Announce,
     Bond,
     Converge,
     Dial,
-    Effect,
     HangUp,
     Notice,
-    Refuse,
     SetRoute,
     Succeed,
     TearDown,
     Tie,
     TurnVoice,
 )
-from bridge.session.inputs import Input, Token
+from bridge.session.inputs import Input
 from bridge.session.state import ALONE, BOTH, Standing
+from tests.unit.session.sessions import (
+    ANSWERED,
+    CONNECTED,
+    FAILS,
+    FRIEND,
+    HUMAN,
+    NOBODY,
+    ONE,
+    STANDS,
+    THREE,
+    TWO,
+    arrange,
+    feed,
+    gone,
+    refusals,
+    standing,
+    told,
+    wanted,
+)
 
-ONE, TWO, THREE, FOUR = Token(1), Token(2), Token(3), Token(4)
-HUMAN, FRIEND = Participant("human"), Participant("friend")
-NOBODY: frozenset[Participant] = frozenset()
 THE_CALLER, THE_HUMAN = frozenset({CALLER}), frozenset({HUMAN})
-STANDS, FAILS = inputs.AudienceStands(), inputs.AudienceFailed("refused")
-
-ANSWERED = Session(phase=Phase.ANSWERED, parties=ALONE, heard_by=ALONE, mode=BARGE)
-CONNECTED = Session(phase=Phase.CONNECTED, parties=BOTH, heard_by=BOTH, mode=BARGE)
-
-
-def standing(
-    session: Session, held: frozenset[Participant], apart: frozenset[Participant]
-) -> Session:
-    """Return a call that is looked after, with parties in their places."""
-    now = Standing(held=held, apart=apart, kept=True)
-    return replace(session, standing=now, stood=now)
-
 
 OFFERED = standing(replace(ANSWERED, parties=ALONE | THE_HUMAN), THE_CALLER, THE_HUMAN)
 """The caller on hold, a human who is offered the call."""
@@ -60,43 +61,8 @@ OF_CALLEE = standing(
 """The callee consults a human; the agent listens."""
 
 
-def feed(session: Session, *events: Input) -> tuple[Session, list[Effect]]:
-    effects: list[Effect] = []
-    for event in events:
-        session, out = step(session, event)
-        effects += out
-    return session, effects
-
-
-def arrange(
-    held: frozenset[Participant] = NOBODY,
-    apart: frozenset[Participant] = NOBODY,
-    leaving: frozenset[Participant] = NOBODY,
-    *,
-    kept: bool = True,
-    token: Token = ONE,
-) -> inputs.Arrange:
-    return inputs.Arrange(token, held, apart, leaving, kept)
-
-
 def add(*, apart: bool = True) -> inputs.AddParty:
     return inputs.AddParty(TWO, HUMAN, "PJSIP/1003", 30, apart)
-
-
-def gone(party: Participant) -> inputs.PartyGone:
-    return inputs.PartyGone(party, HangupCause.BUSY)
-
-
-def refusals(effects: list[Effect]) -> list[tuple[Token, ErrorCode]]:
-    return [(e.token, e.code) for e in effects if isinstance(e, Refuse)]
-
-
-def told(effects: list[Effect]) -> list[tuple[Notice, Participant | None]]:
-    return [(e.notice, e.party) for e in effects if isinstance(e, Announce)]
-
-
-def wanted(effects: list[Effect]) -> list[Converge]:
-    return [e for e in effects if isinstance(e, Converge)]
 
 
 # --- apart --------------------------------------------------------------------------------------

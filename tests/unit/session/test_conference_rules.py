@@ -10,60 +10,50 @@ from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, ObserverMode, whisper
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.model.states import CallState, EndReason, HangupCause
-from bridge.session import Phase, Session, inputs, step
+from bridge.session import Phase, Session, inputs
 from bridge.session.effects import (
     Announce,
     Bond,
     Converge,
-    Effect,
     HangUp,
     Notice,
-    Refuse,
     SetRoute,
     Succeed,
     TearDown,
     Tie,
     TurnVoice,
 )
-from bridge.session.inputs import Input, Token
+from bridge.session.inputs import Token
 from bridge.session.state import ALONE, BOTH, Standing
+from tests.unit.session.sessions import (
+    ANSWERED,
+    BOSS,
+    CONNECTED,
+    EXPERT,
+    FAILS,
+    ONE,
+    STANDS,
+    TWO,
+    feed,
+    notices,
+    refusals,
+)
 
-ONE, TWO = Token(1), Token(2)
-EXPERT, BOSS = Participant("expert"), Participant("boss")
 THREE = BOTH | {EXPERT}
-ANSWERED = Session(phase=Phase.ANSWERED, parties=ALONE, heard_by=ALONE, mode=BARGE)
-BARGING = Session(phase=Phase.CONNECTED, parties=BOTH, heard_by=BOTH, mode=BARGE)
-CONFERENCE = replace(BARGING, parties=THREE, heard_by=THREE)
+CONFERENCE = replace(CONNECTED, parties=THREE, heard_by=THREE)
 SILENT = replace(CONFERENCE, heard_by=frozenset(), mode=SPY)
 DETACHED = Session(phase=Phase.DETACHED, parties=THREE)
-STANDS, FAILS = inputs.AudienceStands(), inputs.AudienceFailed("refused")
-
-
-def feed(session: Session, *events: Input) -> tuple[Session, list[Effect]]:
-    effects: list[Effect] = []
-    for event in events:
-        session, out = step(session, event)
-        effects += out
-    return session, effects
 
 
 def add(token: Token = ONE) -> inputs.AddParty:
     return inputs.AddParty(token, EXPERT, "PJSIP/1003", 30)
 
 
-def refusals(effects: list[Effect]) -> list[tuple[Token, ErrorCode]]:
-    return [(e.token, e.code) for e in effects if isinstance(e, Refuse)]
-
-
-def notices(effects: list[Effect]) -> list[Notice]:
-    return [e.notice for e in effects if isinstance(e, Announce)]
-
-
 # --- adding and removing ------------------------------------------------------------------------
 
 
 def test_one_who_is_added_joins_when_his_line_stands() -> None:
-    session, effects = feed(BARGING, add(), inputs.PartyAnswered(EXPERT))
+    session, effects = feed(CONNECTED, add(), inputs.PartyAnswered(EXPERT))
     assert session.parties == session.heard_by == THREE
     assert Succeed(ONE) not in effects
     session, effects = feed(session, STANDS)
@@ -80,7 +70,7 @@ def test_one_who_is_added_joins_when_his_line_stands() -> None:
 def test_whom_the_agent_does_not_mean_does_not_hear_him(
     mode: ObserverMode, heard_by: set[Participant]
 ) -> None:
-    before = replace(BARGING, mode=mode, heard_by=mode.heard_by(BOTH))
+    before = replace(CONNECTED, mode=mode, heard_by=mode.heard_by(BOTH))
     session, _ = feed(before, add(), inputs.PartyAnswered(EXPERT), STANDS)
     assert session.heard_by == heard_by
 
@@ -97,7 +87,7 @@ def test_of_two_who_are_added_one_fails() -> None:
     other = inputs.AddParty(TWO, Participant("friend"), "PJSIP/1004", 30)
     busy = inputs.PartyFailed(EXPERT, ErrorCode.CALL_BUSY, "busy", 17)
     session, effects = feed(
-        BARGING, add(), other, inputs.PartyAnswered(Participant("friend")), busy, STANDS
+        CONNECTED, add(), other, inputs.PartyAnswered(Participant("friend")), busy, STANDS
     )
     assert session.parties == BOTH | {"friend"}
     assert refusals(effects) == [(ONE, ErrorCode.CALL_BUSY)]
@@ -115,7 +105,7 @@ def test_with_one_party_it_is_answered_and_with_two_connected() -> None:
 
 
 def test_the_last_one_is_not_left_in_silence() -> None:
-    before = replace(BARGING, mode=whisper(CALLEE), heard_by=frozenset({CALLEE}))
+    before = replace(CONNECTED, mode=whisper(CALLEE), heard_by=frozenset({CALLEE}))
     session, effects = feed(before, inputs.RemoveParty(ONE, CALLEE))
     assert session == before
     assert refusals(effects) == [(ONE, ErrorCode.INVALID_STATE)]
@@ -129,7 +119,7 @@ def test_the_last_one_is_not_left_in_silence() -> None:
 @pytest.mark.parametrize(
     ("session", "gone", "reason"),
     [
-        (BARGING, CALLEE, EndReason.CALLEE_HUNG_UP),
+        (CONNECTED, CALLEE, EndReason.CALLEE_HUNG_UP),
         (
             replace(CONFERENCE, parties=frozenset({CALLER, EXPERT})),
             CALLER,
@@ -214,7 +204,7 @@ def test_a_failed_give_back_leaves_it_taken() -> None:
 
 
 def test_a_failed_give_back_to_one_who_is_left_alone_by_all_is_done_with() -> None:
-    before = taken(BARGING, CALLEE)
+    before = taken(CONNECTED, CALLEE)
     session, effects = feed(before, inputs.GiveBack(ONE), inputs.RemoveParty(TWO, CALLER), FAILS)
     assert session.standing == Standing()
     assert (session.phase, session.heard_by) == (Phase.ANSWERED, frozenset({CALLEE}))
@@ -256,7 +246,7 @@ def test_a_mode_change_under_way_is_what_is_given_back() -> None:
 
 
 def test_nobody_stands_in_and_nobody_was_kept() -> None:
-    left = taken(BARGING, CALLEE, keep=False)
+    left = taken(CONNECTED, CALLEE, keep=False)
     assert (left.parties, left.taken_over_by) == (ALONE, BOSS)
     session, _ = feed(left, inputs.TakerGone(BOSS))
     assert (session.phase, session.mode) == (Phase.ANSWERED, BARGE)
@@ -287,13 +277,13 @@ def test_the_agent_leaves_while_somebody_stands_in() -> None:
     ("session", "bond"),
     [
         (ANSWERED, Bond()),
-        (BARGING, Bond(BOTH, BOTH)),
-        (replace(BARGING, mode=SPY, heard_by=frozenset()), Bond(BOTH, BOTH)),
+        (CONNECTED, Bond(BOTH, BOTH)),
+        (replace(CONNECTED, mode=SPY, heard_by=frozenset()), Bond(BOTH, BOTH)),
         (CONFERENCE, Bond(THREE, BOTH, frozenset({EXPERT}))),
         (SILENT, Bond(THREE, THREE)),
         (DETACHED, Bond(THREE, THREE)),
-        (taken(BARGING, CALLEE), Bond(ALONE, ALONE, frozenset({CALLEE}))),
-        (taken(BARGING, CALLEE, keep=False), Bond()),
+        (taken(CONNECTED, CALLEE), Bond(ALONE, ALONE, frozenset({CALLEE}))),
+        (taken(CONNECTED, CALLEE, keep=False), Bond()),
         (taken(DETACHED, CALLEE), Bond(ALONE | {EXPERT}, ALONE)),
         (taken(CONFERENCE, AGENT), Bond(THREE, BOTH, frozenset({EXPERT}))),
     ],
@@ -304,10 +294,10 @@ def test_who_is_released_with_whom(session: Session, bond: Bond) -> None:
 
 def test_ties_are_loosened_before_anybody_is_let_go() -> None:
     for event in (inputs.RemoveParty(ONE, CALLEE), inputs.TakeOver(ONE, BOSS, CALLEE, keep=False)):
-        _, effects = feed(BARGING, event)
+        _, effects = feed(CONNECTED, event)
         assert effects[0] == Tie(Bond())
         assert isinstance(effects[1], HangUp)
-    _, effects = feed(BARGING, inputs.PartyGone(CALLER, 16))
+    _, effects = feed(CONNECTED, inputs.PartyGone(CALLER, 16))
     assert not any(isinstance(effect, Tie) for effect in effects)
 
 
@@ -346,7 +336,7 @@ def test_a_callee_who_is_not_joined_leaves_the_agent_with_the_caller_though_he_w
 def test_nobody_stands_in_where_nobody_is_to_be_talked_to() -> None:
     off = frozenset({CALLER})
     caller_apart = replace(
-        BARGING, phase=Phase.ANSWERED, standing=Standing(apart=off), stood=Standing(apart=off)
+        CONNECTED, phase=Phase.ANSWERED, standing=Standing(apart=off), stood=Standing(apart=off)
     )
     for before, command in (
         (caller_apart, inputs.TakeOver(ONE, BOSS, CALLEE)),
@@ -362,7 +352,7 @@ def test_nobody_stands_in_where_nobody_is_to_be_talked_to() -> None:
 
 def test_a_mode_whose_gates_are_closed_again_before_they_stood_is_refused() -> None:
     session, effects = feed(
-        BARGING,
+        CONNECTED,
         inputs.ChangeMode(ONE, whisper(CALLEE)),
         inputs.ChangeMode(TWO, BARGE),
         inputs.VoiceReached(ONE),

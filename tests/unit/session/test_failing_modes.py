@@ -6,36 +6,25 @@ from bridge.model.audibility import Audience
 from bridge.model.errors import ErrorCode
 from bridge.model.modes import BARGE, SPY, whisper
 from bridge.model.participants import AGENT, CALLEE, CALLER
-from bridge.session import Phase, Session, inputs, step
+from bridge.session import inputs
 from bridge.session.effects import (
     Announce,
     Converge,
-    Effect,
     Mend,
     Notice,
     Refuse,
     SetRoute,
     Succeed,
 )
-from bridge.session.inputs import Input, Token
 from bridge.session.state import BOTH
+from tests.unit.session.sessions import CONNECTED, ONE, TWO, feed, refusals
 
-ONE, TWO = Token(1), Token(2)
-BARGING = Session(phase=Phase.CONNECTED, parties=BOTH, heard_by=BOTH, mode=BARGE)
 SILENT = Audience(BOTH, ((AGENT, frozenset()),))
-
-
-def feed(session: Session, *events: Input) -> tuple[Session, list[Effect]]:
-    effects: list[Effect] = []
-    for event in events:
-        session, out = step(session, event)
-        effects += out
-    return session, effects
 
 
 def test_it_is_in_effect_only_when_its_gates_stand() -> None:
     session, effects = feed(
-        BARGING,
+        CONNECTED,
         inputs.ChangeMode(ONE, whisper()),
         inputs.VoiceReached(ONE),
         inputs.AudienceStands(),
@@ -51,7 +40,7 @@ def test_it_is_in_effect_only_when_its_gates_stand() -> None:
 
 def test_gates_that_do_not_close_refuse_it_after_the_silence() -> None:
     session, _ = feed(
-        BARGING,
+        CONNECTED,
         inputs.ChangeMode(ONE, whisper()),
         inputs.VoiceReached(ONE),
         inputs.AudienceStands(),
@@ -68,7 +57,7 @@ def test_gates_that_do_not_close_refuse_it_after_the_silence() -> None:
 
 def test_a_change_behind_it_decides_by_itself() -> None:
     session, _ = feed(
-        BARGING,
+        CONNECTED,
         inputs.ChangeMode(ONE, whisper()),
         inputs.ChangeMode(TWO, whisper(CALLER)),
         inputs.VoiceReached(ONE),
@@ -90,10 +79,9 @@ def test_a_change_behind_it_decides_by_itself() -> None:
 
 
 def test_a_lost_server_is_what_pending_changes_hear_of() -> None:
-    session, _ = feed(BARGING, inputs.ChangeMode(ONE, SPY), inputs.ChangeMode(TWO, BARGE))
+    session, _ = feed(CONNECTED, inputs.ChangeMode(ONE, SPY), inputs.ChangeMode(TWO, BARGE))
     _, effects = feed(session, inputs.ServerLost())
-    refused = [(e.token, e.code) for e in effects if isinstance(e, Refuse)]
-    assert refused == [
+    assert refusals(effects) == [
         (ONE, ErrorCode.SERVER_UNREACHABLE),
         (TWO, ErrorCode.SERVER_UNREACHABLE),
     ]
@@ -101,6 +89,6 @@ def test_a_lost_server_is_what_pending_changes_hear_of() -> None:
 
 def test_a_mend_wants_what_was_wanted() -> None:
     for event in (inputs.LineLost(CALLER), inputs.EventsMissed()):
-        session, effects = feed(BARGING, event)
-        assert session == BARGING
-        assert effects == [Mend(BARGING.audience)]
+        session, effects = feed(CONNECTED, event)
+        assert session == CONNECTED
+        assert effects == [Mend(CONNECTED.audience)]

@@ -26,6 +26,7 @@ from bridge.session.transfer.effects import (
     Withdraw,
 )
 from bridge.session.transfer.inputs import Plan, TransferCommand
+from tests.unit.session.sessions import refusals
 from tests.unit.session.transfers import (
     ALONE,
     BOTH,
@@ -49,7 +50,6 @@ from tests.unit.session.transfers import (
     feed,
     joining,
     offered,
-    refusals,
     ringing,
     stands,
     together,

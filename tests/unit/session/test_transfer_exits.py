@@ -28,6 +28,7 @@ from bridge.session.transfer.effects import (
 from bridge.session.transfer.inputs import Plan
 from bridge.session.transfer.placement import placement
 from bridge.session.transfer.state import TRIES
+from tests.unit.session.sessions import refusals
 from tests.unit.session.transfers import (
     ALONE,
     BUSY,
@@ -54,7 +55,6 @@ from tests.unit.session.transfers import (
     joining,
     offered,
     placed,
-    refusals,
     ringing,
     stands,
     together,

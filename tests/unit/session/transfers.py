@@ -6,7 +6,6 @@ from typing import Final
 
 from bridge.model.errors import ErrorCode
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant, participant
-from bridge.session.effects import Refuse
 from bridge.session.inputs import Token
 from bridge.session.transfer import Stage, Transfer, inputs, step
 from bridge.session.transfer.effects import Place, Placement, Tell, TransferEffect, TransferNotice
@@ -95,7 +94,3 @@ def brought_back(transfer: Transfer) -> tuple[Transfer, list[TransferEffect]]:
     assert transfer.stage is Stage.RETURNING
     assert transfer.wanted == BACK
     return feed(transfer, stands(transfer))
-
-
-def refusals(effects: list[TransferEffect]) -> list[tuple[Token, ErrorCode]]:
-    return [(effect.token, effect.code) for effect in effects if isinstance(effect, Refuse)]
