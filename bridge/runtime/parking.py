@@ -191,7 +191,8 @@ class Place:
     ) -> str:
         if self._busy.locked() or self.parked is not None:
             raise CommandInProgressError(f"call {self._id} is parked: take it back first")
-        if self._host.transfers.of(self.call.incoming.call_id) is not None:
+        # Also by a phone, which no transfer of ours stands for.
+        if self._host.transfers.of(self._id) is not None or self.call.session.standing.kept:
             raise CommandInProgressError(f"call {self._id} is being transferred")
         async with self._busy:
             session = self.call.session

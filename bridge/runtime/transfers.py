@@ -108,13 +108,20 @@ class Transfers:
         return self._run(TransferEngine(call, self, terms, stays=stays, music=music))
 
     def require_none(self, call: CallEngine) -> None:
-        """Raise CommandInProgressError while a call is being transferred, or is parked."""
+        """Raise CommandInProgressError while a call is being transferred, or is parked.
+
+        Whoever keeps a call is the only one: what he does at the end would undo what another did.
+        """
         call_id = call.incoming.call_id
         if (slot := self.parked_in(call_id)) is not None:
             raise CommandInProgressError(f"call {call_id} is parked in {slot}: take it back first")
         if self.of(call_id) is not None:
             raise CommandInProgressError(
                 f"call {call_id} is being transferred: complete or cancel that first"
+            )
+        if call.session.standing.kept:
+            raise CommandInProgressError(
+                f"call {call_id} is being transferred by a phone: try again when that is over"
             )
 
     def resume(self, call: CallEngine, ringing: frozenset[Participant]) -> TransferEngine | None:

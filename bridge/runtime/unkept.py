@@ -26,9 +26,10 @@ async def keep_no_more(
     held: frozenset[Participant] = frozenset(),
     leaving: frozenset[Participant] = frozenset(),
 ) -> None:
-    """Return when nobody keeps the call, or it is over; what Asterisk refuses is asked for again.
+    """Return when it is let go of, or over; what Asterisk refuses is asked for again.
 
-    held: who is on hold then. leaving: who is let go; others who are apart stay so.
+    Until then nobody else may keep it: see ``Transfers.require_none``. held: who is on hold then.
+    leaving: who is let go; others who are apart stay so.
     """
     pause = _FIRST_SECONDS
     while engine.session.standing.kept and not engine.session.phase.is_over:
@@ -40,3 +41,5 @@ async def keep_no_more(
             _log.warning("call %s is kept by nobody: %s", call_id, error.error_message)
             await asyncio.sleep(pause)
             pause = min(_MOST_SECONDS, 2 * pause)
+        else:
+            return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -26,6 +27,7 @@ from bridge.runtime.tasks import Tasks
 from bridge.runtime.transfers import Transfers
 from bridge.session import Phase, Session, inputs, step
 from bridge.session.inputs import Token
+from bridge.session.state import Standing
 
 CALL = CallId("0123456789ab")
 SLOT = "7101"
@@ -201,6 +203,20 @@ async def test_who_is_parked_is_not_transferred() -> None:
         phones.transfers.require_none(call.engine)
     await lot.place(CALL).take_back()
     phones.transfers.require_none(call.engine)
+    lot.end(CALL)
+
+
+async def test_a_call_that_a_phone_transfers_is_neither_parked_nor_transferred() -> None:
+    phones, call = Phones(), Call(CALLER, CALLEE)
+    lot = parked_lot(phones, call)
+    call.session = replace(call.session, standing=Standing(kept=True))
+    with pytest.raises(CommandInProgressError, match="is being transferred"):
+        await lot.place(CALL).park(CALLER, SLOT, by=None, seconds=60, stays=False)
+    with pytest.raises(CommandInProgressError, match="is being transferred"):
+        phones.transfers.require_none(call.engine)
+    assert lot.slot_of(CALL) is None
+    assert not lot.reserved
+    assert not call.session.standing.held
     lot.end(CALL)
 
 

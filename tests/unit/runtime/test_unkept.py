@@ -69,6 +69,17 @@ async def test_it_is_asked_for_until_it_is_so() -> None:
     assert len(call.asked) == 3
 
 
+async def test_who_keeps_it_from_then_on_does() -> None:
+    class AndParked(Call):
+        async def command(self, make: Callable[[Token], inputs.Arrange]) -> None:
+            await super().command(make)
+            await super().command(lambda token: inputs.Arrange(token, THE_CALLER, kept=True))
+
+    call = AndParked(KEPT)
+    await keep_no_more(call.engine)
+    assert call.session.standing == KEPT
+
+
 async def test_nothing_is_asked_of_a_call_that_is_over() -> None:
     call = Call(KEPT)
 
