@@ -331,7 +331,7 @@ class Client(Originating, Exchange, Observing):
             await self._handlers.close(HANDLER_SECONDS)
 
     async def run_forever(self) -> None:
-        """Take calls until ``disconnect()``, SIGTERM, or cancellation.
+        """Take calls until ``disconnect()``, SIGTERM, Ctrl-C, or cancellation.
 
         Raises ServerError when another program took over the application's name.
         """

@@ -37,9 +37,9 @@ class Child:
         await self.process.wait()
         return killed_at
 
-    async def terminate(self) -> None:
+    async def terminate(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Ask it to end, which it has to do in order."""
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(number)
         async with asyncio.timeout(_PATIENCE_S):
             assert await self.process.wait() == 0
 

@@ -9,6 +9,7 @@ a line for what it has reached: ``up``, then ``PENDING``, ``ANSWERED``, ``RINGIN
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 
 from bridge import ActiveCall, Client, events
@@ -73,4 +74,6 @@ async def main(state: str, *, probe: bool) -> None:
 
 
 if __name__ == "__main__":
+    # Who runs the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.run(main(sys.argv[1], probe="probe" in sys.argv[2:]))

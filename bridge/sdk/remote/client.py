@@ -344,7 +344,7 @@ class RemoteClient(Reception):
         await self._end()
 
     async def run_forever(self) -> None:
-        """Take calls until ``disconnect()``, SIGTERM, or cancellation.
+        """Take calls until ``disconnect()``, SIGTERM, Ctrl-C, or cancellation.
 
         Raises UnauthenticatedError, ForbiddenError when the daemon takes this program no longer.
         """

@@ -1,4 +1,4 @@
-"""A program by URL is killed in the middle of a call: the tests of programs in process."""
+"""A program by URL is killed in the middle of a call, or ends: the tests of programs in process."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from tests.integration.restart.test_killed import (
     test_who_is_held_hears_his_music_on,
     test_who_is_muted_stays_muted_until_he_is_to_be_heard,
 )
+from tests.integration.sdk.test_program_ends import test_ctrl_c_is_an_end_in_order
 
 __all__ = [
+    "test_ctrl_c_is_an_end_in_order",
     "test_parties_who_talk",
     "test_the_next_program_goes_on",
     "test_who_is_held_hears_his_music_on",

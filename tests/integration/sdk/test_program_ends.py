@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable
 
 import pytest
@@ -198,6 +199,16 @@ async def test_an_end_in_order_releases_a_caller_alone(pbx: Pbx, state: str) -> 
         if state.endswith("RINGING"):
             await callee_leg(pbx)
         await program.terminate()
+        await program.says("left")
+    await caller.wait_closed()
+    await pbx.empty()
+
+
+async def test_ctrl_c_is_an_end_in_order(pbx: Pbx) -> None:
+    async with child(pbx, PROGRAM, "ANSWERED") as program:
+        caller = await dial(pbx)
+        await program.says("ANSWERED")
+        await program.terminate(signal.SIGINT)
         await program.says("left")
     await caller.wait_closed()
     await pbx.empty()
