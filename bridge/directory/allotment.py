@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from bridge.directory.facts import ChannelFact
 from bridge.directory.standing import Standing, Talk, seniority
 from bridge.model.ids import CallId
 from bridge.model.participants import CALLEE, CALLER, Participant
@@ -70,8 +71,11 @@ class Allotment:
         """With whom each channel talks."""
         return self._talk_of
 
-    def run(self, new_id: Callable[[], CallId]) -> dict[CallId, Entry]:
-        """Return the calls that there are now. Calls that go on keep their ids and roles."""
+    def run(self, id_of: Callable[[ChannelFact], CallId]) -> dict[CallId, Entry]:
+        """Return the calls that there are now. Calls that go on keep their ids and roles.
+
+        id_of: gives the id of a new call, by its caller's channel.
+        """
         found: dict[CallId, Entry] = {}
         for entry in self._entries:
             members = self._own_members(entry) if entry.own else self._members(entry)
@@ -82,8 +86,9 @@ class Allotment:
                     entry.call_id, entry.since, roles, entry.own, entry.fixed
                 )
         for ends, since in self._unclaimed():
-            entry = Entry(new_id(), since, self._roles({}, {}, ends))
-            found[entry.call_id] = entry
+            roles = self._roles({}, {}, ends)
+            call_id = id_of(self._standing.channels[roles[CALLER]])
+            found[call_id] = Entry(call_id, since, roles)
         return found
 
     # --- inside ---------------------------------------------------------------------------------

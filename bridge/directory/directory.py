@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from bridge.directory.allotment import Allotment, Entry
-from bridge.directory.facts import Fact
+from bridge.directory.facts import ChannelFact, Fact
 from bridge.directory.live import (
     CallBegan,
     CallEnded,
@@ -32,7 +33,9 @@ class Directory:
 
     A call is two or more people who hear one another, in one bridge or in several that Local
     channels join, from then on until the last of them is gone; a parked channel; and whatever was
-    adopted. ``new_id`` gives the ids of calls that are not ours: 12 hexadecimal digits, fresh.
+    adopted. A call that is not ours has its id from its first caller's channel: whoever looks at
+    the PBX later calls it the same, as long as he is on it. ``new_id`` gives fresh ids, of 12
+    hexadecimal digits, to calls whose caller had another one before.
 
     Facts are to be about channels that can be a party's: the application's own snoops, media
     channels, anchors and private bridges are left out by whoever reports them.
@@ -168,7 +171,7 @@ class Directory:
         region, call_ids = self._region(touched)
         entries = [self._entries[call_id] for call_id in call_ids]
         allotment = Allotment(self._standing, entries, region, self._leaving)
-        settled = allotment.run(self._new_id)
+        settled = allotment.run(self._id_of)
         talking = {end: talk.ends for end, talk in allotment.talk_of.items()}
         before = {i: call for i in call_ids if (call := self._calls.pop(i, None))}
         for call_id in call_ids:
@@ -199,6 +202,12 @@ class Directory:
         self._entries[entry.call_id] = entry
         for channel_id in entry.channels:
             self._call_ids[channel_id].add(entry.call_id)
+
+    def _id_of(self, caller: ChannelFact) -> CallId:
+        """Return the id of a new call."""
+        call_id = _call_id(caller)
+        taken = call_id in self._entries or call_id in self._ended
+        return self._new_id() if taken else call_id
 
     def _forget(self, call_id: CallId) -> None:
         entry = self._entries.pop(call_id, None)
@@ -247,6 +256,16 @@ class Directory:
             holding=channel_id in standing.holding,
             on_hold=standing.on_hold(channel_id, mates),
         )
+
+
+def _call_id(caller: ChannelFact) -> CallId:
+    """Return an id by what Asterisk gives to one channel alone.
+
+    Ids of channels are unique in one Asterisk, and several may have one store: with the time, in
+    milliseconds, nobody else's is the same. A masquerade swaps the id alone (channel.c).
+    """
+    text = f"{caller.id} {caller.created:.3f}"
+    return CallId(hashlib.blake2b(text.encode(), digest_size=6).hexdigest())
 
 
 def _order(call: LiveCall) -> tuple[float, str]:

@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import NewType
 
 CallId = NewType("CallId", str)
-"""Names a call for its whole life: 12 hexadecimal digits, fresh."""
+"""Names a call for its whole life: 12 hexadecimal digits."""

@@ -51,20 +51,28 @@ class Lookout:
         async with self._opening:
             self._require_stay()
             if self._watch is None:
-                watch = Watch(self._settings, on_change=self._on_change)
-                await watch.open()
+                watch = Watch(
+                    self._settings,
+                    on_change=self._on_change,
+                    # Whoever is told of what stands already may look at it.
+                    on_known=lambda _: self._have(watch),
+                )
                 try:
+                    await watch.open()
                     self._require_stay()
-                except InvalidStateError:
+                except BaseException:
+                    self._watch = None
                     await watch.close()
                     raise
-                self._watch = watch
                 self._on_open()
                 return watch.directory
             watch = self._watch
         if settled:
             await watch.settled()
         return watch.directory
+
+    def _have(self, watch: Watch) -> None:
+        self._watch = watch
 
     def leave(self) -> None:
         """Let nobody begin to watch any more."""

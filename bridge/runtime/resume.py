@@ -239,7 +239,10 @@ class Resumption:
         try:
             directory = await self._host.watch()
             there = (directory.call_of(party) for party in memory.channels)
-            call = directory.get(memory.call_id) or next(filter(None, there), None)
+            call = directory.get(memory.call_id)
+            if call is None or not (call.own or {*call.channels.values()} & {*memory.channels}):
+                # One of the PBX may have gone on with others: he goes on with those whom he heard.
+                call = next(filter(None, there), None)
             if call is None:
                 _log.info("%s: the call that he observed is over", memory.observer.name)
                 await self._end(channel, found)

@@ -7,6 +7,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -209,6 +210,39 @@ async def test_a_call_is_left_to_the_next_daemon(
         fake.channel_hangs_up(waiting.id)
         fake.channel_hangs_up(talking.id)
         await _calls(one, 0)
+
+
+async def test_a_call_of_the_pbx_is_one_record_whichever_daemon_looks(
+    fake: FakeAri, tmp_path: Path
+) -> None:
+    async with running(configured(fake, tmp_path)) as one:
+        await _calls(one, 0)
+        gone, placed = fake.place_call("1003", "1004"), fake.place_call("1001", "1002")
+        [call_id] = await _calls(one, 2, of="1001")
+        began = (await _history(one, ended=0))[call_id]
+    assert placed.callee is not None
+    fake.channel_hangs_up(gone.caller.id)
+    # He goes on with another callee, of whom the next daemon learns.
+    fake.channel_transfers(placed.callee.id, "1005")
+    async with running(configured(fake, tmp_path)) as one:
+        await one.ready()
+        assert await _calls(one, 1) == [call_id]
+        fake.channel_hangs_up(placed.caller.id)
+        await _calls(one, 0)
+        ended = await _history(one, ended=2)
+    assert ended[call_id]["began_at"] == began["began_at"]
+    assert ended.pop(call_id)["end_reason"] != "unknown"
+    assert [c["end_reason"] for c in ended.values()] == ["unknown"]
+
+
+async def _history(one: Running, *, ended: int) -> dict[str, dict[str, Any]]:
+    """Wait until two calls are recorded, so many with an end; return them by their ids."""
+    async with asyncio.timeout(5):
+        while True:
+            items = (await one.ask("GET", "/history"))[2]["items"]
+            if len(items) == 2 and sum(c["ended_at"] is not None for c in items) == ended:
+                return {c["call_id"]: c for c in items}
+            await asyncio.sleep(0.01)
 
 
 async def test_calls_are_left_as_they_stand_by_a_daemon_that_cannot_look_at_them_yet(

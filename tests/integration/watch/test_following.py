@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from bridge.lab.phones import Behaviour, CallState
 from bridge.lab.waiting import until
 from bridge.model.participants import CALLEE, CALLER, Participant
+from tests.integration.watch.conftest import open_watch
 from tests.support.pbx import until_true
 
 if TYPE_CHECKING:
@@ -47,6 +49,13 @@ async def test_a_plain_dial_until_one_hangs_up(pbx: Pbx, watched: Watched, who: 
     await watched.until_who()
     assert watched.told_of(call.call_id)[0] == "CallBegan"
     assert watched.told_of(call.call_id)[-1] == "CallEnded"
+
+
+async def test_who_watches_later_calls_it_the_same(pbx: Pbx, watched: Watched) -> None:
+    _, _, call = await talking(pbx, watched)
+    async with AsyncExitStack() as stack:
+        later = await open_watch(pbx.instance, stack)
+        assert [one.call_id for one in later.directory.calls] == [call.call_id]
 
 
 async def test_nobody_answers(pbx: Pbx, watched: Watched) -> None:

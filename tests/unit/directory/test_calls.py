@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,13 @@ from bridge.directory import (
     CallBegan,
     CallEnded,
     ChannelSeen,
+    Directory,
     Entered,
     Left,
     PartiesChanged,
     Snapshot,
 )
+from bridge.model.ids import CallId
 
 if TYPE_CHECKING:
     from tests.unit.directory.conftest import World
@@ -283,3 +286,61 @@ def test_a_snapshot_replaces_all_that_was_known(world: World) -> None:
     assert world.directory.calls[0].call_id == call.call_id
     (ended,) = world.step(Snapshot())
     assert isinstance(ended, CallEnded)
+
+
+def later(world: World, **bridges: tuple[str, ...]) -> dict[CallId, set[str]]:
+    """Return the calls, and their channels, that another directory finds where these are."""
+    members = {world.bridge(b): [world.channel(n) for n in names] for b, names in bridges.items()}
+    found = Directory(lambda: CallId("a fresh one"))
+    found.step(
+        Snapshot(
+            tuple(channel for channels in members.values() for channel in channels),
+            tuple((b, frozenset(c.id for c in channels)) for b, channels in members.items()),
+        )
+    )
+    return {call.call_id: set(call.channels.values()) for call in found.calls}
+
+
+def test_who_looks_later_calls_a_call_the_same(world: World) -> None:
+    call, other = world.dialled("1001", "1002"), world.dialled("1003", "1004", "c")
+    assert re.fullmatch("[0-9a-f]{12}", call.call_id)
+    assert later(world, b=("1002", "1001"), c=("1003", "1004")) == {
+        call.call_id: {"c-1001", "c-1002"},
+        other.call_id: {"c-1003", "c-1004"},
+    }
+    # His callee transfers him.
+    world.leave("b", "1001", "1002")
+    world.gone("1002")
+    world.channel("1005", app="AppDial")
+    world.enter("d", "1005", "1001")
+    assert later(world, d=("1005", "1001")) == {call.call_id: {"c-1001", "c-1005"}}
+
+
+def test_without_its_caller_it_is_another_call_to_who_looks_later(world: World) -> None:
+    call = world.dialled("1001", "1002")
+    world.enter("b", "1003")
+    world.leave("b", "1001")
+    world.gone("1001")
+    assert world.directory.get(call.call_id) is not None
+    (found,) = later(world, b=("1002", "1003"))
+    assert found not in {call.call_id, "a fresh one"}
+
+
+def test_no_two_calls_of_one_caller_have_one_id(world: World) -> None:
+    elder = world.dialled("1003", "1004")
+    call = world.dialled("1001", "1002", "c")
+    # He joins others, and so his call is over; then he talks with somebody else.
+    world.leave("c", "1001")
+    world.enter("b", "1001")
+    world.leave("b", "1001")
+    world.enter("d", "1001", "1005")
+    assert world.directory.get(call.call_id) is None
+    (third,) = (one for one in world.directory.calls if one.call_id != elder.call_id)
+    assert set(third.channels.values()) == {"c-1001", "c-1005"}
+    assert third.call_id not in {call.call_id, elder.call_id}
+
+
+def test_of_a_channel_of_the_same_id_on_another_pbx_it_is_another(world: World) -> None:
+    call = world.dialled("1001", "1002")
+    world.channels["1001"] = replace(world.channel("1001"), created=0.5)
+    assert call.call_id not in later(world, b=("1001", "1002"))
