@@ -31,6 +31,7 @@ from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.playbacks import Playbacks
 from bridge.runtime.prompter import Prompter
 from bridge.runtime.refusals import error_of
+from bridge.runtime.unkept import keep_no_more
 from bridge.session import Phase, effects
 from bridge.session import inputs as call_inputs
 from bridge.session.effects import Announce, Notice
@@ -182,7 +183,7 @@ class TransferEngine:
                 self._take(event or inputs.Cancel(NOBODY))
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a caller on hold
             _log.exception("transfer of %s: cannot be kept", self.call.incoming.call_id)
-            self._abandon()
+            await self._abandon()
         finally:
             self.call.listeners.remove(self._told)
             self.call.handset_listeners.remove(self._handset)
@@ -443,12 +444,16 @@ class TransferEngine:
             call_id = self.call.incoming.call_id
             _log.error("transfer of %s: %s failed", call_id, what, exc_info=error)
 
-    def _abandon(self) -> None:
+    async def _abandon(self) -> None:
         """Let those go who have not accepted, and all others talk."""
+        for party in list(self._offers):
+            self._withdraw(party)
+        if self._placing is not None:
+            self._placing.cancel()
         rung = self.state.humans - {self.state.human}
         for party in rung - self.call.session.parties:
             self.call.post(call_inputs.RemoveParty(NOBODY, party))
-        self.call.post(call_inputs.Arrange(NOBODY, apart=rung, leaving=rung))
+        await keep_no_more(self.call, apart=frozenset(), leaving=rung)
         code, message = ErrorCode.CALL_FAILED, "the transfer broke: the log says why"
         self.state = replace(
             self.state, stage=Stage.OVER, outcome=Outcome.FAILED, code=code, message=message

@@ -25,17 +25,19 @@ async def keep_no_more(
     engine: CallEngine,
     held: frozenset[Participant] = frozenset(),
     leaving: frozenset[Participant] = frozenset(),
+    *,
+    apart: frozenset[Participant] | None = None,
 ) -> None:
     """Return when it is let go of, or over; what Asterisk refuses is asked for again.
 
     Until then nobody else may keep it: see ``Transfers.require_none``. held: who is on hold then.
-    leaving: who is let go; others who are apart stay so.
+    leaving: who is let go. apart: who else is apart; None: whoever is.
     """
     pause = _FIRST_SECONDS
-    while engine.session.standing.kept and not engine.session.phase.is_over:
-        apart = engine.session.standing.apart - leaving
+    while engine.session.kept and not engine.session.phase.is_over:
+        stay = engine.session.standing.apart - leaving if apart is None else apart
         try:
-            await engine.command(partial(inputs.Arrange, held=held, apart=apart, leaving=leaving))
+            await engine.command(partial(inputs.Arrange, held=held, apart=stay, leaving=leaving))
         except CallbridgeError as error:
             call_id = engine.incoming.call_id
             _log.warning("call %s is kept by nobody: %s", call_id, error.error_message)

@@ -11,14 +11,19 @@ import pytest
 from bridge.ari import models
 from bridge.model.errors import CallClosedError, RequestFailedError, ServerError
 from bridge.model.participants import CALLEE, CALLER, Participant
-from bridge.runtime import attended, unkept
+from bridge.runtime import attended, transfer, unkept
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
 from bridge.runtime.names import CallId
+from bridge.runtime.offer import Terms
+from bridge.runtime.transfer import TransferEngine
 from bridge.runtime.unkept import keep_no_more
 from bridge.session import Phase, Session, inputs, step
 from bridge.session.inputs import Token
 from bridge.session.state import Standing
+from bridge.session.transfer import Stage
+from bridge.session.transfer.effects import Tell
+from tests.unit.session.transfers import HUMAN, offered
 
 BOTH, THE_CALLER = frozenset({CALLER, CALLEE}), frozenset({CALLER})
 KEPT = Standing(held=THE_CALLER, kept=True)
@@ -34,6 +39,9 @@ class Call:
             phase=Phase.DETACHED, parties=BOTH, standing=standing, stood=standing
         )
         self.asked: list[inputs.Arrange] = []
+        self.listeners: list[object] = []
+        self.handset_listeners: list[object] = []
+        self.on_change: list[object] = []
         self.fails: Callable[[inputs.Arrange], bool] = lambda _asked: False
 
     async def command(self, make: Callable[[Token], inputs.Arrange]) -> None:
@@ -115,6 +123,26 @@ async def test_an_attended_transfer_that_breaks_leaves_the_call_kept_by_nobody(
     assert call.session.standing == Standing(held=THE_CALLER)
     assert len(call.asked) == 4
     assert told == [True] * joined
+
+
+async def test_a_transfer_that_breaks_leaves_the_call_kept_by_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def breaks(*_arguments: object) -> None:
+        raise ValueError("a fault of ours")
+
+    call, told = Call(replace(KEPT, apart=frozenset({HUMAN}))), list[Tell]()
+    call.session = replace(call.session, parties=BOTH | {HUMAN})
+    call.fails = lambda _asked: len(call.asked) < 3
+    engine = TransferEngine(call.engine, cast("Any", None), Terms(), state=offered())
+    engine.listeners.append(told.append)
+    monkeypatch.setattr(transfer, "step", breaks)
+    engine.give_up()
+    await engine.run()
+    assert "a fault of ours" in caplog.text
+    assert len(call.asked) == 3
+    assert (call.session.standing, call.session.parties) == (Standing(), BOTH)
+    assert (engine.state.stage, len(told)) == (Stage.OVER, 1)
 
 
 class Host:
