@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
+from bridge.media.pcm import SAMPLE_BYTES
 from bridge.model.errors import CallNotFoundError, CommandTimeoutError, NotFoundError
 from bridge.model.participants import AGENT
 from bridge.sdk import ActiveCall, Client, Observer
@@ -56,6 +57,19 @@ class Place:
         for position, done in self._waits:
             if position <= self.received and not done.done():
                 done.set_result(None)
+
+    def before(self, size: int) -> int:
+        """Return how many of the next bytes come before the next command that waits for some.
+
+        size: at most so many. They are whole samples.
+        """
+        ahead = (at - self.received for at, _ in self._waits if at > self.received)
+        return min([size, *(-(-one // SAMPLE_BYTES) * SAMPLE_BYTES for one in ahead)])
+
+    @property
+    def lets_in(self) -> bool:
+        """Whether a command that waited for what has come now is about to begin."""
+        return any(done.done() for _, done in self._waits)
 
     async def reached(self, position: int) -> None:
         """Wait until so many bytes have come."""

@@ -101,6 +101,28 @@ async def test_audio_is_heard_in_the_mode_that_it_was_sent_in(pbx: Pbx, tmp_path
         )
 
 
+async def test_what_follows_at_once_on_what_a_command_waits_for_is_said_after_it(
+    pbx: Pbx, tmp_path: Path
+) -> None:
+    async with connected(pbx, tmp_path) as scene:
+        call, place = scene.call, scene.api.service.audio_positions.place(scene.call)
+        before, after = saying("agent", 0.4), saying("supervisor", 0.5)
+        async with far_end(scene.api, audio_path(call.call_id), query={"as": "ai"}) as far:
+            await far.ready()
+            # An odd one means the whole sample.
+            body = {"mode": "spy", "after_audio": len(before) - 1}
+            changing = asyncio.create_task(
+                scene.api.done("PUT", f"/calls/{call.call_id}/mode", body)
+            )
+            await until(lambda: place.before(len(before) + 2) == len(before), "it waits")
+            await far.ws.send_bytes(before + after)
+            await changing
+            progress = await far.progress()
+            while progress.received < len(before + after):
+                progress = await far.progress()
+        assert progress.dropped["silent"] == len(after)
+
+
 async def test_an_observer_over_the_network(pbx: Pbx, tmp_path: Path) -> None:
     async with connected(pbx, tmp_path, silent=True) as scene:
         observer = await scene.observe("sue")
