@@ -150,11 +150,16 @@ def _as_ordinary_user() -> tuple[list[str], tuple[int, int] | None]:
     raise PostgresError(f"PostgreSQL refuses to run as root, and there is none of {_USERS}")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _hold_port() -> socket.socket:
+    """Return a socket by which a port is nobody else's, be there a server or not.
+
+    It does not listen: who connects while there is no server is refused. PostgreSQL can have the
+    port beside it, as both allow that (SO_REUSEADDR), and no port is picked that is bound.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((_HOST, 0))
+    return held
 
 
 @dataclass
@@ -165,7 +170,7 @@ class PostgresServer:
     programs: Path
     user: list[str]
     password: str
-    port: int
+    _held: socket.socket
     _keeper: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -173,18 +178,26 @@ class PostgresServer:
         """Make a server and start it. Raises PostgresError."""
         found = programs()
         folder = Path(tempfile.mkdtemp(prefix="callbridge-postgres-"))
+        held = _hold_port()
         try:
             user, ids = _as_ordinary_user()
             folder.chmod(0o755)
             if not found.is_relative_to(_INSTALLED):
                 found = _relocate(found, folder)
-            server = cls(folder, found, user, secrets.token_hex(16), _free_port())
+            server = cls(folder, found, user, secrets.token_hex(16), held)
             server._initialise(ids)
             server.resume_service()
         except BaseException:
+            held.close()
             shutil.rmtree(folder, ignore_errors=True)
             raise
         return server
+
+    @property
+    def port(self) -> int:
+        """Where it listens, each time that it is started."""
+        port: int = self._held.getsockname()[1]
+        return port
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, as the store takes it."""
@@ -264,6 +277,7 @@ class PostgresServer:
         """End it, and leave nothing of it."""
         if self._keeper is not None:
             self.crash()
+        self._held.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def _execute(self, statement: str) -> None:

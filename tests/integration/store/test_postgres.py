@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
+from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE
 from textwrap import dedent
 
+import pytest
+
 from bridge.lab.asterisk.process import ProcessId
 from bridge.lab.waiting import until
+from tests.support.postgres import PostgresServer
 
 
 async def test_it_ends_with_a_starter_that_is_killed() -> None:
@@ -38,3 +43,13 @@ async def test_it_ends_with_a_starter_that_is_killed() -> None:
         "it is gone",
         within_s=20.0,
     )
+
+
+async def test_nobody_gets_its_port_while_it_is_down(own_postgres: PostgresServer) -> None:
+    await asyncio.to_thread(own_postgres.crash)
+    with closing(socket.socket()) as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", own_postgres.port))
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", own_postgres.port)
+    await asyncio.to_thread(own_postgres.resume_service)
+    await own_postgres.drop(await own_postgres.create())
