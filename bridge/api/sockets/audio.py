@@ -194,6 +194,10 @@ class AudioSession:
         async for frame in stream:
             await self._room()
             self._link.put(binary_frame(frame))
+        if stream.speaker is not None and self._place.holder is not self:
+            # He alone was heard, and he has gone; who speaks here as well is not interrupted.
+            code, text = ErrorCode.CALL_CLOSED, f"{stream.speaker} is on the call no longer"
+            self._link.cut_off(code, text, close_of(code))
 
     async def _room(self) -> None:
         while True:

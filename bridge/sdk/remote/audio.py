@@ -128,9 +128,10 @@ class Audio:
         return ear.subscribe(max_seconds)
 
     def leave(self, speaker: str) -> None:
-        """A speaker has gone."""
-        if (ear := self._ears.get(speaker)) is not None:
-            ear.end()
+        """A speaker has gone: the daemon closes his socket behind the last that he has said."""
+        if (ear := self._ears.pop(speaker, None)) is not None:
+            self._replace(ear)
+            asyncio.get_running_loop().call_later(_LAST_SECONDS, ear.end)
 
     @property
     def over(self) -> bool:

@@ -296,6 +296,27 @@ async def test_nothing_is_left_when_either_end_leaves(pbx: Pbx, tmp_path: Path) 
         await until(lambda: len(asyncio.all_tasks()) <= before, "no task is left")
 
 
+async def test_who_hears_somebody_alone_hears_him_to_his_end(pbx: Pbx, tmp_path: Path) -> None:
+    async with connected(pbx, tmp_path) as scene:
+        path, alone = audio_path(scene.call.call_id), {"as": "ai", "speaker": "callee"}
+        async with (
+            far_end(scene.api, path, query=alone) as far,
+            far_end(scene.api, path, query=alone) as speaking,
+            far_end(scene.api, path, query={"as": "ai"}) as all_of_them,
+        ):
+            for one in (far, speaking, all_of_them):
+                await one.ready()
+            await speaking.ws.send_bytes(saying("agent", 0.1))
+            await far.hear(0.2, RATE)
+            await scene.call.remove("callee")
+            end = await far.ended()
+            assert (end.code, end.cut_off and end.cut_off.code) == (1000, ErrorCode.CALL_CLOSED)
+            scene.clear()
+            await all_of_them.hear(0.2, RATE)
+            await speaking.ws.send_bytes(saying("agent", 0.2))
+            await until(lambda: seconds_of(scene.caller, "agent") > 0.18, "he speaks on")
+
+
 # --- who may ------------------------------------------------------------------------------------
 
 

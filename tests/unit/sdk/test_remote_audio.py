@@ -25,6 +25,7 @@ from bridge.sdk.remote.http import Http
 
 RATE = 8000
 SECOND = bytes(2 * RATE)
+FRAME = bytes(range(256)) + bytes(2 * RATE // 50 - 256)
 CLEAR = msgspec.json.encode(frames.ClearAudio()).decode()
 BREAKS = 1011
 
@@ -38,6 +39,8 @@ class Daemon:
     refusal: tuple[ErrorCode, int] | None = None
     opened: int = 0
     came: list[bytes | str] = field(default_factory=list)
+    sockets: list[web.WebSocketResponse] = field(default_factory=list)
+    """Those that it has opened."""
     _socket: web.WebSocketResponse | None = None
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
@@ -50,6 +53,7 @@ class Daemon:
             await socket.close(code=close)
             return socket
         self.opened += 1
+        self.sockets.append(socket)
         ready = frames.AudioReady(sample_rate=RATE, send_buffer_seconds=1.0, position=self.position)
         await self.say(ready)
         async for message in socket:
@@ -237,6 +241,25 @@ async def test_what_is_to_be_cleared_is_cleared_though_the_socket_broke(
     await audio.send(SECOND[:100])
     rest = [SECOND[:100]] if heard else [CLEAR, SECOND[:100]]
     await until(lambda: daemon.came[2:] == rest, "what it may not have heard is said again")
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["is closed", "is not closed"])
+async def test_the_last_words_of_who_has_gone_are_heard(
+    daemon: Daemon, audio: Audio, monkeypatch: pytest.MonkeyPatch, *, closes: bool
+) -> None:
+    monkeypatch.setattr(module, "_LAST_SECONDS", 30.0 if closes else 0.5)
+    stream = audio.subscribe("callee", 1.0)
+    await until(lambda: bool(daemon.sockets), "it is open")
+    (old,) = daemon.sockets
+    audio.leave("callee")
+    await old.send_bytes(FRAME)
+    again = audio.subscribe("callee", 1.0)
+    await until(lambda: len(daemon.sockets) > 1, "who comes back is heard by another socket")
+    if closes:
+        await old.close()
+    async with asyncio.timeout(5):
+        assert [frame async for frame in stream] == [FRAME]
+    assert not again.ended
 
 
 @pytest.mark.parametrize(
