@@ -174,11 +174,6 @@ class Views:
                     return
                 await asyncio.sleep(_LOOK_SECONDS)
 
-    def assign(self, call: ActiveCall, tenant: str, queue: str = "") -> None:
-        """Settle whose a call is, whatever the rules say."""
-        known = self._known.setdefault(call.call_id, _Known(time.time()))
-        self._settle(call.call_id, known, (tenant, queue))
-
     # --- observers ------------------------------------------------------------------------------
 
     def placed(self, observer: Observer, by: str) -> None:

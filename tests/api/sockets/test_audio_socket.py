@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bridge.lab.hearing import TONES, pcm_from_bytes
@@ -363,14 +364,20 @@ async def test_who_connects_again_is_told_how_far_it_is(pbx: Pbx, tmp_path: Path
                 progress = await again.progress()
 
 
-async def test_who_has_no_business_there_any_more_hears_no_more(pbx: Pbx, tmp_path: Path) -> None:
+async def test_who_has_no_business_there_any_more_hears_no_more(
+    pbx: Pbx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with connected(pbx, tmp_path) as scene:
+        views = scene.api.service.views
+        view = views.call(scene.call.call_id)
+        assert view is not None
+        foreign = msgspec.structs.replace(view, tenant="acme")
         await scene.observe("sue", by="the-supervisor")
         path, query = audio_path(scene.call.call_id), {"as": "sue"}
         async with far_end(scene.api, path, key="supervisor", query=query) as far:
             await far.ready()
             # By the rules it turns out to be another tenant's.
-            scene.api.service.views.assign(scene.call, "acme")
+            monkeypatch.setattr(views, "call", lambda _call_id: foreign)
             end = await far.ended()
         assert (end.code, end.cut_off and end.cut_off.code) == (4004, ErrorCode.CALL_NOT_FOUND)
 
