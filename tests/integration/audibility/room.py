@@ -179,7 +179,8 @@ async def open_room(pbx: Pbx, stack: AsyncExitStack) -> Room:
     ari = pbx.instance.info.ari
     voices = {who: Tone(PEOPLE[who], SENT_DBFS) for who in (CALLER, CALLEE)}
     before = set(await pbx.channels())
-    caller = await pbx.keep(DirectParty.call(ari, "9000", tone=voices[CALLER]))
+    # What a caller says meanwhile, Dial() forwards, and a media channel not connected yet ends.
+    caller = await pbx.keep(DirectParty.call(ari, "9000", tone=None))
     dialled: list[str] = []
 
     async def rung() -> bool:
@@ -189,6 +190,7 @@ async def open_room(pbx: Pbx, stack: AsyncExitStack) -> Room:
 
     await until_true(rung, "the callee is rung")
     callee = await pbx.keep(DirectParty.answer(ari, dialled[0], tone=voices[CALLEE]))
+    caller.voice = voices[CALLER]
     await room._join(CALLER, caller)
     await room._join(CALLEE, callee)
     found: list[str] = []

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from bridge.lab.hearing import Pcm, ToneMeter
-from bridge.lab.phones import CallState, Silence, Tone
+from bridge.lab.phones import CallState, Codec, Silence, Tone
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
 from bridge.runtime.orders import GATE_VARIABLE
@@ -26,6 +26,8 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 RATE = 16000
 FRAME = 320
 CALLER_HZ, CALLEE_HZ = 1196.0, 1729.0
+CODEC = Codec.L16_16000
+"""Of no memory: with G.722 the mixing of a call may begin with a burst, which is in every tone."""
 
 
 def seconds_heard(pcm: Pcm, hz: float) -> float:
@@ -73,8 +75,12 @@ async def test_the_callee_alone_hears_the_whisper_and_the_two_talk_on(
     pbx: Pbx, tmp_path: Path
 ) -> None:
     async with running(pbx, "whisper.py", tmp_path):
-        caller = await pbx.phone("1001", source=Silence(), record=tmp_path / "caller.wav")
-        callee = await pbx.phone("1002", source=Tone(CALLEE_HZ), record=tmp_path / "callee.wav")
+        caller = await pbx.phone(
+            "1001", source=Silence(), record=tmp_path / "caller.wav", codec=CODEC
+        )
+        callee = await pbx.phone(
+            "1002", source=Tone(CALLEE_HZ), record=tmp_path / "callee.wav", codec=CODEC
+        )
         await caller.call("1002")
         await callee.wait_state(CallState.CONFIRMED, timeout=10)
         await caller.play(Tone(CALLER_HZ, -12.0))
@@ -96,8 +102,12 @@ async def test_the_callee_alone_hears_the_whisper_and_the_two_talk_on(
 async def test_1002_alone_is_coached_on_a_call_that_no_program_placed(
     pbx: Pbx, tmp_path: Path, ends: str
 ) -> None:
-    caller = await pbx.phone("1001", source=Tone(CALLER_HZ), record=tmp_path / "caller.wav")
-    callee = await pbx.phone("1002", source=Tone(CALLEE_HZ), record=tmp_path / "callee.wav")
+    caller = await pbx.phone(
+        "1001", source=Tone(CALLER_HZ), record=tmp_path / "caller.wav", codec=CODEC
+    )
+    callee = await pbx.phone(
+        "1002", source=Tone(CALLEE_HZ), record=tmp_path / "callee.wav", codec=CODEC
+    )
     async with running(pbx, "supervise.py", tmp_path) as program:
         await caller.call("91002")
         await callee.wait_state(CallState.CONFIRMED, timeout=10)
