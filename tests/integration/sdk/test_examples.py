@@ -27,7 +27,7 @@ RATE = 16000
 FRAME = 320
 CALLER_HZ, CALLEE_HZ = 1196.0, 1729.0
 CODEC = Codec.L16_16000
-"""Of no memory: with G.722 the mixing of a call may begin with a burst, which is in every tone."""
+"""Of no memory: G.722, where a frame is missing, may go on with a burst, which is in every tone."""
 
 
 def seconds_heard(pcm: Pcm, hz: float) -> float:
