@@ -19,7 +19,7 @@ import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from tests.support.pbx import Pbx
 
@@ -94,6 +94,16 @@ def remeasured(test: Callable[_P, Awaitable[None]]) -> Callable[_P, Awaitable[No
         failed = 0
         while not await _holds(test(*args, **kwargs), failed):
             failed += 1
+
+    return again
+
+
+def anew(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Do a test on ``pbx`` again, as ``measured`` does, with programs and calls of its own."""
+
+    @functools.wraps(test)
+    async def again(pbx: Pbx, **others: Any) -> None:
+        await measured(pbx, lambda attempt: test(pbx=attempt, **others))
 
     return again
 

@@ -110,6 +110,7 @@ async def test_a_caller_enters_the_application_as_a_phone_does(
     assert caller.closed
 
 
+@pytest.mark.quiet
 async def test_two_parties_hear_each_other_without_a_gap(app: App, asterisk: Instance) -> None:
     caller, callee = await _connected(app, asterisk)
     async with contextlib.AsyncExitStack() as parties:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,7 @@ from bridge.lab.hearing import TONES, Pcm, levels, tone
 from bridge.lab.waiting import until
 from bridge.sdk import ActiveCall, Client
 from bridge.sdk.recording import Recording
-from tests.audio.machine import measured, whole
+from tests.audio.machine import whole
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, SENT_DBFS, Pbx, Program
 
 RATE: Final = 16000
@@ -28,16 +27,6 @@ WINDOW_S: Final = 0.4
 
 _PRESENT_DBFS: Final = SENT_DBFS - 1.5
 _ABSENT_DBFS: Final = -85.0
-
-
-def anew(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Do a test on ``pbx`` again, as ``measured`` does, with programs and calls of its own."""
-
-    @functools.wraps(test)
-    async def again(pbx: Pbx, **others: Any) -> None:
-        await measured(pbx, lambda attempt: test(pbx=attempt, **others))
-
-    return again
 
 
 @dataclass

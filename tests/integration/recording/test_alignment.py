@@ -11,7 +11,8 @@ import pytest
 
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import TONES, GapKind, Pcm, first_heard, gaps
-from tests.integration.recording.tape import RATE, anew, channels, recorded, talk
+from tests.audio.machine import anew
+from tests.integration.recording.tape import RATE, channels, recorded, talk
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]

@@ -16,11 +16,10 @@ from bridge.lab.waiting import until
 from bridge.media.recording import WavFile
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Pauses, Recording
-from tests.audio.machine import whole
+from tests.audio.machine import anew, whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
-    anew,
     channels,
     described,
     ever,

@@ -17,10 +17,9 @@ from bridge.lab.hearing import TONES, gaps
 from bridge.lab.waiting import until
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Recording
-from tests.audio.machine import whole
+from tests.audio.machine import anew, whole
 from tests.integration.recording.tape import (
     RATE,
-    anew,
     described,
     fresh,
     is_silent,

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from bridge.lab.hearing import TONES, gaps
-from tests.audio.machine import whole
+from tests.audio.machine import anew, whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
-    anew,
     channels,
     described,
     ever,

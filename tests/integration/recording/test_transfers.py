@@ -11,10 +11,9 @@ from bridge.lab.hearing import Pcm, levels
 from bridge.sdk.transfer import Transfer
 from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
 from bridge.session.transfer.effects import Outcome
-from tests.audio.machine import whole
+from tests.audio.machine import anew, whole
 from tests.integration.recording.tape import (
     NEVER_DBFS,
-    anew,
     channels,
     described,
     fresh,

@@ -16,10 +16,10 @@ from bridge.lab.waiting import until
 from bridge.media.pcm import FRAME_SECONDS
 from bridge.model.states import CallState
 from bridge.sdk.voicemail import Voicemail, VoicemailEnd, leave_voicemail
+from tests.audio.machine import anew
 from tests.integration.recording.tape import (
     NEVER_DBFS,
     RATE,
-    anew,
     ever,
     fresh,
     names_in,
