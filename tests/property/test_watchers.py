@@ -9,21 +9,8 @@ from hypothesis import strategies as st
 from bridge.api.broadcast import BUFFER_BYTES, Limits, Progress, Watcher
 from bridge.api.hub import EventHub
 from bridge.protocol.frames import Event, Position
-from bridge.protocol.views import CallView, EventView
-
-
-class NoCalls:
-    """Shows nothing."""
-
-    def call(self, call_id: str) -> CallView | None:
-        del call_id
-        return None
-
-    def calls(self) -> tuple[CallView, ...]:
-        return ()
-
-    def last(self, call_id: str) -> CallView | None:
-        return self.call(call_id)
+from bridge.protocol.views import EventView
+from tests.support.no_calls import NoCalls
 
 
 class Pipe:

@@ -24,6 +24,8 @@ from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, mode_of, state_of, 
 pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 RATE = 16000
+OUTAGE_S = 2.0
+"""The length of a break: not yet so long that the calls are over (bridge/runtime/outage.py)."""
 SPEECH = tone(TONES["agent"], -15.0, 0.5, RATE).astype("<i2").tobytes()
 
 
@@ -58,6 +60,12 @@ class Line:
     def is_up(self) -> bool:
         controller = self.client._controller
         return controller is not None and controller.ari.state.is_up
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nobody listened when the client tried last."""
+        controller = self.client._controller
+        return controller is not None and controller.ari.state.refused
 
     async def down(self) -> None:
         await until(lambda: not self.is_up, "the drop is noticed", within_s=3)
@@ -94,7 +102,8 @@ async def cut(line: Line) -> None:
 async def refuse(line: Line) -> None:
     await line.proxy.refuse()
     await line.down()
-    await asyncio.sleep(2)
+    await asyncio.sleep(OUTAGE_S)
+    assert line.is_refused, "nobody listened"
     await line.proxy.resume()
 
 

@@ -8,21 +8,8 @@ from bridge.api.hub import EventHub
 from bridge.lab.waiting import until
 from bridge.model.errors import ErrorCode
 from bridge.protocol.frames import CLOSE_FAULT
-from bridge.protocol.views import CallView, EventView
-
-
-class NoCalls:
-    """Shows nothing."""
-
-    def call(self, call_id: str) -> CallView | None:
-        del call_id
-        return None
-
-    def calls(self) -> tuple[CallView, ...]:
-        return ()
-
-    def last(self, call_id: str) -> CallView | None:
-        return self.call(call_id)
+from bridge.protocol.views import EventView
+from tests.support.no_calls import NoCalls
 
 
 class Pipe:

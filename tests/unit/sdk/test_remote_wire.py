@@ -45,6 +45,17 @@ async def http() -> AsyncIterator[Http]:
     await runner.cleanup()
 
 
+async def opened_twice(wire: Wire, seen: list[frames.ServerMessage]) -> None:
+    """Open it, and have the daemon leave, until it is open again. seen: what came."""
+    try:
+        await wire.open()
+        await until(lambda: len(seen) == len(CALLS), "it is open")
+        await wire.send(frames.Subscribe())
+        await until(lambda: len(seen) == 2 * len(CALLS), "it is open again")
+    finally:
+        await wire.close()
+
+
 async def test_a_frame_that_cannot_be_dealt_with_costs_no_other(
     http: Http, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -75,14 +86,7 @@ async def test_a_fault_costs_no_socket(http: Http, caplog: pytest.LogCaptureFixt
     seen: list[frames.ServerMessage] = []
     down: list[str] = []
     wire = Wire(http, "/there", hello=hello, on_frame=seen.append, on_down=down.append)
-    try:
-        await wire.open()
-        await until(lambda: len(seen) == len(CALLS), "it is open")
-        # At the second word the daemon leaves.
-        await wire.send(frames.Subscribe())
-        await until(lambda: len(seen) == 2 * len(CALLS), "it is open again")
-    finally:
-        await wire.close()
+    await opened_twice(wire, seen)
     assert len(said) == 3
     assert "a fault of ours" in down[1]
     assert "a fault of callbridge" in caplog.text
@@ -102,12 +106,6 @@ async def test_of_an_outage_a_reason_is_told_once(
     down: list[str] = []
     wire = Wire(http, "/there", hello=hello, on_frame=seen.append, on_down=down.append)
     caplog.set_level(logging.INFO)
-    try:
-        await wire.open()
-        await until(lambda: len(seen) == len(CALLS), "it is open")
-        await wire.send(frames.Subscribe())
-        await until(lambda: len(seen) == 2 * len(CALLS), "it is open again")
-    finally:
-        await wire.close()
+    await opened_twice(wire, seen)
     assert down[1:] == ["nobody is there"] * 3
     assert caplog.text.count("nobody is there") == 1
