@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from bridge.lab.asterisk import Instance
+from tests.support import undecided
 from tests.support.pbx import Pbx, assert_no_task_left, open_observer
 from tests.support.shared import SharedAsterisk
 
@@ -31,6 +32,11 @@ settings.register_profile(
     "beside others", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("beside others")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have failures written down that are to be looked at again."""
+    undecided.register(config)
 
 
 @pytest.hookimpl(tryfirst=True)

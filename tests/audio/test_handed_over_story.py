@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -11,22 +10,17 @@ import pytest
 from bridge.lab.demo import DemoSettings, ThirdAct, run_third_act
 from bridge.lab.demo.handed_over_story import BRIEF, HANDOVER_STEPS, HUMAN, ON_HOLD, HandedOver
 from bridge.lab.demo.music import MUSIC
-from bridge.lab.demo.result import Measured, StepResult
+from bridge.lab.demo.result import StepResult
 from bridge.lab.phones import Codec
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
+from tests.audio.cells import Hears, check_step
 from tests.audio.machine import measured, whole
 from tests.support.pbx import Pbx
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
 
-SENT_DBFS = -15.0
-MUSIC_DBFS = SENT_DBFS - 30
-BESIDE_MUSIC_DB = 20.0
 NOBODY: frozenset[Participant] = frozenset()
 EVERYTHING = {CALLER, HUMAN, AGENT, BRIEF, MUSIC}
-
-Hears = Mapping[Participant, set[Participant]]
-"""Whom each listener hears."""
 
 WITH_THE_AI: Hears = {CALLER: {AGENT}, AGENT: {CALLER}}
 EXPECTED: tuple[Hears, ...] = (
@@ -46,33 +40,10 @@ STORIES = (
 )
 
 
-def wrong_cells(call: str, heard: Measured, expected: Hears, below_db: float) -> list[str]:
-    """Compare every listener and every sound with what must be; return those that differ."""
-    assert set(heard.hears) == set(expected)
-    wrong = []
-    for listener, levels in heard.hears.items():
-        assert set(levels) == EVERYTHING
-        hears_music = MUSIC in expected[listener]
-        silent_dbfs = SENT_DBFS - (BESIDE_MUSIC_DB if hears_music else below_db)
-        for speaker, level in levels.items():
-            present = speaker in expected[listener]
-            if speaker == MUSIC:
-                holds = (level > MUSIC_DBFS) is present
-            else:
-                holds = abs(level - SENT_DBFS) <= 3.0 if present else level <= silent_dbfs
-            if not holds:
-                wrong.append(f"{call}: {listener} hears {speaker} at {level:.1f} dBFS")
-        if heard.other_calls[listener] > silent_dbfs:
-            wrong.append(f"{call}: {listener} hears the other call")
-    return wrong
-
-
 def check(step: StepResult, expected: Hears, settings: DemoSettings) -> None:
     silent = {HUMAN if who == CALLEE else who for who in settings.silent}
-    audible = {listener: voices - silent for listener, voices in expected.items()}
     below_db = settings.codec.absent_below_db
-    assert wrong_cells("phones", step.phones, audible, below_db) == [], step.step.name
-    assert wrong_cells("direct", step.direct, expected, 60.0) == [], step.step.name
+    check_step(step, expected, EVERYTHING, silent=silent, below_db=below_db)
     assert step.ok
     lost = dict(step.direct.lost_frames)
     assert set(lost) == set(expected)

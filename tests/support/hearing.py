@@ -18,6 +18,10 @@ _SMEARED: Final = 2
 was lost, or a voice that just begins, smears tones over others. A leak stays."""
 
 
+class WrongEarError(AssertionError):
+    """Somebody clearly hears whom he must not hear. No second look is taken at that."""
+
+
 class UnclearError(AssertionError):
     """Somebody hears a voice too faintly for it to be there, and too loud for silence.
 
@@ -50,8 +54,9 @@ async def settles(
     """Measure until exactly ``expected`` is heard.
 
     measure: raises UnclearError, with all that it has measured. may_last: what may be heard a
-    little longer, as music is. Raises AssertionError at once when anything else is heard, at the
-    third measurement when it stays faint, and within seconds when something is missing or unclear.
+    little longer, as music is. Raises WrongEarError at once when anything else is heard,
+    UnclearError at the third measurement when it stays faint, and AssertionError within seconds
+    when something is missing or unclear.
     """
     wanted: frozenset[object] = frozenset(expected)
     allowed = wanted | frozenset(may_last)
@@ -66,7 +71,8 @@ async def settles(
         except UnclearError as error:
             heard, unclear = error.there, error
         told = f"too much: {set(heard - wanted)}, missing: {set(wanted - heard)}"
-        assert heard <= allowed, told
+        if not heard <= allowed:
+            raise WrongEarError(told)
         if unclear is not None:
             smeared = smeared + 1 if unclear.unclear - allowed else 0
             if late or smeared > _SMEARED:

@@ -67,6 +67,7 @@ async def _settled(phone: Softphone) -> None:
     await _packets(phone, 25)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("codec", list(Codec))
 @remeasured
 async def test_two_phones_hear_each_other_and_not_themselves(
@@ -84,11 +85,12 @@ async def test_two_phones_hear_each_other_and_not_themselves(
     absent = -15 - (40 if codec in {Codec.PCMU, Codec.PCMA} else 60)
     for me, other, begin in (("caller", "callee", begins[0]), ("callee", "caller", begins[1])):
         heard = _read(ears[me], begin, 1.2)
+        # First: a frame that is missing makes this voice fainter, and all others faintly heard.
+        missing = gaps(heard, 16000, TONES[other])
+        whole(missing == [], missing)
         measured = levels(heard, 16000, TONES)
         assert measured.pop(other) == pytest.approx(-15, abs=0.5)
         assert max(measured.values()) < absent
-        missing = gaps(heard, 16000, TONES[other])
-        whole(missing == [], missing)
     assert stats.codec == codec.value.split("/")[0]
     assert stats.clock_rate_hz == (
         8000 if codec in {Codec.PCMU, Codec.PCMA, Codec.L16_8000} else 16000

@@ -195,6 +195,7 @@ async def test_the_caller_stays_when_the_replaced_callee_hangs_up(pbx: Pbx) -> N
     assert await scene.conference.call.wait_ended() is EndReason.CALLER_HUNG_UP
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("replaced", ["callee", AGENT])
 @pytest.mark.parametrize("keep", [True, False])
 async def test_the_caller_is_never_without_anybody(pbx: Pbx, replaced: str, *, keep: bool) -> None:

@@ -87,6 +87,7 @@ async def test_an_extension(floor: Floor) -> None:
     await phone.wait_state(CallState.DISCONNECTED)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("code", ["*55", "*559000", "*551002"])
 async def test_somebody_who_may_not(floor: Floor, code: str) -> None:
     talk = await floor.foreign_call()
@@ -140,6 +141,7 @@ async def test_a_function_is_asked(pbx: Pbx, *, answer: bool) -> None:
         assert (access.endpoint, access.number, access.extension) == ("PJSIP/1007", "1007", "1999")
 
 
+@pytest.mark.quiet
 async def test_the_same_phone_observes_once(floor: Floor) -> None:
     talk = await floor.foreign_call()
     phone = await dial(floor, "1005", "*55")

@@ -21,6 +21,7 @@ async def talk(floor: Floor, request: pytest.FixtureRequest) -> Talk:
     return talk
 
 
+@pytest.mark.quiet
 async def test_a_program_and_a_phone_in_every_mode(floor: Floor, talk: Talk) -> None:
     bridge = await talk.bridge()
     coach = await floor.coach(talk, hear_coaching=True)
@@ -57,6 +58,7 @@ async def test_a_program_and_a_phone_in_every_mode(floor: Floor, talk: Talk) -> 
     await talk.nothing_lost()
 
 
+@pytest.mark.quiet
 async def test_both_speak_at_once_and_leave_one_by_one(floor: Floor, talk: Talk) -> None:
     coach = await floor.coach(talk)
     boss, ear = await floor.boss(talk)
@@ -86,6 +88,7 @@ async def test_both_speak_at_once_and_leave_one_by_one(floor: Floor, talk: Talk)
     await talk.nothing_lost()
 
 
+@pytest.mark.quiet
 async def test_it_cannot_be_taken_over(floor: Floor, talk: Talk) -> None:
     boss, _ = await floor.boss(talk)
     with pytest.raises(CapabilityError, match="did not place"):

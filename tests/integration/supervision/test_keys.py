@@ -90,6 +90,7 @@ def with_boss(*listeners: str) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("by_info", [False, True], ids=["RFC 4733", "SIP INFO"])
 async def test_the_mode_by_keys(floor: Floor, tmp_path: Path, *, by_info: bool) -> None:
     talk = await floor.foreign_call()
@@ -199,6 +200,7 @@ async def test_there_is_no_next_call(floor: Floor, tmp_path: Path) -> None:
     await will_hear(talk.parties, with_boss("callee"))
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("kinds", [("own", "foreign"), ("foreign", "own", "foreign")])
 async def test_from_call_to_call(floor: Floor, tmp_path: Path, kinds: tuple[str, ...]) -> None:
     talks = [await (floor.own_call() if k == "own" else floor.foreign_call()) for k in kinds]
@@ -223,6 +225,7 @@ async def test_from_call_to_call(floor: Floor, tmp_path: Path, kinds: tuple[str,
     assert boss.phone.state is CallState.CONFIRMED
 
 
+@pytest.mark.quiet
 async def test_keys_in_a_hurry_and_commands_at_the_same_moment(
     floor: Floor, tmp_path: Path
 ) -> None:

@@ -99,6 +99,7 @@ async def call_of(floor: Floor, whose: str) -> Talk:
     return await (floor.own_call() if whose == "own" else floor.foreign_call())
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("how", ["cut", "refuse", "stall"])
 @pytest.mark.parametrize("whose", ["own", "foreign"])
 async def test_he_whispers_on_when_it_is_back(line: Line, whose: str, how: str) -> None:

@@ -54,6 +54,7 @@ async def as_before(floor: Floor, before: tuple[set[str], set[str]]) -> None:
     await until_true(same, "nothing of the supervisor is left")
 
 
+@pytest.mark.quiet
 async def test_a_phone_that_is_answered(floor: Floor, talk: Talk) -> None:
     before = await stands(floor)
     phone = await floor.pbx.phone("1005", answer_after_ms=300)
@@ -68,6 +69,7 @@ async def test_a_phone_that_is_answered(floor: Floor, talk: Talk) -> None:
     await talk.nothing_lost()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("behaviour", list(NOT_HAD))
 async def test_a_phone_that_is_not_had(floor: Floor, behaviour: Behaviour) -> None:
     talk = await own_or_foreign(floor, "foreign")
@@ -109,6 +111,7 @@ async def test_it_rings_as_long_as_is_said(floor: Floor) -> None:
     await phone.wait_state(CallState.DISCONNECTED)
 
 
+@pytest.mark.quiet
 async def test_what_cannot_be_meant(floor: Floor) -> None:
     with pytest.raises(CallNotFoundError):
         await floor.client.observe("1002", "boss", phone="1005")
@@ -139,6 +142,7 @@ async def test_a_name_that_is_taken(floor: Floor, talk: Talk, name: str) -> None
     await boss.leave()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("mode", ["spy", "whisper", "barge"])
 async def test_the_supervisor_hangs_up(floor: Floor, talk: Talk, mode: str) -> None:
     before = await stands(floor)
@@ -193,6 +197,7 @@ async def test_the_call_ends_while_it_is_observed(floor: Floor, talk: Talk, mode
     await floor.pbx.empty()
 
 
+@pytest.mark.quiet
 async def test_a_phone_goes_from_call_to_call(floor: Floor) -> None:
     talks = [await own_or_foreign(floor, kind) for kind in ("own", "foreign", "foreign")]
     boss, ear = await floor.boss(talks[0])

@@ -107,6 +107,7 @@ async def stand(pbx: Pbx, keys: Collection[str]) -> None:
         assert found == sorted(keys)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("mode", list(HEARERS))
 @pytest.mark.parametrize("whose", ["own", "foreign"])
 async def test_it_is_killed(pbx: Pbx, whose: str, mode: str) -> None:
@@ -145,6 +146,7 @@ async def no_channel(pbx: Pbx) -> None:
     await until_true(none, "no channel is left")
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("whose", ["own", "foreign"])
 async def test_he_listens_on_when_the_next_program_runs(pbx: Pbx, whose: str) -> None:
     async with scene(pbx, whose, "barge") as there:
@@ -220,6 +222,7 @@ async def test_who_dialled_in_stays_until_the_call_is_over(pbx: Pbx) -> None:
         await pbx.empty()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("mode", list(HEARERS))
 @pytest.mark.parametrize("whose", ["own", "foreign"])
 async def test_it_leaves_in_order(pbx: Pbx, whose: str, mode: str) -> None:
@@ -236,6 +239,7 @@ async def test_it_leaves_in_order(pbx: Pbx, whose: str, mode: str) -> None:
         await stand(pbx, [])
 
 
+@pytest.mark.quiet
 async def test_another_program_takes_its_name(pbx: Pbx) -> None:
     async with scene(pbx, "foreign", "barge") as there:
         await observed(there.talk, "barge")
