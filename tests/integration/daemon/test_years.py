@@ -87,6 +87,20 @@ def _descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+async def _fall_below(few: int, before: Counter[str]) -> None:
+    """Wait until of no kind there are ``few`` more than before. Raises AssertionError."""
+    many: list[tuple[str, int]] = []
+
+    def gone() -> bool:
+        many[:] = [(name, more) for name, more in (_standing() - before).items() if more >= few]
+        return not many
+
+    try:
+        await until(gone, "nothing of them is left", within_s=30)
+    except TimeoutError:
+        raise AssertionError(sorted(many, key=lambda one: -one[1])) from None
+
+
 @pytest.fixture
 def unlogged() -> Iterator[None]:
     """Log nothing: pytest keeps every record, and with it errors and all that they saw."""
@@ -111,10 +125,6 @@ async def test_calls_that_are_over_leave_nothing(fake: FakeAri, tmp_path: Path) 
         await until(
             lambda: len(asyncio.all_tasks()) <= tasks + few, "no tasks are left", within_s=30
         )
-        after = _standing()
-        grown = {name: after[name] - before[name] for name in after if after[name] > before[name]}
         # A handful may be on their way; one for each call would be four times as many.
-        assert all(more < few for more in grown.values()), sorted(
-            grown.items(), key=lambda one: -one[1]
-        )
+        await _fall_below(few, before)
         assert _descriptors() <= files + 2 * few
