@@ -10,11 +10,11 @@ from bridge.lab.acceptance.doing import Doing, does
 from bridge.lab.acceptance.model import BRIEF
 from bridge.lab.acceptance.stage import Actor, StepFailedError
 from bridge.lab.hearing import tone
-from bridge.lab.phones import Behaviour, CallState, Phone
+from bridge.lab.phones import Behaviour, CallState, Direction, Phone
 from bridge.sdk import Observer
 from bridge.sdk.transfer import Transfer as Handover
 
-RINGING: Final = frozenset({CallState.INCOMING, CallState.EARLY})
+_RUNG: Final = frozenset({CallState.INCOMING, CallState.EARLY})
 
 
 @does(do.Place)
@@ -50,7 +50,9 @@ async def _rings(doing: Doing, name: str) -> None:
 
 
 def _is_rung(phone: Phone) -> bool:
-    return phone.state in RINGING
+    """Tell whether a phone rings: not whether it hears that another one does."""
+    newest = phone.calls[-1] if phone.calls else None
+    return newest is not None and newest.direction is Direction.IN and newest.state in _RUNG
 
 
 @does(do.Press)

@@ -78,9 +78,7 @@ class ProgramEar:
 
     async def aclose(self) -> None:
         """Hear no more."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await _end(self._task)
 
     async def _listen(self, call: ActiveCall | Observer) -> None:
         async for frame in call.audio_stream(max_seconds=60):
@@ -113,9 +111,7 @@ class Mouth:
 
     async def aclose(self) -> None:
         """Fall silent."""
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await _end(self._task)
 
     async def _speak(self) -> None:
         due = time.monotonic() - _AHEAD_FRAMES * FRAME_SECONDS
@@ -151,9 +147,21 @@ async def read_sound(path: Path, rate: int = RATE) -> Pcm:
     from bridge.media.pcm import AudioFormat  # noqa: PLC0415 - see above
 
     try:
-        return pcm_from_bytes(await asyncio.to_thread(load_wav, path, AudioFormat(rate)))
+        pcm = pcm_from_bytes(await asyncio.to_thread(load_wav, path, AudioFormat(rate)))
     except (OSError, CallbridgeError) as error:
         raise MediaError(f"{path} cannot be played: {error}") from error
+    if not len(pcm):
+        raise MediaError(f"{path} cannot be played: there is no sound in it")
+    return pcm
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end. Raises what it failed with."""
+    task.cancel()
+    # Not the task itself: that would take a cancellation of the waiting one for the task's own.
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
 
 
 def _part(path: Path, start: int, stop: int) -> bytes:

@@ -87,6 +87,10 @@ class Scale:
         loud = [level > self.hearing.level - _FLASH_DB for level in track]
         return any(all(loud[at : at + _FLASH_HOPS]) for at in range(len(loud) - _FLASH_HOPS + 1))
 
+    def flashes(self, pcm: Pcm, voices: Collection[str], rate: int = RATE) -> list[str]:
+        """Return which of these voices were."""
+        return [voice for voice in voices if self.flashed(pcm, voice, rate)]
+
     def first(self, pcm: Pcm, voice: str, rate: int = RATE) -> float | None:
         """Return when a voice was first there, in ms from the begin of what was heard."""
         window = round(_FRAME_SECONDS * rate)

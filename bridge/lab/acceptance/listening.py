@@ -57,11 +57,16 @@ async def _listen(
     stage: Stage, listeners: tuple[str, ...], begin: float, end: float
 ) -> list[Heard]:
     ears = [stage.ear(who) for who in listeners]
-    heard = await asyncio.gather(*(ear.hear(begin, end) for ear in ears))
-    return [
-        stage.scale.heard(who, pcm, ear.rate)
-        for who, ear, pcm in zip(listeners, ears, heard, strict=True)
-    ]
+    sounds = await asyncio.gather(*(ear.hear(begin, end) for ear in ears))
+
+    def judged() -> list[Heard]:
+        return [
+            stage.scale.heard(who, pcm, ear.rate)
+            for who, ear, pcm in zip(listeners, ears, sounds, strict=True)
+        ]
+
+    # Agents say their tones meanwhile, every 20 ms: all that computes does so beside them.
+    return await asyncio.to_thread(judged)
 
 
 async def _tell_when(doing: Doing, wanted: dict[str, frozenset[str]], begin: float) -> None:
@@ -71,10 +76,12 @@ async def _tell_when(doing: Doing, wanted: dict[str, frozenset[str]], begin: flo
     after: dict[str, dict[str, float]] = {}
     for who, voices in wanted.items():
         new = voices - before.get(who, frozenset()) - {MUSIC}
+        if not new:
+            continue
         ear = stage.ear(who)
-        pcm = await ear.hear(stage.began_at, begin + _HOP_SECONDS) if new else None
+        pcm = await ear.hear(stage.began_at, begin + _HOP_SECONDS)
         for voice in sorted(new):
-            first = None if pcm is None else stage.scale.first(pcm, voice, ear.rate)
+            first = await asyncio.to_thread(stage.scale.first, pcm, voice, ear.rate)
             # Who was heard before the command already is not heard by it.
             if first:
                 after.setdefault(who, {})[voice] = first
@@ -96,11 +103,8 @@ async def _nobody_between(stage: Stage, wanted: dict[str, frozenset[str]], begin
             continue
         ear = stage.ear(who)
         pcm = await ear.hear(before.until, begin)
-        flashes = [
-            voice
-            for voice in stage.scale.tones
-            if voice not in either and stage.scale.flashed(pcm, voice, ear.rate)
-        ]
+        others = [voice for voice in stage.scale.tones if voice not in either]
+        flashes = await asyncio.to_thread(stage.scale.flashes, pcm, others, ear.rate)
         if flashes:
             raise StepFailedError(f"{who} heard {', '.join(flashes)} for a moment meanwhile")
 
@@ -135,7 +139,7 @@ async def _sometime(
     while True:
         now = time.monotonic()
         pcm = await ear.hear(begin, now)
-        seconds = lasting(pcm, ear.rate)
+        seconds = await asyncio.to_thread(lasting, pcm, ear.rate)
         if seconds >= lasts or now > latest:
             break
         await asyncio.sleep(_HOP_SECONDS)
@@ -149,7 +153,8 @@ async def _no_tone(doing: Doing, action: do.NoTone) -> None:
     begin = time.monotonic()
     lasts = float(doing.step.lasts or LASTS_SECONDS)
     ear = doing.stage.ear(action.at)
-    level = loudest_tone(await ear.hear(begin, begin + lasts), action.hz, ear.rate)
+    pcm = await ear.hear(begin, begin + lasts)
+    level = await asyncio.to_thread(loudest_tone, pcm, action.hz, ear.rate)
     doing.measured["dbfs"] = round(level, 1)
     if level > action.above:
         raise StepFailedError(f"{action.at} heard a tone of {action.hz:g} Hz: {level:.1f} dBFS")

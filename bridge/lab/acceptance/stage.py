@@ -205,8 +205,10 @@ class Stage:
 
     async def said(self, who: str, what: str) -> Said:
         """Return what ``says`` means. Raises MediaError."""
-        if what in {"tone", "silence"}:
-            return self.tone(who) if what == "tone" else None
+        if what == "tone":
+            return self.tone(who)
+        if what in {"silence", "nothing"}:
+            return None
         return await read_sound(self.path(what), self.client.sample_rate)
 
     def source(self, who: str, what: str) -> Source:

@@ -141,7 +141,7 @@ async def test_a_run_that_cannot_begin_says_why(pbx: Pbx) -> None:
 
 
 async def test_a_run_is_over_in_time(pbx: Pbx) -> None:
-    text = "name: x\nphones: {a: 1001}\ntimeout: 1s\nsteps: [{pause: 1min}]\n"
+    text = "name: x\nphones: {}\ntimeout: 1s\nsteps: [{pause: 1min}]\n"
     report = await perform(parse(text), LabSite(pbx.instance.info))
     assert report.message == "the run was not over within 1 s"
     [step] = report.steps
@@ -174,7 +174,7 @@ steps:
     within: 1s
 """
     report = await perform(parse(text), LabSite(pbx.instance.info))
-    assert report.steps[-1].message == "ben is confirmed: not ended within 1 s"
+    assert report.steps[-1].message == "ben is talking: not ended within 1 s"
 
 
 async def test_what_was_heard_and_recorded_is_kept(pbx: Pbx, tmp_path: Path) -> None:

@@ -8,13 +8,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
+import soundfile
 
 from bridge.lab.acceptance import parse
 from bridge.lab.acceptance.doing import Doing, function_of
+from bridge.lab.acceptance.ears import Mouth, read_sound
+from bridge.lab.acceptance.expecting import state_of
 from bridge.lab.acceptance.runner import MODULES
 from bridge.lab.acceptance.stage import Actor, Stage, StepFailedError
 from bridge.lab.fake_ari import run_hurried
+from bridge.lab.phones import CallInfo, CallState, Direction, Phone
+from bridge.lab.waiting import until
+from bridge.model.errors import MediaError
 from bridge.sdk import ActiveCall
 
 RUN = """\
@@ -92,3 +99,58 @@ async def test_an_agent_whose_name_another_has_now_is_let_go_too(tmp_path: Path)
         assert stage.actor("ai").hand is cast("Any", calls[1])
         assert [call.released for call in calls] == [0, 0], "not before the end of the run"
     assert [call.released for call in calls] == [1, 1]
+
+
+class Dying:
+    """A call whose last word takes a while."""
+
+    begun = False
+
+    async def send_audio(self, _pcm: bytes) -> None:
+        self.begun = True
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)
+
+
+async def test_who_waits_for_a_voice_to_end_can_be_cancelled() -> None:
+    call = Dying()
+    mouth = Mouth(cast("ActiveCall", call), np.ones(320, np.int16))
+    await until(lambda: call.begun, "it speaks")
+    closing = asyncio.create_task(mouth.aclose())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await mouth.aclose()
+
+
+async def test_a_file_without_sound_is_told_and_an_agent_may_say_nothing(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0, np.int16), 8000)
+    with pytest.raises(MediaError, match="there is no sound in it"):
+        await read_sound(tmp_path / "empty.wav")
+    run = parse("name: x\nphones: {}\nsteps: [{pause: 1s}]\n")
+    async with AsyncExitStack() as stack:
+        stage = Stage(run, cast("Any", None), tmp_path, stack)
+        assert await stage.said("ai", "nothing") is None
+        assert await stage.said("ai", "silence") is None
+
+
+@pytest.mark.parametrize(
+    ("direction", "state", "shown"),
+    [
+        (Direction.OUT, CallState.CALLING, "calling"),
+        (Direction.OUT, CallState.EARLY, "calling"),
+        (Direction.IN, CallState.INCOMING, "ringing"),
+        (Direction.IN, CallState.EARLY, "ringing"),
+        (Direction.IN, CallState.CONFIRMED, "talking"),
+        (Direction.OUT, CallState.DISCONNECTED, "ended"),
+    ],
+)
+def test_a_phone_that_calls_does_not_ring(
+    direction: Direction, state: CallState, shown: str
+) -> None:
+    call = CallInfo(call_id=1, direction=direction, remote="", state=state, reached=(state,))
+    assert state_of(cast("Phone", SimpleNamespace(calls=[call]))) == shown
+    assert state_of(cast("Phone", SimpleNamespace(calls=[]))) == "idle"
