@@ -153,7 +153,10 @@ class Phone(Protocol):
         """Send silence instead of the source; with silence suppression, nothing at all."""
 
     async def play(self, source: Source) -> None:
-        """Say something else from now on."""
+        """Say something else from now on.
+
+        Raises BadArgumentError for a tone that the phone's sample rate cannot carry.
+        """
 
     async def hold(self) -> None:
         """Put the current call on hold (re-INVITE, sendonly)."""

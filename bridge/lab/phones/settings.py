@@ -48,10 +48,17 @@ class Behaviour(StrEnum):
 
 
 class Tone(msgspec.Struct, frozen=True, tag="tone"):
-    """A sinusoid, continuous in phase as long as it is played; ``dbfs`` is that of its peak."""
+    """A sinusoid, continuous in phase as long as it is played; ``dbfs`` is that of its peak.
+
+    Raises BadArgumentError above full scale, 0 dBFS.
+    """
 
     hz: float
     dbfs: float = -15.0
+
+    def __post_init__(self) -> None:
+        if self.dbfs > 0:
+            raise BadArgumentError(f"{self.dbfs} dBFS is above full scale; give 0 or less")
 
 
 class WavFile(msgspec.Struct, frozen=True, tag="wav"):
@@ -93,9 +100,13 @@ class PhoneSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise BadArgumentError("sample_rate_hz has to be 8000, 16000 or 48000")
         if self.answer_after_ms < 0:
             raise BadArgumentError("answer_after_ms cannot be negative")
-        if isinstance(self.source, Tone) and not 0 < self.source.hz < self.sample_rate_hz / 2:
+        self.check_source(self.source)
+
+    def check_source(self, source: Source) -> None:
+        """Raise BadArgumentError for a tone that the phone's sample rate cannot carry."""
+        if isinstance(source, Tone) and not 0 < source.hz < self.sample_rate_hz / 2:
             raise BadArgumentError(
-                f"a tone of {self.source.hz} Hz cannot be carried at {self.sample_rate_hz} Hz"
+                f"a tone of {source.hz} Hz cannot be carried at {self.sample_rate_hz} Hz"
             )
 
     def __repr__(self) -> str:

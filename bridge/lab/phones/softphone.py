@@ -148,9 +148,7 @@ class Softphone:
 
     async def call(self, number: str) -> None:
         """Send an INVITE."""
-        before = len(self._calls)
-        await self._ask(lambda seq: wire.Dial(seq, number))
-        await self._until(lambda: len(self._calls) > before or None, 1.0, "has not dialled")
+        await self._dial(lambda seq: wire.Dial(seq, number))
 
     async def answer(self) -> None:
         """Answer what rings."""
@@ -169,7 +167,8 @@ class Softphone:
         await self._ask(lambda seq: wire.Mute(seq, on))
 
     async def play(self, source: Source) -> None:
-        """Say something else."""
+        """Say something else. Raises BadArgumentError for a tone that cannot be carried."""
+        self._settings.check_source(source)
         await self._ask(lambda seq: wire.Play(seq, source))
 
     async def hold(self) -> None:
@@ -187,9 +186,7 @@ class Softphone:
 
     async def consult(self, number: str) -> None:
         """Hold, and call somebody else."""
-        before = len(self._calls)
-        await self._ask(lambda seq: wire.Consult(seq, number))
-        await self._until(lambda: len(self._calls) > before or None, 1.0, "has not dialled")
+        await self._dial(lambda seq: wire.Consult(seq, number))
 
     async def complete_transfer(self) -> None:
         """Connect the two others with each other."""
@@ -246,17 +243,22 @@ class Softphone:
         A reader that falls 256 changes behind gets PhoneError.
         """
         watcher: asyncio.Queue[CallInfo | None] = asyncio.Queue(maxsize=_EVENT_BACKLOG)
-        self._watchers.append(watcher)
+        if self._gone is None:
+            self._watchers.append(watcher)
+        else:
+            watcher.put_nowait(None)
         return self._watch(watcher)
 
     async def stop(self) -> None:
-        """Hang up, sign off and end the process, by force if need be."""
+        """Hang up, sign off and end the process, by force if need be, or if this is cancelled."""
         if self._process is None:
             return
-        if self._gone is None and self._process.returncode is None:
-            with contextlib.suppress(PhoneError):  # by force, then
-                await self._ask(wire.Stop, _STOP_TIMEOUT_S)
-        await self.kill()
+        try:
+            if self._gone is None and self._process.returncode is None:
+                with contextlib.suppress(PhoneError):  # by force, then
+                    await self._ask(wire.Stop, _STOP_TIMEOUT_S)
+        finally:
+            await self.kill()
 
     async def kill(self) -> None:
         """End the process at once, as a crash would: no BYE, no unregistration."""
@@ -279,6 +281,14 @@ class Softphone:
     def _why_not(self, call: CallInfo, state: CallState) -> str:
         why = f"{call.disconnect.code} {call.disconnect.reason}" if call.disconnect else call.state
         return f"phone {self._settings.number}: the call ended before it was {state}: {why}"
+
+    async def _dial(self, command: Callable[[int], wire.Command]) -> None:
+        """Send a command that places a call, and wait until that call is there."""
+        before = max(self._calls, default=0)
+        await self._ask(command)
+        await self._until(
+            lambda: max(self._calls, default=0) > before or None, 1.0, "has not dialled"
+        )
 
     async def _ask(
         self, command: Callable[[int], wire.Command], deadline: float = _COMMAND_TIMEOUT_S

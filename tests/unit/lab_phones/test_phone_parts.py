@@ -14,9 +14,13 @@ import soundfile
 
 from bridge.lab.hearing import pcm_from_bytes, tone
 from bridge.lab.phones import (
+    CallInfo,
+    CallState,
+    Direction,
     PhoneSettings,
     RecordPosition,
     Silence,
+    Softphone,
     Tone,
     WavFile,
     start_phone,
@@ -132,6 +136,40 @@ def test_a_password_is_not_shown() -> None:
 def test_settings_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadArgumentError):
         PhoneSettings(number="1001", password="p", **wrong)  # type: ignore[arg-type]  # on purpose
+
+
+def test_a_tone_above_full_scale_is_refused() -> None:
+    with pytest.raises(BadArgumentError, match="above full scale"):
+        Tone(559.0, 3.0)
+
+
+async def test_a_tone_that_the_phone_cannot_carry_is_not_sent_to_it() -> None:
+    phone = Softphone(PhoneSettings(number="1001", password="p"))
+    with pytest.raises(BadArgumentError, match=r"9000\.0 Hz cannot be carried at 16000 Hz"):
+        await phone.play(Tone(9000.0))
+
+
+async def test_a_phone_that_has_forgotten_its_first_calls_still_sees_a_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    phone = Softphone(PhoneSettings(number="1001", password="p"))
+
+    def tell(number: int) -> None:
+        state = CallState.CALLING
+        call = CallInfo(
+            call_id=number, direction=Direction.OUT, remote="", state=state, reached=(state,)
+        )
+        phone._take(wire.CallChanged(call))
+
+    async def dialled(_command: object) -> None:
+        tell(2001)
+
+    for number in range(1, 2001):
+        tell(number)
+    monkeypatch.setattr(phone, "_ask", dialled)
+    await phone.call("1002")
+    assert phone.calls[-1].call_id == 2001
+    assert len(phone.calls) == 1000
 
 
 async def test_without_pjsua2_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

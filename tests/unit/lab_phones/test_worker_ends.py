@@ -12,6 +12,7 @@ import pytest
 
 from bridge.lab.phones import PhoneSettings
 from bridge.lab.phones.softphone import Softphone
+from bridge.lab.waiting import until
 
 
 async def test_one_that_has_ended_by_itself_is_still_asyncios_to_wait_for(
@@ -44,3 +45,28 @@ async def test_one_that_runs_is_killed() -> None:
     phone._process = process
     await phone.kill()
     assert process.returncode == -signal.SIGKILL
+
+
+async def test_one_that_answers_no_more_is_killed_when_its_stop_is_given_up() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import time; time.sleep(60)", stdin=asyncio.subprocess.PIPE
+    )
+    phone = Softphone(PhoneSettings(number="1001", password="x"))
+    phone._process = process
+    stopping = asyncio.create_task(phone.stop())
+    await until(lambda: phone._waiting, "it was asked to stop")
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+    assert process.returncode == -signal.SIGKILL
+
+
+async def test_events_of_one_that_has_ended_are_over() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "", stdout=asyncio.subprocess.PIPE
+    )
+    phone = Softphone(PhoneSettings(number="1001", password="x"))
+    await phone._read_messages(process)
+    await process.wait()
+    async with asyncio.timeout(5):
+        assert [change async for change in phone.events()] == []

@@ -17,7 +17,7 @@ import soundfile
 from bridge.lab.phones import wire
 from bridge.lab.phones.worker.dialog import describe
 from bridge.lab.phones.worker.engine import Engine
-from bridge.model.errors import PhoneError
+from bridge.model.errors import CallbridgeError, PhoneError
 
 _POLL_MS = 10
 _STOP_S = 1.0
@@ -66,7 +66,7 @@ class _Worker:
     def _serve(self, command: wire.Command) -> None:
         try:
             result = self._do(command)
-        except (PhoneError, pj.Error, OSError, soundfile.LibsndfileError) as error:
+        except (CallbridgeError, pj.Error, OSError, soundfile.LibsndfileError) as error:
             self._emit(wire.Reply(command.seq, error=describe(error)))
         else:
             if not isinstance(command, wire.Start):  # that one is answered by _registered
