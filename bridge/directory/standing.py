@@ -273,6 +273,8 @@ class Standing:
         for bridge, members in snapshot.bridges:
             self.bridges[bridge.id] = bridge
             for member in members & self.channels.keys():
+                # One who moved while they were listed is in two of them: the later one is true.
+                self._depart(member)
                 self._put(member, bridge.id)
         self._held = set(snapshot.held & self.channels.keys())
         # Where only one of those who talk hears no music, it is he who holds.

@@ -288,6 +288,18 @@ def test_a_snapshot_replaces_all_that_was_known(world: World) -> None:
     assert isinstance(ended, CallEnded)
 
 
+def test_who_moved_while_bridges_were_listed_is_where_he_was_seen_last(world: World) -> None:
+    channels = tuple(world.channel(n) for n in ("1001", "1002", "1003"))
+    one = (world.bridge("a"), frozenset({"c-1001", "c-1002"}))
+    other = (world.bridge("b"), frozenset({"c-1002", "c-1003"}))
+    world.step(Snapshot(channels, (one, other)))
+    assert world.who() == [{"caller": "1002", "callee": "1003"}]
+    assert world.leave("a", "1002") == ()
+    world.gone("1002")
+    world.enter("a", "1003")
+    assert world.who() == [{"caller": "1001", "callee": "1003"}]
+
+
 def later(world: World, **bridges: tuple[str, ...]) -> dict[CallId, set[str]]:
     """Return the calls, and their channels, that another directory finds where these are."""
     members = {world.bridge(b): [world.channel(n) for n in names] for b, names in bridges.items()}
