@@ -285,7 +285,8 @@ def _by_endpoint(call: LiveCall, selector: str) -> bool:
 
 
 def _by_number(call: LiveCall, selector: str) -> bool:
-    return any(selector == p.number for p in call.parties)
+    # Of who has no number it is empty, and nothing means him.
+    return bool(selector) and any(selector == p.number for p in call.parties)
 
 
 _MEANINGS: Final = (_by_call, _by_channel, _by_endpoint, _by_number)

@@ -40,9 +40,12 @@ class LiveParty:
         return is_at(self.endpoint, selector)
 
     def is_meant_by(self, selector: str) -> bool:
-        """Tell whether an endpoint, an extension, a number or a channel is his."""
+        """Tell whether an endpoint, an extension, a number or a channel is his.
+
+        An empty text means nobody, although the number of who has none is empty.
+        """
         others = {self.number, self.channel_id, self.channel_name}
-        return self.is_at(selector) or selector in others
+        return bool(selector) and (self.is_at(selector) or selector in others)
 
 
 @dataclass(frozen=True, slots=True)

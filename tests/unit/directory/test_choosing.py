@@ -41,6 +41,14 @@ def test_no_such_call_and_which_there_are(world: World, selector: str) -> None:
     assert f"{call.call_id} (caller PJSIP/1001, callee PJSIP/1002)" in str(caught.value)
 
 
+def test_nothing_does_not_mean_who_has_no_number(world: World) -> None:
+    world.dialled("1001", "1002")
+    world.step(ChannelSeen(replace(world.channel("1001"), number="")))
+    assert world.directory.calls[0].meant_by("") == ()
+    with pytest.raises(CallNotFoundError):
+        world.directory.find("")
+
+
 def test_more_than_one_and_how_to_say_which(world: World) -> None:
     first = world.dialled("1001", "1002")
     world.channel("PJSIP/1002-00000009", app="AppDial")
