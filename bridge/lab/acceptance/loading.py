@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import yaml
 
+from bridge.lab.acceptance.checking import mistakes_of
 from bridge.lab.acceptance.document import (
     MISSING,
     Missing,
@@ -19,12 +20,11 @@ from bridge.lab.acceptance.document import (
     line_of,
     pairs,
 )
-from bridge.lab.acceptance.model import BRIEF, MUSIC, VOICES, Head, PhoneSpec, Program, Run, Step
-from bridge.lab.acceptance.steps import Action, Hears, Together, Transfer
+from bridge.lab.acceptance.model import Head, Program, Run, Step
+from bridge.lab.acceptance.steps import Action, Hears, Together
 from bridge.lab.acceptance.values import Duration
 from bridge.lab.acceptance.verbs import TOGETHER, VERBS
 from bridge.model.errors import ConfigurationError
-from bridge.model.participants import participant
 
 _OPTIONS: Final = {"name": str, "within": Duration, "lasts": Duration}
 _STEPS: Final = "steps"
@@ -64,7 +64,11 @@ def _parsed(text: str, path: str, environment: Mapping[str, str] | None) -> Run:
     if not isinstance(root, yaml.MappingNode):
         reader.note(root, "a run is a mapping of name, phones and steps")
         raise MistakesError(path, reader.mistakes)
-    entries = {name: value for name, _, value in pairs(root)}
+    entries: dict[str, yaml.Node] = {}
+    for name, key, value in pairs(root):
+        if name == _STEPS and name in entries:
+            reader.note(key, f"the run: {name} is there twice")
+        entries[name] = value
     steps = _steps(reader, entries.get(_STEPS))
     head = _head(reader, root)
     if head is None:
@@ -72,8 +76,11 @@ def _parsed(text: str, path: str, environment: Mapping[str, str] | None) -> Run:
     if head.server is not None and head.server.callbridge and head.program != Program():
         what = "program: that is for the configuration of the daemon that server.callbridge names"
         reader.note(entries["program"], what)
+    if head.leaves_nothing and head.server is not None and not head.server.ari:
+        what = "leaves_nothing: only server.ari can be asked what is left, and none is given"
+        reader.note(entries["leaves_nothing"], what)
     run = Run(steps=steps, **msgspec.structs.asdict(head))
-    reader.mistakes += _References(run, _lines(entries.get("phones"))).mistakes()
+    reader.mistakes += mistakes_of(run, _lines(entries.get("phones")))
     if reader.mistakes:
         raise MistakesError(path, reader.mistakes)
     return run
@@ -115,18 +122,32 @@ def _step(reader: Reader, node: yaml.Node) -> Step | None:
         names = ", ".join(name for name, _, _ in verbs) or "none"
         reader.note(node, f"a step has one verb, this one has {names}")
         return None
-    options: dict[str, Any] = {
-        name: reader.read(value, _OPTIONS[name], name)
-        for name, _, value in pairs(node)
-        if name in _OPTIONS
-    }
+    options: dict[str, Any] = {}
+    for name, key, value in pairs(node):
+        if name in options:
+            reader.note(key, f"{name} is there twice")
+        elif name in _OPTIONS:
+            options[name] = reader.read(value, _OPTIONS[name], name)
     name, key, value = verbs[0]
     do = _action(reader, name, key, value)
-    if "lasts" in options and isinstance(do, Action) and not do.LASTS:
-        reader.note(node, f"{name} takes no lasts: it happens, and is over")
+    if isinstance(do, Action):
+        _judge_options(reader, node, name, do, options)
     if isinstance(do, Missing) or MISSING in options.values():
         return None
     return Step(do=do, verb=name, line=line_of(node), **options)
+
+
+def _judge_options(
+    reader: Reader, node: yaml.Node, verb: str, do: Action, options: Mapping[str, object]
+) -> None:
+    lasts = options.get("lasts")
+    if lasts is not None and not do.LASTS:
+        reader.note(node, f"{verb} takes no lasts: it happens, and is over")
+    elif isinstance(lasts, Duration) and lasts < do.SHORTEST_SECONDS:
+        least = Duration(do.SHORTEST_SECONDS)
+        reader.note(node, f"{verb}: nothing can be measured in {lasts}: at least {least}")
+    if verb == TOGETHER and "within" in options:
+        reader.note(node, f"{verb} takes no within: its steps do")
 
 
 def _action(reader: Reader, verb: str, key: yaml.Node, node: yaml.Node) -> object:
@@ -146,73 +167,3 @@ def _action(reader: Reader, verb: str, key: yaml.Node, node: yaml.Node) -> objec
         who = reader.read(node, dict[str, tuple[str, ...]], verb)
         return Hears(who=who) if isinstance(who, dict) else MISSING
     return reader.struct(node, kind, verb)
-
-
-class _References:
-    """Whether everybody who is named is there: phones, and actors who have come before."""
-
-    def __init__(self, run: Run, lines: Mapping[str, int]) -> None:
-        self._run = run
-        self._lines = lines
-        self._phones = set(run.phones)
-        self._actors: set[str] = set()
-        self._voices = {MUSIC}
-
-    def mistakes(self) -> Iterator[Mistake]:
-        """Tell what is wrong."""
-        yield from self._of_phones()
-        yield from self._of(self._run.steps)
-        voices = len(self._phones | self._actors | self._voices) - 1
-        if voices > VOICES:
-            yield Mistake(1, f"{voices} voices, of which {VOICES} can be told apart")
-
-    def _of_phones(self) -> Iterator[Mistake]:
-        extensions: dict[str, str] = {}
-        for name, spec in self._run.phones.items():
-            line = self._lines.get(name, 1)
-            yield from (Mistake(line, f"phones: {why}") for why in self._of_phone(name, spec))
-            if spec.extension in extensions:
-                other = extensions[spec.extension]
-                yield Mistake(line, f"{name} and {other} have one extension, {spec.extension}")
-            extensions[spec.extension] = name
-
-    def _of_phone(self, name: str, spec: PhoneSpec) -> Iterator[str]:
-        try:
-            participant(name)
-        except ValueError as error:
-            yield str(error)
-        if name in {MUSIC, BRIEF}:
-            yield f"{name} means something else: name it otherwise"
-        if self._run.server is not None and spec.register and not spec.password:
-            yield f"{name} needs the password of {spec.extension}"
-
-    def _of(self, steps: tuple[Step, ...]) -> Iterator[Mistake]:
-        for step in steps:
-            do = step.do
-            if isinstance(do, Together):
-                for branch in do.branches:
-                    yield from self._of(branch)
-                continue
-            if do.MAKES:
-                self._actors |= set(do.named((do.MAKES,)))
-            if isinstance(do, Transfer) and do.brief is not None:
-                self._voices.add(BRIEF)
-            yield from self._of_step(step)
-
-    def _of_step(self, step: Step) -> Iterator[Mistake]:
-        do: Action = step.do
-        kinds = (
-            (do.PHONES, self._phones, "phone"),
-            (do.ACTORS, self._actors, "agent or observer, so far,"),
-            (do.EITHER, self._phones | self._actors, "phone, agent or observer, so far,"),
-        )
-        for fields, known, kind in kinds:
-            for name in do.named(fields):
-                if name not in known:
-                    hint = closest(name, sorted(known)) if known else ""
-                    yield Mistake(step.line, f"{step.verb}: there is no {kind} {name}{hint}")
-        known_voices = self._phones | self._actors | self._voices
-        for name in do.voices if isinstance(do, Hears) else ():
-            if name not in known_voices:
-                hint = closest(name, sorted(known_voices))
-                yield Mistake(step.line, f"{step.verb}: there is no voice {name}{hint}")

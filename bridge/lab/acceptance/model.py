@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 
 from bridge.lab.acceptance.values import Duration
+from bridge.lab.hearing import TONES
 from bridge.lab.phones import Behaviour, Codec
 
-VOICES: Final = 10
-"""How many voices can be told apart in one run."""
+APART_HZ: Final = 150.0
+"""Voices have to be, to be told apart."""
+_LOWEST_HZ: Final = 300.0
+_HIGHEST_HZ: Final = 3400.0
 MUSIC: Final = "music"
 """Stands, where voices do, for sound that is no voice of the run."""
 BRIEF: Final = "brief"
@@ -71,6 +75,12 @@ class PhoneSpec(Part, frozen=True, kw_only=True):
     tone: float | None = None
     register: bool = True
 
+    def __post_init__(self) -> None:
+        if self.tone is not None and not _LOWEST_HZ <= self.tone <= _HIGHEST_HZ:
+            raise ValueError(
+                f"tone: {_LOWEST_HZ:g} to {_HIGHEST_HZ:g} Hz, which every codec carries"
+            )
+
 
 class Hearing(Part, frozen=True, kw_only=True):
     """What counts as heard, in dB of the level that voices are sent at.
@@ -85,6 +95,10 @@ class Hearing(Part, frozen=True, kw_only=True):
     music_below: float = 30.0
     """Sound that is no voice and louder than this far below one is music."""
 
+    def __post_init__(self) -> None:
+        if not self.level <= 0:
+            raise ValueError("level: 0 dBFS or less, such as -15")
+
 
 class Program(Part, frozen=True, kw_only=True):
     """How callbridge is started for the run."""
@@ -93,6 +107,11 @@ class Program(Part, frozen=True, kw_only=True):
     """Phones that may observe by dialling the access code."""
     endpoint: str = "PJSIP/{number}"
     music: str = ""
+
+    def __post_init__(self) -> None:
+        rest = self.endpoint.replace("{number}", "")
+        if rest == self.endpoint or "{" in rest or "}" in rest:
+            raise ValueError("endpoint: must have {number} in it and no other braces")
 
 
 class Step(Part, frozen=True, kw_only=True):
@@ -140,3 +159,9 @@ class Run(Head, frozen=True, kw_only=True):
 
 
 Verdict = Literal["passed", "failed", "skipped"]
+
+
+def free_tones(given: Iterable[float]) -> list[float]:
+    """Return tones, in Hz, for those voices that are given none."""
+    taken = list(given)
+    return [hz for hz in TONES.values() if all(abs(hz - other) >= APART_HZ for other in taken)]

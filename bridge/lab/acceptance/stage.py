@@ -13,11 +13,10 @@ from typing import Final
 
 from bridge.lab.acceptance.ears import RATE, Ear, Mouth, PhoneEar, ProgramEar, Said, read_sound
 from bridge.lab.acceptance.judging import Scale
-from bridge.lab.acceptance.model import BRIEF, PhoneSpec, Run, Step
+from bridge.lab.acceptance.model import BRIEF, PhoneSpec, Run, Step, free_tones
 from bridge.lab.acceptance.site import Site
 from bridge.lab.acceptance.steps import Event, Together, Transfer
 from bridge.lab.demo.result import ABSENT_BELOW_DB
-from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, PhoneSettings, Silence, Source, Tone, WavFile, start_phone
 from bridge.model.errors import CallbridgeError, LabError
 from bridge.sdk import ActiveCall, Client, Observer, events
@@ -304,7 +303,7 @@ def voices_of(run: Run) -> dict[str, float]:
         if isinstance(step.do, Transfer) and step.do.brief is not None:
             tones.setdefault(BRIEF, None)
     given = [hz for hz in tones.values() if hz is not None]
-    free = iter([hz for hz in TONES.values() if hz not in given])
+    free = iter(free_tones(given))
     return {name: next(free) if hz is None else hz for name, hz in tones.items()}
 
 

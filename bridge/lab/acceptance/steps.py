@@ -18,6 +18,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     LASTS: ClassVar = False
     """Whether ``lasts`` may be given."""
+    SHORTEST_SECONDS: ClassVar = 0.0
+    """How long it has to be at least, for tones to be told apart."""
     PHONES: ClassVar[Names] = ()
     """Fields that name phones."""
     ACTORS: ClassVar[Names] = ()
@@ -26,6 +28,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that name phones or actors."""
     MAKES: ClassVar[str] = ""
     """The field that names an actor who comes by this."""
+    NEEDED: ClassVar[Names] = ()
+    """Fields that name somebody, besides those: phones, or numbers."""
 
     def named(self, fields: Names) -> Names:
         """Return what these fields name."""
@@ -143,6 +147,7 @@ class Transfer(Action, frozen=True, kw_only=True):
     """A phone sends the other side to somebody (REFER); an agent hands the caller over."""
 
     EITHER: ClassVar = ("by",)
+    NEEDED: ClassVar = ("to",)
     by: str
     to: Names
     """One after the other."""
@@ -369,6 +374,7 @@ class Hears(Action, frozen=True, kw_only=True):
     """
 
     LASTS: ClassVar = True
+    SHORTEST_SECONDS: ClassVar = 0.2
     SHORT: ClassVar = "who"
     EITHER: ClassVar = ("listeners",)
     who: dict[str, Names]
@@ -402,6 +408,7 @@ class Tone(Action, frozen=True, kw_only=True):
 class NoTone(Tone, frozen=True, kw_only=True):
     """A tone is not heard, all the time. Voices that begin are heard at -55 dBFS there."""
 
+    SHORTEST_SECONDS: ClassVar = 0.2
     above: float = -50.0
 
 
@@ -420,6 +427,7 @@ class Silence(Action, frozen=True, kw_only=True):
     """Nothing is heard."""
 
     LASTS: ClassVar = True
+    SHORTEST_SECONDS: ClassVar = 0.2
     SHORT: ClassVar = "at"
     EITHER: ClassVar = ("at",)
     at: str

@@ -158,6 +158,63 @@ def test_what_is_no_run_is_told(text: str, said: str) -> None:
     assert any(one.startswith(said) for one in found), found
 
 
+HEAD = "name: x\nphones: {anna: 1001, ben: 1002}\nsteps:\n  - "
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("expect: {phone: [], state: talking}", "expect: phone names nobody"),
+        ("pick_up: []", "pick_up: phone names nobody"),
+        ("hang_up: []", "hang_up: who names nobody"),
+        ("hears: {}", "hears: listeners names nobody"),
+        ("transfer: {by: anna, to: []}", "transfer: to names nobody"),
+        ("hears: {anna: []}\n    lasts: 50ms", "hears: nothing can be measured in 50 ms"),
+        ("no_tone: {at: anna, hz: 440}\n    lasts: 50ms", "no_tone: nothing can be measured"),
+        ("silence: anna\n    lasts: 1ms", "silence: nothing can be measured in 1 ms"),
+        ("pick_up: ben\n    within: 1s\n    within: 2s", "within is there twice"),
+        ("together: [{pick_up: ben}]\n    within: 1s", "together takes no within"),
+        ("event: CALL_ENDDED", "event: there is no event CALL_ENDDED: did you mean"),
+        ("no_event: NOTHING", "no_event: there is no event NOTHING"),
+        ("answer: {call: anna, as: ben}", "answer: as: ben is a phone"),
+        ("answer: {call: anna, as: music}", "answer: as: music means something else"),
+        ("observe: {call: anna, as: The Boss}", "observe: as: 'The Boss' is no participant name"),
+        ("transfer: {by: anna, to: ben, accept: key}", "transfer: anna is a phone"),
+        ("transfer: {by: anna, to: [ben, ben]}", "transfer: anna is a phone"),
+    ],
+)
+def test_what_could_not_fail_or_not_be_done_is_told(step: str, said: str) -> None:
+    found = mistakes(f"{HEAD}{step}\n")
+    assert [one.split(": ", 1)[1].startswith(said) for one in found] == [True], found
+
+
+@pytest.mark.parametrize(
+    ("head", "said"),
+    [
+        ("phones: {a: {extension: 1, tone: 9000}}", "2: the run: phones: a: tone: 300 to 3400 Hz"),
+        (
+            "phones: {a: {extension: 1, tone: 973}, b: {extension: 2, tone: 1000}}",
+            "2: b and a say tones that are not 150 Hz apart",
+        ),
+        ("phones: {}\nhearing: {level: 3}", "3: the run: hearing: level: 0 dBFS or less"),
+        ("phones: {}\nprogram: {endpoint: 'SIP/{n}'}", "3: the run: program: endpoint: must have"),
+        (
+            "phones: {}\nleaves_nothing: true\nserver: {sip: p}",
+            "3: leaves_nothing: only server.ari can be asked",
+        ),
+        ("phones: {}\nsteps: [{pause: 1s}]", "4: the run: steps is there twice"),
+    ],
+)
+def test_a_head_that_cannot_be_is_told(head: str, said: str) -> None:
+    found = mistakes(f"name: x\n{head}\nsteps: [{{pause: 1s}}]\n")
+    assert [one.startswith(said) for one in found] == [True], found
+
+
+def test_who_observes_on_a_phone_may_have_its_name() -> None:
+    run = parse(f"{HEAD}observe: {{call: anna, as: ben, phone: ben}}\n  - leave: ben\n")
+    assert voices_of(run).keys() == {"anna", "ben"}
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load(tmp_path / "none.yaml")
@@ -167,6 +224,14 @@ def test_more_voices_than_can_be_told_apart_are_too_many() -> None:
     phones = "\n".join(f"  p{n}: {1000 + n}" for n in range(11))
     text = f"name: many\nphones:\n{phones}\nsteps: [{{pause: 1s}}]\n"
     assert mistakes(text) == ["1: 11 voices, of which 10 can be told apart"]
+
+
+def test_given_tones_leave_less_room() -> None:
+    phones = "\n".join(f"  p{n}: {1000 + n}" for n in range(9))
+    text = (
+        f"name: many\nphones:\n  a: {{extension: 1, tone: 880}}\n{phones}\nsteps: [{{pause: 1s}}]\n"
+    )
+    assert mistakes(text) == ["1: 10 voices, of which 9 can be told apart"]
 
 
 def test_everybody_has_a_voice_of_his_own() -> None:
