@@ -327,7 +327,7 @@ def headed(title: str, description: Description, lines: list[str]) -> str:
 
 def formatted(source: str) -> str:
     """Return the source as ``ruff format`` writes it."""
-    done = subprocess.run(  # noqa: S603 - our own interpreter, fixed arguments
+    done = subprocess.run(
         [sys.executable, "-m", "ruff", "format", "--line-length", str(WIDTH), "-"],
         input=source,
         capture_output=True,

@@ -157,7 +157,7 @@ async def connect(base_url: str, username: str, password: str, *, application: s
     Raises CapabilityError without the extra ``aioari``, and what ``AriConnection.open`` raises.
     """
     try:
-        from aioari import Client  # noqa: PLC0415 - an optional dependency
+        from aioari import Client
     except ImportError as error:
         raise CapabilityError(
             "aioari is not installed: pip install 'callbridge[aioari]'"

@@ -44,8 +44,8 @@ def up(
 ) -> None:
     """Start an Asterisk, or find that it runs; fetched on the first use."""
     require_lab()
-    from bridge.lab.asterisk import Instance, external  # noqa: PLC0415 - the lab is optional
-    from bridge.lab.asterisk.progress import on_terminal  # noqa: PLC0415
+    from bridge.lab.asterisk import Instance, external
+    from bridge.lab.asterisk.progress import on_terminal
 
     ari = external.external_ari()
     if ari:
@@ -65,7 +65,7 @@ def up(
 def down(name: Name = "default") -> None:
     """Stop an Asterisk and remove all that it kept; the logs of one that died are kept."""
     require_lab()
-    from bridge.lab.asterisk.instance import stop  # noqa: PLC0415
+    from bridge.lab.asterisk.instance import stop
 
     typer.echo(f"instance {name} is down" if stop(name) else f"no instance {name} was up")
 
@@ -120,7 +120,7 @@ def logs(
 def list_instances() -> None:
     """Print the instances that run."""
     require_lab()
-    from bridge.lab.asterisk import Instance  # noqa: PLC0415
+    from bridge.lab.asterisk import Instance
 
     for instance in Instance.all():
         info = instance.info
@@ -137,7 +137,7 @@ def _size(path: Path) -> int:
 def _running(name: str) -> Instance:
     """Return the running instance, or end with what to do."""
     require_lab()
-    from bridge.lab.asterisk import Instance  # noqa: PLC0415
+    from bridge.lab.asterisk import Instance
 
     instance = Instance.find(name)
     if instance:

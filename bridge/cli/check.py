@@ -48,7 +48,7 @@ def check(
     warnings, 2 when something does not work.
     """
     require_server()
-    from bridge.daemon.config import load  # noqa: PLC0415 - the daemon is optional
+    from bridge.daemon.config import load
 
     report = asyncio.run(_run(load(config).configuration, extension, quiet=as_json))
     if as_json:
@@ -57,7 +57,7 @@ def check(
 
 
 async def _run(configuration: Configuration, extension: str | None, *, quiet: bool) -> Report:
-    from bridge.daemon.check import Report, run_checks  # noqa: PLC0415 - the daemon is optional
+    from bridge.daemon.check import Report, run_checks
 
     console = Out().console
     findings: list[Finding] = []

@@ -40,10 +40,10 @@ def demo(
     Always on an Asterisk of its own, whatever CALLBRIDGE_ARI_URL says: it needs phones' accounts.
     """
     require_lab()
-    from bridge.lab.asterisk import Instance  # noqa: PLC0415 - the lab is optional
-    from bridge.lab.demo import DemoSettings, run_demo  # noqa: PLC0415 - the lab is optional
-    from bridge.lab.demo.report import show  # noqa: PLC0415 - the lab is optional
-    from bridge.lab.phones import Codec, require_pjsua2  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.asterisk import Instance
+    from bridge.lab.demo import DemoSettings, run_demo
+    from bridge.lab.demo.report import show
+    from bridge.lab.phones import Codec, require_pjsua2
 
     parties = frozenset(map(Participant, silent or ()))
     if not parties <= PARTIES:

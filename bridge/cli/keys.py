@@ -85,7 +85,7 @@ async def revoke(
 def generate() -> None:
     """Print a new key for the configuration (auth.bootstrap_key). Asks no daemon."""
     require_server()
-    from bridge.api.auth.keys import new_key  # noqa: PLC0415 - needs the extra `server`
+    from bridge.api.auth.keys import new_key
 
     _, text = new_key("bootstrap", Role.ADMIN, EVERY_TENANT, now=time.time())
     typer.echo(text)

@@ -194,7 +194,7 @@ async def _listen(
     speaker: str | None = None,
     seconds: float | None = None,
 ) -> None:
-    from bridge.cli.attending import listened  # noqa: PLC0415 - audio takes its time to load
+    from bridge.cli.attending import listened
 
     await listened(api, out, call, output, speaker=speaker, seconds=seconds)
 
@@ -208,6 +208,6 @@ async def _speak(
     file: Path | None,
     output: Path | None,
 ) -> None:
-    from bridge.cli.attending import spoken  # noqa: PLC0415 - as above
+    from bridge.cli.attending import spoken
 
     await spoken(api, out, call, body, file=file, output=output)

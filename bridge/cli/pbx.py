@@ -104,7 +104,7 @@ def _me(view: MeView) -> Iterable[tuple[str, str]]:
 def openapi(*, indent: Annotated[int | None, typer.Option(help="Of the JSON.")] = 2) -> None:
     """Print the description of the HTTP API (OpenAPI 3.1); needs no daemon."""
     require_server()
-    from bridge.api.openapi import openapi_document  # noqa: PLC0415 - the server is optional
+    from bridge.api.openapi import openapi_document
 
     typer.echo(json.dumps(openapi_document(), indent=indent, ensure_ascii=False))
 

@@ -57,7 +57,7 @@ def run(
     Exit code 0: all is as it must be; 1: something is not; 2: a file is wrong.
     """
     require_lab()
-    from bridge.lab.acceptance import as_junit  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.acceptance import as_junit
 
     if steps:
         _print_steps()
@@ -79,7 +79,7 @@ def run(
 
 def _loaded(files: Sequence[Path]) -> list[Run]:
     """Read all files; end with every mistake of all of them."""
-    from bridge.lab.acceptance import load, scenarios  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.acceptance import load, scenarios
 
     runs, wrong, known = [], [], scenarios()
     for file in files:
@@ -95,7 +95,7 @@ def _loaded(files: Sequence[Path]) -> list[Run]:
 
 def _print_steps() -> None:
     """Print the reference of runs."""
-    from bridge.lab.acceptance import reference, scenarios  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.acceptance import reference, scenarios
 
     typer.echo(reference())
     typer.echo("The lab's scenarios, by name or to be copied:\n")
@@ -107,8 +107,8 @@ async def _made(
     runs: Sequence[Run], instance: str | None, keep: Path | None, *, as_json: bool
 ) -> list[RunReport]:
     """Make the runs, one after the other; those of the lab on one Asterisk."""
-    from bridge.lab import acceptance  # noqa: PLC0415 - the lab is optional
-    from bridge.lab.phones import require_pjsua2  # noqa: PLC0415 - the lab is optional
+    from bridge.lab import acceptance
+    from bridge.lab.phones import require_pjsua2
 
     require_pjsua2()
     console = Console(soft_wrap=True, emoji=False)
@@ -152,8 +152,8 @@ def _folders(runs: Sequence[Run], keep: Path | None) -> list[Path | None]:
 
 def _lab(name: str | None) -> Instance:
     """Return an instance that runs, or one of this process's own."""
-    from bridge.lab.asterisk import Instance  # noqa: PLC0415 - the lab is optional
-    from bridge.lab.asterisk.progress import on_terminal  # noqa: PLC0415 - the lab is optional
+    from bridge.lab.asterisk import Instance
+    from bridge.lab.asterisk.progress import on_terminal
 
     if name is None:
         with on_terminal() as progress:

@@ -38,10 +38,10 @@ def serve(
     program took its application.
     """
     require_server()
-    from bridge.daemon.config import example_config as example  # noqa: PLC0415 - as below
-    from bridge.daemon.config import load  # noqa: PLC0415 - as below
-    from bridge.daemon.logs import logging_to  # noqa: PLC0415 - the daemon is optional
-    from bridge.daemon.unit import unit  # noqa: PLC0415 - as above
+    from bridge.daemon.config import example_config as example
+    from bridge.daemon.config import load
+    from bridge.daemon.logs import logging_to
+    from bridge.daemon.unit import unit
 
     if example_config or print_unit:
         typer.echo(example() if example_config else unit(), nl=False)
@@ -59,7 +59,7 @@ def serve(
 
 
 async def _serve(configuration: Configuration, log: Log) -> int:
-    from bridge.daemon.serve import Daemon  # noqa: PLC0415 - the daemon is optional
+    from bridge.daemon.serve import Daemon
 
     daemon = Daemon(configuration, log_dropped=lambda: log.dropped)
     with daemon.stop.by_signals(on_hangup=daemon.reload):

@@ -284,7 +284,7 @@ async def listening(
 
 def _reached(host: str) -> str:
     """Return the address by which this machine itself reaches a server that listens at ``host``."""
-    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104
+    here = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, host)  # noqa: S104 - nothing is bound here
     return f"[{here}]" if ":" in here and not here.startswith("[") else here
 
 

@@ -57,7 +57,7 @@ _ABANDONED_SECONDS: Final = 86_400.0
 def load_soundfile() -> ModuleType:
     """Return the library that writes WAV files. Raises ConfigurationError without it."""
     try:
-        import soundfile  # noqa: PLC0415 - an extra: not installed with every callbridge
+        import soundfile
     except (ImportError, OSError) as error:
         raise ConfigurationError(
             f"recording needs soundfile: pip install 'callbridge[recording]' ({error})"

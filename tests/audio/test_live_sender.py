@@ -38,7 +38,7 @@ async def by_sleeping(call: ActiveCall, said: bytes) -> None:
 
 async def by_the_clock(call: ActiveCall, said: bytes) -> None:
     loop = asyncio.get_running_loop()
-    dice = random.Random(5)  # noqa: S311 - the same jitter every time
+    dice = random.Random(5)
     began = loop.time() + 0.005
     for number, start in enumerate(range(0, len(said), FRAME)):
         due = began + number * 0.02 + dice.uniform(-0.005, 0.005)

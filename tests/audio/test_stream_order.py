@@ -67,7 +67,7 @@ async def test_twenty_changes_as_fast_as_can_be_let_everybody_hear_his_pieces_al
 ) -> None:
     async def measurement(pbx: Pbx) -> None:
         direct, caller, callee = await quiet_call(pbx)
-        dice = random.Random(20)  # noqa: S311 - the same story every time
+        dice = random.Random(20)
         expected = {"caller": b"", "callee": b""}
         dropped = 0
         for number in range(20):

@@ -80,7 +80,7 @@ async def switch(connected: tuple[DirectCall, DirectParty, DirectParty], seed: i
     """Change the mode often; nobody may lose a frame. Return when each change was heard, in ms."""
     direct, caller, callee = connected
     ears = {"caller": caller, "callee": callee}
-    dice = random.Random(seed)  # noqa: S311 - the same pauses every time
+    dice = random.Random(seed)
     for party in ears.values():
         party.clear()
     streams = (direct.call.audio_stream(who) for who in ("caller", "callee", None))

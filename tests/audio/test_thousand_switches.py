@@ -108,7 +108,7 @@ def unchanged(before: Standing, after: Standing) -> None:
 async def listened(call: Watched) -> tuple[float, Levels]:
     """Switch and listen; return the median in ms, and the observer's level at the parties."""
     [speaker] = call.speakers.values()
-    dice = random.Random(1)  # noqa: S311 - the same pauses every time
+    dice = random.Random(1)
     taken = []
     parties = call.pair.ears
     for turn in islice(cycle(TURNS), LISTENED):

@@ -233,7 +233,7 @@ class PostgresServer:
         }
         (self.folder / "order.json").write_text(json.dumps(order), encoding="utf-8")
         with (self.folder / "log").open("ab") as log:
-            self._keeper = subprocess.Popen(  # noqa: S603 - no shell; the arguments are our own
+            self._keeper = subprocess.Popen(
                 [sys.executable, "-I", "-S", keeper.__file__, str(self.folder / "order.json")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -59,7 +59,7 @@ _LAST: Final = 4
 
 def write(seed: int, operations: int, means: Means = Means()) -> list[Step]:
     """Return the steps of a script; the same for the same arguments. Both calls end with it."""
-    writer = _Writer(random.Random(seed), means)  # noqa: S311 - the same script every time
+    writer = _Writer(random.Random(seed), means)
     while writer.operations < operations - _LAST:
         writer.step(operations - _LAST - writer.operations)
     writer.end()

@@ -188,7 +188,7 @@ class PrivateApt:
         with os.fdopen(read_end, encoding="utf-8", errors="replace") as status:
             try:
                 with log.open("w", encoding="utf-8") as output:
-                    child = subprocess.Popen(  # noqa: S603 - no shell; the arguments are our own
+                    child = subprocess.Popen(
                         command,
                         stdin=subprocess.DEVNULL,
                         stdout=output,

@@ -44,9 +44,9 @@ def convert(classes: Mapping[str, list[Path]], into: Path) -> dict[str, Path]:
     Asterisk takes the one that suits the listener. Raises BadArgumentError for a file that is no
     sound; what soundfile reads is: WAV, FLAC, Ogg, MP3.
     """
-    import soundfile  # noqa: PLC0415 - the lab is optional
+    import soundfile  # noqa: PLC0415 - takes its time to load, and few have music of their own
 
-    from bridge.lab.phones.worker.sound import load  # noqa: PLC0415 - needs soundfile
+    from bridge.lab.phones.worker.sound import load  # noqa: PLC0415 - as above
 
     folders: dict[str, Path] = {}
     for name, files in classes.items():

@@ -77,7 +77,7 @@ def run(
     Raises InstanceError if the program hangs, OSError if it cannot be started.
     """
     try:
-        return subprocess.run(  # noqa: S603 - no shell; the arguments are our own
+        return subprocess.run(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -50,7 +50,7 @@ _DEADLINE_S: Final = 10.0
 
 async def measure(info: InstanceInfo) -> Chapter:
     """Hand callers over; hold callers and bring them back."""
-    dice = random.Random(1)  # noqa: S311 - pauses, the same in every run
+    dice = random.Random(1)
     async with open_exchange(info, with_client=True) as exchange:
         by_key = [await accepted(exchange, dice, by_key=True) for _ in range(CALLS)]
         by_answer = [await accepted(exchange, dice, by_key=False) for _ in range(CALLS)]

@@ -120,7 +120,7 @@ async def measure(info: InstanceInfo) -> Chapter:
 
 async def take(exchange: Exchange, kind: Kind, count: int) -> Taken:
     """Measure observers of one kind, ``count`` on each call."""
-    dice = random.Random(1)  # noqa: S311 - pauses, the same in every run
+    dice = random.Random(1)
     taken = Taken()
     async with AsyncExitStack() as stack:
         calls = [

@@ -81,7 +81,7 @@ async def _there(client: Client, call_id: str) -> ActiveCall:
 
 async def _rounds(placed: Placed, there: ActiveCall) -> dict[str, list[float]]:
     """Return how many ms each switch took, by way; those of both at the same place are a pair."""
-    dice = random.Random(1)  # noqa: S311 - pauses, the same in every run
+    dice = random.Random(1)
     ways = {IN_PROCESS: placed.call, BY_URL: there}
     speakers = {name: Speaker(call, TONES["agent"]) for name, call in ways.items()}
     heard: dict[str, list[float]] = {name: [] for name in ways}

@@ -123,7 +123,7 @@ async def _measure(placed: Placed, url: str, key: str) -> list[Figure]:
 async def _spoken(placed: Placed, ways: dict[str, Say]) -> dict[str, list[float]]:
     """Return how many ms it took until the caller heard it, by way."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    dice = random.Random(1)  # noqa: S311 - pauses, the same in every run
+    dice = random.Random(1)
     for _ in range(ROUNDS):
         pause_s = dice.uniform(0, TICK_S)
         for name, say in ways.items():

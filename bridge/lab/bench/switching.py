@@ -24,7 +24,7 @@ async def measure(info: InstanceInfo) -> Chapter:
     lost: list[float] = []
     answered: list[float] = []
     connected: list[float] = []
-    dice = random.Random(1)  # noqa: S311 - pauses, the same in every run
+    dice = random.Random(1)
     async with open_exchange(info, with_client=True) as exchange:
         for _ in range(CALLS // _AT_ONCE):
             calls = [await exchange.place() for _ in range(_AT_ONCE)]

@@ -31,7 +31,7 @@ FRESH_SECONDS: Final = 0.2
 VISIBLE: Final = re.compile("[!-~]+")
 ASTERISKS: Final = (502, 503, 504)
 
-_chance: Final = random.Random(5)  # noqa: S311 - the same in every run
+_chance: Final = random.Random(5)
 
 
 _shown: Final[dict[str, tuple[float, Any]]] = {}

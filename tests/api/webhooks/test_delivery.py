@@ -156,7 +156,7 @@ def in_order(receiver: Receiver, path: str, calls: list[str]) -> bool:
 
 
 async def test_events_of_a_call_are_in_order_whatever_goes_wrong(post: Post) -> None:
-    chances = random.Random(7)  # noqa: S311 - which answers fail, the same in every run
+    chances = random.Random(7)
 
     async def moody(request: web.Request, attempt: int) -> web.StreamResponse:
         fails = attempt < 4 and chances.random() < 0.3

@@ -27,7 +27,7 @@ class Crowd:
 
     def __init__(self, ari: AriConnection, seed: int) -> None:
         self._ari = ari
-        self._random = random.Random(seed)  # noqa: S311 - for moments, not for secrets
+        self._random = random.Random(seed)
 
     async def make(self) -> tuple[str, str]:
         await self._later()

@@ -286,7 +286,7 @@ def test_a_tied_instance_ends_with_the_program_that_started_it(state: Path) -> N
         "import sys; from bridge.lab.asterisk import Instance; "
         "print(Instance.start('tied', tied=True).pid, flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen(  # noqa: S603 - no shell; a program of our own
+    with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout

@@ -232,9 +232,7 @@ def test_what_append_returned_from_survives_a_kill(tmp_path: Path) -> None:
             print(serial, flush=True)
         """
     )
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     told = 0
     for line in child.stdout:

@@ -18,7 +18,7 @@ print(len(os.listdir("/proc/self/task")))
 
 def test_numpy_has_no_threads_of_its_own() -> None:
     env = {key: value for key, value in os.environ.items() if key not in ONE_THREAD}
-    done = subprocess.run(  # noqa: S603 - our own arguments
+    done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env=env, capture_output=True, text=True, check=True
     )
     assert int(done.stdout) == 1

@@ -28,7 +28,7 @@ def test_no_drift(ppm: int, phase: float, jitter: float, seed: int) -> None:
 
     Sent against played, in the far side's clock: between is what is queued there.
     """
-    noise = random.Random(seed)  # noqa: S311 - jitter, no secret
+    noise = random.Random(seed)
     pacer = Pacer(lead=0.060)
     tick = FRAME / (1 + ppm * 1e-6)
     first = phase
@@ -114,7 +114,7 @@ def test_a_late_sender_is_interrupted_seldom(
     phase: float, drift: float, jitter: float, seed: int
 ) -> None:
     """Ten seconds. What a slow clock leaves out has to be silence; it comes in few pieces."""
-    noise = random.Random(seed)  # noqa: S311 - jitter, no secret
+    noise = random.Random(seed)
     far = Far(phase)
     now = 1.0
     for number in range(500):

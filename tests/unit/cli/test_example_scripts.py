@@ -33,7 +33,7 @@ def said_by(folder: Path, callbridge: str, *command: str) -> tuple[int, str]:
     fake.parent.mkdir()
     fake.write_text(f"#!/usr/bin/env bash\nset -euo pipefail\n{callbridge}", encoding="utf-8")
     fake.chmod(0o755)
-    done = subprocess.run(  # noqa: S603 - our own script
+    done = subprocess.run(
         [str(EXAMPLES / command[0]), *command[1:]],
         env={"PATH": f"{fake.parent}:{os.environ['PATH']}", "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,

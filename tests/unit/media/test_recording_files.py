@@ -184,9 +184,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_plays(tmp_path: Path) -> N
     code = (
         f"from tests.unit.media.test_recording_files import full_disk; full_disk({str(tmp_path)!r})"
     )
-    child = subprocess.run(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     frames, _, message = child.stdout.partition(" ")
     assert "one.wav" in message
     assert int(frames) == 4800

@@ -29,7 +29,7 @@ def test_what_is_not_there_is_said_so() -> None:
 @pytest.mark.parametrize("module", ["bridge", "bridge.lab.phones.worker.engine"])
 def test_who_needs_a_part_does_not_load_the_rest(module: str) -> None:
     script = f"import sys, {module}; print('aiohttp' in sys.modules, 'bridge.sdk' in sys.modules)"
-    done = subprocess.run(  # noqa: S603 - our own arguments
+    done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["False", "False"]

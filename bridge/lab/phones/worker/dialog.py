@@ -63,7 +63,7 @@ def describe(error: Exception) -> str:
     return str(reason or error) or type(error).__name__
 
 
-class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 ships no types
+class PhoneCall(pj.Call):
     """One call: tells the engine what becomes of it."""
 
     def __init__(
@@ -146,7 +146,7 @@ class PhoneCall(pj.Call):  # type: ignore[misc]  # pjsua2 ships no types
         self.engine.emit(DigitReceived(parameter.digit))
 
 
-class PhoneAccount(pj.Account):  # type: ignore[misc]  # pjsua2 ships no types
+class PhoneAccount(pj.Account):
     """The phone's account: registration and incoming calls."""
 
     def __init__(self, engine: Engine) -> None:

@@ -23,7 +23,7 @@ def audio_format(rate: int) -> pj.MediaFormatAudio:
     return shape
 
 
-class Mouth(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no types
+class Mouth(pj.AudioMediaPort):
     """Gives the conference bridge what the phone says."""
 
     def __init__(self, voice: Voice) -> None:
@@ -38,7 +38,7 @@ class Mouth(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no types
         frame.size = len(data)
 
 
-class Metronome(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no types
+class Metronome(pj.AudioMediaPort):
     """Gives the ear a frame of silence whenever nobody else does, so that its time goes on."""
 
     def __init__(self, rate: int) -> None:
@@ -52,7 +52,7 @@ class Metronome(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no typ
         frame.size = len(self._nothing)
 
 
-class Ear(pj.AudioMediaPort):  # type: ignore[misc]  # pjsua2 ships no types
+class Ear(pj.AudioMediaPort):
     """Takes what the phone hears, recorded or not: unheard audio would pile up before it."""
 
     def __init__(self, recorder: Recorder | None, rate: int) -> None:
