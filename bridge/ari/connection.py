@@ -24,7 +24,6 @@ from bridge.ari.settings import AriSettings
 from bridge.ari.state import LinkState, LinkStatus
 from bridge.ari.tracing import seen
 from bridge.ari.wire import (
-    MAX_WEBSOCKET_REQUEST,
     Answer,
     UndecodableMessageError,
     decode_message,
@@ -220,12 +219,11 @@ class AriConnection(Resources):
     ) -> Answer:
         http = self._transport_http()
         socket = None if plain else self._socket
-        size = len(body or "") + sum(len(name) + len(value) for name, value in pairs)
-        if socket is not None and socket.usable and size <= MAX_WEBSOCKET_REQUEST:
+        if socket is not None and socket.usable:
             try:
                 return await socket.exchange(method, resource, pairs, body, deadline_s)
             except NotSentError:
-                log.debug("the WebSocket went before %s %s: plain REST", method, resource)
+                log.debug("%s %s cannot go over the WebSocket: plain REST", method, resource)
             except CommandTimeoutError:
                 self._doubt(socket)
                 raise

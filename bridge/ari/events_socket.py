@@ -10,7 +10,7 @@ import aiohttp
 
 from bridge.ari.faults import UNKNOWN_OUTCOME, timed_out
 from bridge.ari.generated.events import AnyMessage, ApplicationReplaced, RESTResponse
-from bridge.ari.wire import Answer, encode_request
+from bridge.ari.wire import MAX_WEBSOCKET_REQUEST, Answer, encode_request
 from bridge.model.errors import CommandTimeoutError, ServerUnreachableError
 
 OK = 200
@@ -18,7 +18,7 @@ CLOSING = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType
 
 
 class NotSentError(Exception):
-    """The socket was closed before the request went out: another way may be tried."""
+    """The request did not go out: the socket is closed, or it is too long. Another way may do."""
 
 
 class EventsSocket:
@@ -116,7 +116,7 @@ class EventsSocket:
         return self.carries_rest and not self._ws.closed
 
     async def _send(self, data: bytes) -> None:
-        if self._ws.closed:
+        if self._ws.closed or len(data) > MAX_WEBSOCKET_REQUEST:
             raise NotSentError
         try:
             await self._ws.send_frame(data, aiohttp.WSMsgType.TEXT)

@@ -10,8 +10,9 @@ from bridge.ari.faults import UNAUTHORIZED, unauthorized
 from bridge.ari.generated.events import AnyMessage
 from bridge.model.errors import RequestFailedError
 
-MAX_WEBSOCKET_REQUEST = 60_000
-"""Bytes of a request that go over the WebSocket; Asterisk drops a frame over 65,535."""
+MAX_WEBSOCKET_REQUEST = 65_000
+"""Bytes of a message that goes over the WebSocket; Asterisk closes it (1009) for a frame over
+65,535 (http_websocket.h, AST_WEBSOCKET_MAX_RX_PAYLOAD_SIZE)."""
 FIRST_ERROR = 400
 
 _message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)

@@ -30,6 +30,9 @@ USERNAME = "callbridge"
 PASSWORD = "not a secret"  # noqa: S105 - of a server that lives in a test
 MAX_BODY = 40_960
 """Bytes of a body in plain REST (main/http.c, MAX_CONTENT_LENGTH)."""
+MAX_FRAME = 65_527
+"""Bytes of a message on the events WebSocket: http_websocket.h, AST_WEBSOCKET_MAX_RX_PAYLOAD_SIZE,
+less the header of such a frame. A longer one costs the socket (code 1009)."""
 OUTBOX_LIMIT = 10_000
 """Messages that wait for one reader; a slower one is disconnected."""
 RECEIVED_LIMIT = 10_000
@@ -254,7 +257,7 @@ class FakeAri:
         application = request.query.get("app", "")
         if not application:
             return _refusal(Refusal(400, "HTTP request is missing param: [app]"))
-        ws = web.WebSocketResponse()
+        ws = web.WebSocketResponse(max_msg_size=MAX_FRAME)
         await ws.prepare(request)
         session = _Session(ws, application, request.transport)
         before = self._sessions.get(application)
