@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
@@ -10,6 +12,7 @@ from weakref import WeakKeyDictionary
 from bridge.media.pcm import SAMPLE_BYTES
 from bridge.model.errors import CallNotFoundError, CommandTimeoutError, NotFoundError
 from bridge.model.participants import AGENT
+from bridge.runtime.pending import telling_placed
 from bridge.sdk import ActiveCall, Client, Observer
 
 WAIT_SECONDS: Final = 2.0
@@ -38,6 +41,17 @@ class Holder(Protocol):
 
 
 @dataclass(eq=False, slots=True)
+class Turn:
+    """A command behind so many bytes of what somebody says."""
+
+    position: int
+    come: asyncio.Event = field(default_factory=asyncio.Event)
+    """So many have come."""
+    placed: asyncio.Event = field(default_factory=asyncio.Event)
+    """What comes behind them need not wait for it any more."""
+
+
+@dataclass(eq=False, slots=True)
 class Place:
     """What came over sockets for one participant, since he came."""
 
@@ -49,38 +63,49 @@ class Place:
     """Of them, those that were to be dropped while they waited to be taken."""
     holder: Holder | None = None
     """Who speaks for him now."""
-    _waits: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+    _turns: list[Turn] = field(default_factory=list)
 
     def add(self, size: int) -> None:
         """Some bytes have come."""
         self.received += size
-        for position, done in self._waits:
-            if position <= self.received and not done.done():
-                done.set_result(None)
+        for turn in self._turns:
+            if turn.position <= self.received:
+                turn.come.set()
 
     def before(self, size: int) -> int:
-        """Return how many of the next bytes come before the next command that waits for some.
+        """Return how many of the next bytes come before the next command.
 
-        size: at most so many. They are whole samples.
+        size: at most so many. They are whole samples. 0: a command is about to take its place.
         """
-        ahead = (at - self.received for at, _ in self._waits if at > self.received)
-        return min([size, *(-(-one // SAMPLE_BYTES) * SAMPLE_BYTES for one in ahead)])
+        if any(self._waited_for()):
+            return 0
+        ahead = (turn.position - self.received for turn in self._turns)
+        return min([size, *(-(-one // SAMPLE_BYTES) * SAMPLE_BYTES for one in ahead if one > 0)])
 
-    @property
-    def lets_in(self) -> bool:
-        """Whether a command that waited for what has come now is about to begin."""
-        return any(done.done() for _, done in self._waits)
+    async def free(self, within: float) -> None:
+        """Wait, for so many seconds at most, until no command is about to take its place."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while (turn := next(self._waited_for(), None)) is not None:
+                    await turn.placed.wait()
 
-    async def reached(self, position: int) -> None:
-        """Wait until so many bytes have come."""
+    @contextmanager
+    def turn(self, position: int, *, holds: bool) -> Iterator[Turn]:
+        """Note a command while the block runs. holds: what comes behind it waits for its place."""
+        turn = Turn(position)
         if position <= self.received:
-            return
-        wait = position, asyncio.get_running_loop().create_future()
-        self._waits.append(wait)
+            turn.come.set()
+        if not holds:
+            turn.placed.set()
+        self._turns.append(turn)
         try:
-            await wait[1]
+            yield turn
         finally:
-            self._waits.remove(wait)
+            turn.placed.set()
+            self._turns.remove(turn)
+
+    def _waited_for(self) -> Iterator[Turn]:
+        return (t for t in self._turns if t.come.is_set() and not t.placed.is_set())
 
 
 class AudioPositions:
@@ -122,11 +147,31 @@ class AudioPositions:
         Raises CommandTimeoutError when they do not come, CallNotFoundError, NotFoundError.
         """
         place = self.place(self.find(call_id, name))
-        try:
-            async with asyncio.timeout(within):
-                await place.reached(position)
-        except TimeoutError:
-            raise CommandTimeoutError(
-                f"after_audio={position}: {place.received} bytes of audio have come for {name} "
-                f"within {within:g} s; send the rest on the audio socket, and ask again"
-            ) from None
+        with place.turn(position, holds=False) as turn:
+            await _come(turn, place, name, within)
+
+    @asynccontextmanager
+    async def turn(
+        self, call_id: str, name: str, position: int, *, within: float = WAIT_SECONDS
+    ) -> AsyncIterator[None]:
+        """Let the command of the block have its place in the voice behind so many bytes.
+
+        What comes behind them waits until it has, or has failed: it may be for other ears than
+        what was said before. Raises what ``wait`` does.
+        """
+        place = self.place(self.find(call_id, name))
+        with place.turn(position, holds=True) as turn:
+            await _come(turn, place, name, within)
+            with telling_placed(turn.placed.set):
+                yield
+
+
+async def _come(turn: Turn, place: Place, name: str, within: float) -> None:
+    try:
+        async with asyncio.timeout(within):
+            await turn.come.wait()
+    except TimeoutError:
+        raise CommandTimeoutError(
+            f"after_audio={turn.position}: {place.received} bytes of audio have come for {name} "
+            f"within {within:g} s; send the rest on the audio socket, and ask again"
+        ) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import msgspec
@@ -149,19 +150,39 @@ def home_of(service: Service, principal: Principal) -> tuple[str, str]:
     return tenant, min(principal.queues, default="")
 
 
+@asynccontextmanager
 async def in_stream(
     asked: Asked[Any, Any], participant: str = AGENT, *, call_id: str | None = None
-) -> None:
-    """Let a command take its place after the audio that it names.
+) -> AsyncIterator[None]:
+    """Let the command of the block have its place in what somebody says, if it names one.
 
-    participant: whose audio. call_id: where the path may name the call otherwise than by its id.
-    Raises CommandTimeoutError when it does not come.
+    It is for commands that change who hears him: what he says behind the audio that it names waits
+    for it. participant: who says it. call_id: where the path may name the call otherwise than by
+    its id. Raises CommandTimeoutError when that audio does not come.
     """
-    said = asked.query if asked.body is None else asked.body
-    position = getattr(said, "after_audio", None)
+    position = _after_audio(asked)
+    if position is None:
+        yield
+        return
+    positions = asked.service.audio_positions
+    async with positions.turn(call_id or asked.path["call_id"], participant, position):
+        yield
+
+
+async def after_audio(asked: Asked[Any, Any]) -> None:
+    """Wait for what the agent has said before a command, if it names how much that is.
+
+    What he says behind that does not wait. Raises CommandTimeoutError when it does not come.
+    """
+    position = _after_audio(asked)
     if position is not None:
-        positions = asked.service.audio_positions
-        await positions.wait(call_id or asked.path["call_id"], participant, position)
+        await asked.service.audio_positions.wait(asked.path["call_id"], AGENT, position)
+
+
+def _after_audio(asked: Asked[Any, Any]) -> int | None:
+    said = asked.query if asked.body is None else asked.body
+    position: int | None = getattr(said, "after_audio", None)
+    return position
 
 
 def as_it_is(asked: Asked[Any, Any], call: ActiveCall, before: CallView) -> CallView:

@@ -333,8 +333,11 @@ class CallEngine:
                 await self._speaking.set_route(frozenset(parties))
             case effects.TurnVoice() if self._speaking is not None:
                 await self._speaking.turn(effect)
+                self._pending.placed(effect.token)
             case effects.FinishVoice(cut) if self._speaking is not None:
                 await self._speaking.finish(cut=cut)
+                for token in self.session.leaving:
+                    self._pending.placed(token)
             case effects.TearDown(cause):
                 return [await self._tear_down(cause)]
             case effects.Succeed(token):

@@ -257,9 +257,12 @@ class ObserverEngine:
             case effects.TurnVoice():
                 if self._speaking is not None:
                     await self._speaking.turn(effect)
+                    self._pending.placed(effect.token)
             case effects.FinishVoice(cut):
                 if self._speaking is not None:
                     await self._speaking.finish(cut=cut)
+                    for token in self.state.leaving:
+                        self._pending.placed(token)
             case effects.Succeed(token):
                 self._pending.settle(token)
             case effects.Refuse(token):

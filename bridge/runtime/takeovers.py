@@ -10,6 +10,7 @@ from bridge.model.modes import BARGE, SPY
 from bridge.model.participants import Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.observer import ObserverEngine
+from bridge.runtime.pending import placed_already
 from bridge.session.inputs import GiveBack, TakeOver, TakerGone
 from bridge.session.observer import inputs
 
@@ -43,6 +44,7 @@ class Takeovers:
         call = self._require_call(engine)
         if engine.moves_ahead or engine.state.modes != (BARGE,):
             await engine.command(lambda token: inputs.ChangeMode(token, BARGE))
+        placed_already()
         self._require_on(engine, call)
         try:
             await call.command(lambda token: TakeOver(token, engine.name, replaced, keep))

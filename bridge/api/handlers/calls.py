@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Final
 
 from bridge.api.decoding import one_of
@@ -9,6 +10,7 @@ from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
 from bridge.api.scope import (
     addressed,
+    after_audio,
     all_dialled,
     all_visible,
     as_it_is,
@@ -109,9 +111,10 @@ async def hang_up(asked: Asked[NoBody, Leave]) -> None:
     """Hang up everybody on a call, whoever placed it."""
     view = await addressed(asked)
     check_his(asked.service, asked.principal, view)
-    if asked.service.client.get_call(view.call_id) is not None:
-        await in_stream(asked, call_id=view.call_id)
-    await asked.service.client.hang_up(view.call_id, cut=asked.query.cut)
+    client = asked.service.client
+    own = client.get_call(view.call_id) is not None
+    async with in_stream(asked, call_id=view.call_id) if own else nullcontext():
+        await client.hang_up(view.call_id, cut=asked.query.cut)
 
 
 @handles(operations.ANSWER)
@@ -130,12 +133,12 @@ async def connect(asked: Asked[Connect, NoQuery]) -> CallView:
     default = await call.target() if to is None else ""
     if to is None and default != call.callee_number:
         # Whoever configured the route has chosen him, nobody who asks.
-        await in_stream(asked)
+        await after_audio(asked)
         await call.connect(default, ring_time_seconds=seconds)
         return as_it_is(asked, call, view)
     targets = [default] if to is None else [to] if isinstance(to, str) else to
     with all_dialled(asked, targets, view.tenant) as legs:
-        await in_stream(asked)
+        await after_audio(asked)
         await call.connect(None if to is None else list(legs.endpoints), ring_time_seconds=seconds)
         # Of those who rang together one has picked up.
         legs.legs[0].keep_while(there(asked.service, view.call_id, CALLEE))
@@ -146,8 +149,8 @@ async def connect(asked: Asked[Connect, NoQuery]) -> CallView:
 async def leave(asked: Asked[Leave, NoQuery]) -> CallView:
     """Let the agent leave, after what he has said."""
     call, view = own_call(asked)
-    await in_stream(asked)
-    await call.close(cut=asked.body.cut)
+    async with in_stream(asked):
+        await call.close(cut=asked.body.cut)
     return as_it_is(asked, call, view)
 
 
@@ -156,14 +159,14 @@ async def change_mode(asked: Asked[ChangeMode, NoQuery]) -> CallView:
     """Change the agent's mode."""
     call, view = own_call(asked)
     body = asked.body
-    await in_stream(asked)
-    match body.mode:
-        case "spy":
-            await call.spy(cut=body.cut)
-        case "whisper":
-            await call.whisper(CALLEE if body.to is None else body.to, cut=body.cut)
-        case "barge":
-            await call.barge(cut=body.cut)
+    async with in_stream(asked):
+        match body.mode:
+            case "spy":
+                await call.spy(cut=body.cut)
+            case "whisper":
+                await call.whisper(CALLEE if body.to is None else body.to, cut=body.cut)
+            case "barge":
+                await call.barge(cut=body.cut)
     return as_it_is(asked, call, view)
 
 
@@ -190,7 +193,7 @@ async def announce(asked: Asked[Announce, NoQuery]) -> AnnouncedView:
     sound = one_of(sound=body.sound, audio=body.audio)
     if sound is None:
         raise BadArgumentError("announce what? Give sound, or audio")
-    await in_stream(asked)
+    await after_audio(asked)
     return AnnouncedView(complete=await call.announce(sound, body.to))
 
 

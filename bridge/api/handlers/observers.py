@@ -82,8 +82,8 @@ async def change_observer_mode(asked: Asked[ChangeMode, NoQuery]) -> ObserverVie
     observer = _his(asked)
     if body.mode != "spy":
         controlled(asked)
-    await in_stream(asked, observer.name)
-    await _turn(observer, body.mode, body.to, cut=body.cut)
+    async with in_stream(asked, observer.name):
+        await _turn(observer, body.mode, body.to, cut=body.cut)
     return _shown(asked, observer)
 
 
@@ -92,8 +92,8 @@ async def take_over(asked: Asked[TakeOver, NoQuery]) -> ObserverView:
     """Let an observer speak in the place of the agent."""
     observer = _his(asked)
     controlled(asked)
-    await in_stream(asked, observer.name)
-    await observer.take_over(asked.body.replaced, keep=asked.body.keep)
+    async with in_stream(asked, observer.name):
+        await observer.take_over(asked.body.replaced, keep=asked.body.keep)
     return _shown(asked, observer)
 
 
@@ -101,8 +101,8 @@ async def take_over(asked: Asked[TakeOver, NoQuery]) -> ObserverView:
 async def give_back(asked: Asked[NoBody, GiveBack]) -> ObserverView:
     """Let whoever was replaced speak again, after what the observer has said."""
     observer = _his(asked)
-    await in_stream(asked, observer.name)
-    await observer.give_back()
+    async with in_stream(asked, observer.name):
+        await observer.give_back()
     return _shown(asked, observer)
 
 
@@ -112,8 +112,8 @@ async def move_observer(asked: Asked[Move, NoQuery]) -> ObserverView:
     observer = _his(asked)
     to = asked.body.to
     call = _next(asked, observer) if to is None else found(asked.service, asked.principal, to)
-    await in_stream(asked, observer.name)
-    await observer.move_to(call.call_id)
+    async with in_stream(asked, observer.name):
+        await observer.move_to(call.call_id)
     if to is not None and any(party.is_at(to) for party in call.parties):
         observer.coach(to)
     return _shown(asked, observer)
@@ -123,8 +123,8 @@ async def move_observer(asked: Asked[Move, NoQuery]) -> ObserverView:
 async def dismiss_observer(asked: Asked[NoBody, Leave]) -> None:
     """Let an observer leave, after what he has said."""
     observer = _his(asked)
-    await in_stream(asked, observer.name)
-    await observer.leave(cut=asked.query.cut)
+    async with in_stream(asked, observer.name):
+        await observer.leave(cut=asked.query.cut)
 
 
 async def _turn(observer: Observer, mode: str, to: list[str] | None, *, cut: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from bridge.api.decoding import one_of, wrong
 from bridge.api.paging import whole
 from bridge.api.router import Asked, NoBody, NoQuery, handles
-from bridge.api.scope import as_it_is, dialled, in_stream, own_call, there, visible
+from bridge.api.scope import after_audio, as_it_is, dialled, own_call, there, visible
 from bridge.api.shown import parked_of
 from bridge.model.errors import NotFoundError
 from bridge.protocol import operations
@@ -28,7 +28,7 @@ async def add_party(asked: Asked[AddParty, NoQuery]) -> PartyView:
     call, view = own_call(asked)
     body = asked.body
     with dialled(asked, body.to, view.tenant) as leg:
-        await in_stream(asked)
+        await after_audio(asked)
         name = await call.add(
             leg.endpoint,
             name=name_for(body.to, body.name),
@@ -50,7 +50,7 @@ async def change_party(asked: Asked[ChangeParty, NoQuery]) -> PartyView:
             if getattr(body, field) is not None:
                 raise wrong(f"$.{field}", "is what he hears while he is held: give held, too")
     announcement = one_of(announce=body.announce, announce_audio=body.announce_audio)
-    await in_stream(asked)
+    await after_audio(asked)
     if body.muted is not None:
         await (call.mute(name) if body.muted else call.unmute(name))
     if body.held:
@@ -79,7 +79,7 @@ async def park(asked: Asked[Park, NoQuery]) -> CallView:
     """Park a party."""
     call, view = own_call(asked)
     body = asked.body
-    await in_stream(asked)
+    await after_audio(asked)
     await call.park(
         body.slot,
         name=body.name,

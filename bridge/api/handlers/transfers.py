@@ -7,7 +7,7 @@ from typing import Any
 from bridge.api.auth.dialling import Reservations
 from bridge.api.decoding import one_of
 from bridge.api.router import Asked, NoBody, NoQuery, handles
-from bridge.api.scope import all_dialled, controlled, in_stream, own_call, there, visible
+from bridge.api.scope import after_audio, all_dialled, controlled, own_call, there, visible
 from bridge.api.service import Service
 from bridge.api.shown import transfer_of
 from bridge.model.errors import NotFoundError
@@ -25,7 +25,7 @@ async def start_transfer(asked: Asked[StartTransfer, NoQuery]) -> TransferView:
     targets = [target for ringing in body.to for target in ringing]
     brief = one_of(brief=body.brief, brief_audio=body.brief_audio)
     with all_dialled(asked, targets, view.tenant) as legs:
-        await in_stream(asked)
+        await after_audio(asked)
         transfer = await call.transfer(
             _rounds(body.to, legs),
             warm=body.warm,
@@ -111,7 +111,7 @@ async def conference_transfer(asked: Asked[DriveTransfer, NoQuery]) -> TransferV
 
 async def _driven(asked: Asked[DriveTransfer, NoQuery]) -> Transfer:
     transfer = _transfer(asked, controlled(asked))
-    await in_stream(asked)
+    await after_audio(asked)
     return transfer
 
 

@@ -59,8 +59,6 @@ PIECE_SECONDS: Final = 0.2
 """What is sent goes on in pieces of this length: each has to fit into the buffer."""
 ROOM_SECONDS: Final = 0.02
 """How soon it is looked again whether there is room."""
-_LET_IN_SECONDS: Final = 0.02
-"""How long a command has to take its place in the stream, once what it waits for has come."""
 SEEN_SECONDS: Final = 1.0
 """How often it is looked whether the call is still somebody's business: one may turn out to be
 another tenant's, a program may get it, and an observer may be taken to another call."""
@@ -279,11 +277,10 @@ class AudioSession:
             await inbox.wait()
             if (dropped := inbox.take_clear()) is not None:
                 self._clear(dropped)
-            elif await self._is_said(pcm := inbox.first(self._place.before(self._piece))):
+            elif not (size := self._place.before(self._piece)):
+                await self._place.free(ROOM_SECONDS)
+            elif await self._is_said(pcm := inbox.first(size)):
                 inbox.took(len(pcm))
-                if self._place.lets_in:
-                    # What follows at once is for after the command.
-                    await asyncio.sleep(_LET_IN_SECONDS)
             else:
                 await asyncio.sleep(ROOM_SECONDS)
                 if self._link.closed:

@@ -13,6 +13,8 @@ from bridge.lab.hearing import gaps as gaps_of
 from bridge.lab.waiting import until
 from bridge.model.errors import CommandTimeoutError, ErrorCode
 from bridge.protocol.frames import AudioProgress, ClearAudio
+from bridge.runtime.speaking import Speaking
+from bridge.session.effects import TurnVoice
 from tests.api.sockets.scene import (
     RATE,
     SILENCE,
@@ -103,8 +105,15 @@ async def test_audio_is_heard_in_the_mode_that_it_was_sent_in(pbx: Pbx, tmp_path
 
 
 async def test_what_follows_at_once_on_what_a_command_waits_for_is_said_after_it(
-    pbx: Pbx, tmp_path: Path
+    pbx: Pbx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    turn, free = Speaking.turn, asyncio.Event()
+
+    async def turn_late(self: Speaking, wanted: TurnVoice) -> None:
+        await free.wait()
+        await turn(self, wanted)
+
+    monkeypatch.setattr(Speaking, "turn", turn_late)
     async with connected(pbx, tmp_path) as scene:
         call, place = scene.call, scene.api.service.audio_positions.place(scene.call)
         before, after = saying("agent", 0.4), saying("supervisor", 0.5)
@@ -117,6 +126,13 @@ async def test_what_follows_at_once_on_what_a_command_waits_for_is_said_after_it
             )
             await until(lambda: place.before(len(before) + 2) == len(before), "it waits")
             await far.ws.send_bytes(before + after)
+            await until(lambda: not place.before(2), "it is about to take its place")
+            heard_before = await far.progress()
+            while heard_before.received < len(before):
+                heard_before = await far.progress()
+            # As long as it has none, however long that is.
+            assert (await far.progress()).received == len(before)
+            free.set()
             await changing
             progress = await far.progress()
             while progress.received < len(before + after):
