@@ -60,10 +60,12 @@ class ToneAgent:
         self._again.set()
 
     async def aclose(self) -> None:
-        """Fall silent and deaf."""
+        """Fall silent and deaf. Raises what has ended its voice or its ear before."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
     async def _speak(self) -> None:
         loop = asyncio.get_running_loop()

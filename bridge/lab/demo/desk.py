@@ -6,10 +6,14 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Final
 
 from bridge.lab.asterisk import InstanceInfo
 from bridge.lab.demo.settings import RATE
+from bridge.model.errors import LabError
 from bridge.sdk import ActiveCall, Client, events
+
+_DEADLINE_S: Final = 5.0
 
 
 class Desk:
@@ -23,9 +27,13 @@ class Desk:
         self._arrivals[call.caller_number].put_nowait(call)
 
     async def next_call(self, caller_number: str) -> ActiveCall:
-        """Wait for a call from this number. Raises TimeoutError."""
-        async with asyncio.timeout(5):
-            return await self._arrivals[caller_number].get()
+        """Wait for a call from this number. Raises LabError when none comes."""
+        try:
+            async with asyncio.timeout(_DEADLINE_S):
+                return await self._arrivals[caller_number].get()
+        except TimeoutError as error:
+            message = f"no call of {caller_number} came to the program within {_DEADLINE_S:g} s"
+            raise LabError(message) from error
 
 
 async def open_desk(

@@ -26,6 +26,7 @@ from bridge.lab.demo.third_act import run_third_act
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, Tone
+from bridge.lab.together import together
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 from bridge.sdk import ActiveCall
@@ -74,7 +75,8 @@ CASTS = (
 async def run_demo(instance: Instance, settings: DemoSettings, tell: Tell) -> DemoResult:
     """Give all acts on ``instance`` and return what was heard.
 
-    Raises LabError, ServerError or CallError when they could not be given to their end.
+    Raises LabError, ServerError, CallError or TimeoutError when they could not be given to their
+    end; each says why.
     """
     [result] = await run_demos(instance, [settings], tell)
     second_act = await run_second_act(instance, settings, tell)
@@ -180,7 +182,7 @@ class Theatre:
     async def _phone_stage(self, stack: AsyncExitStack, desk: Desk, tell: Tell) -> Stage:
         tell("starting two softphones")
         cast = self._cast
-        (caller, caller_ear), (_, callee_ear) = await asyncio.gather(
+        (caller, caller_ear), (_, callee_ear) = await together(
             *(
                 stack.enter_async_context(self._handset(who, number))
                 for who, number in ((CALLER, cast.caller), (CALLEE, cast.callee))

@@ -28,6 +28,7 @@ from bridge.lab.demo.supervised_story import (
 )
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone
+from bridge.lab.together import together
 from bridge.model.errors import CapabilityError
 from bridge.model.participants import AGENT, CALLEE, CALLER, PARTIES, Participant
 from bridge.sdk import Client
@@ -61,7 +62,7 @@ async def run_second_act(
     """Give the second act on ``instance`` and return what was heard.
 
     With phones that send no RTP, steps that this Asterisk cannot do are left out, and told. Raises
-    LabError, ServerError or CallError when it could not be given to its end.
+    LabError, ServerError, CallError or TimeoutError when it could not be given to its end.
     """
     with tempfile.TemporaryDirectory(prefix="callbridge-demo-") as folder:
         act = _Act(instance.info, settings, Path(folder))
@@ -145,7 +146,7 @@ class _Act:
             supervisors=[NUMBERS[SUPERVISOR]],
         )
         await stack.enter_async_context(client)
-        started = await asyncio.gather(
+        started = await together(
             *(stack.enter_async_context(self._handset(who)) for who in NUMBERS)
         )
         for who, (_, ear) in zip(NUMBERS, started, strict=True):

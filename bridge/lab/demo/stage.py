@@ -8,13 +8,14 @@ from collections.abc import Awaitable, Callable
 from bridge.lab.demo.agent import ToneAgent
 from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.story import Step
+from bridge.lab.together import together
 from bridge.sdk import ActiveCall
 
 
 class Stage:
     """A call whose parties have ears in ``scene``, and its agent, who gets one when it answers.
 
-    meanwhile: done beside a step, such as a callee's picking up.
+    meanwhile: done beside a step, such as a callee's picking up; when one fails, so does the other.
     """
 
     def __init__(
@@ -33,11 +34,7 @@ class Stage:
         """Do what the step says; return since when its voice counts."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        beside = asyncio.create_task(self._beside(step))
-        try:
-            await step.command(self.call)
-        finally:
-            await beside
+        await together(self._command(step), self._beside(step))
         ended = loop.time()
         if self._agent is None:
             self._agent = ToneAgent.on(self.scene, self.call)
@@ -49,6 +46,9 @@ class Stage:
         """Let the agent fall silent."""
         if self._agent is not None:
             await self._agent.aclose()
+
+    async def _command(self, step: Step) -> None:
+        await step.command(self.call)
 
     async def _beside(self, step: Step) -> None:
         if self._meanwhile is not None:

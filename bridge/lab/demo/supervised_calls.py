@@ -19,8 +19,9 @@ from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.supervised_story import SUPERVISOR
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.phones import CallState, Phone, Tone
+from bridge.lab.together import together
 from bridge.lab.waiting import POLL_S, until
-from bridge.model.errors import CapabilityError, PhoneError
+from bridge.model.errors import CapabilityError, LabError, PhoneError
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.runtime.audit import AuditRecord
 from bridge.sdk import Client, Observer
@@ -187,14 +188,10 @@ class DirectCall(SupervisedCall):
     async def spy(self) -> float:
         """See Supervised."""
         began = time.monotonic()
-        async with asyncio.TaskGroup() as tasks:
-            joining = tasks.create_task(
-                self._client.observe(self.live.call_id, SUPERVISOR, phone=CALLEE_ENDPOINT)
-            )
-            leg = await rung_channel(self._ari, lambda name: f"leg.{SUPERVISOR}" in name)
-            answering = DirectParty.answer(self._info, leg, tone=self._voice(SUPERVISOR))
-            self._phone = await self._came(SUPERVISOR, answering)
-        self._supervisor = joining.result()
+        self._supervisor, self._phone = await together(
+            self._client.observe(self.live.call_id, SUPERVISOR, phone=CALLEE_ENDPOINT),
+            self._pick_up(),
+        )
         return began
 
     async def whisper(self) -> float:
@@ -234,6 +231,12 @@ class DirectCall(SupervisedCall):
             await self._phone.hangup()
         await self._seated().wait_left()
 
+    async def _pick_up(self) -> DirectParty:
+        """Let the supervisor answer."""
+        leg = await rung_channel(self._ari, lambda name: f"leg.{SUPERVISOR}" in name)
+        answering = DirectParty.answer(self._info, leg, tone=self._voice(SUPERVISOR))
+        return await self._came(SUPERVISOR, answering)
+
     async def _came(self, who: Participant, coming: Awaitable[DirectParty]) -> DirectParty:
         party = await coming
         self._stack.push_async_callback(party.hangup)
@@ -250,10 +253,14 @@ class DirectCall(SupervisedCall):
 
 
 async def _listed(client: Client, meant: Callable[[LiveCall], bool]) -> LiveCall:
-    """Wait until a call is live. Raises TimeoutError."""
-    async with asyncio.timeout(_DEADLINE_S):
-        while True:
-            for call in await client.live_calls():
-                if meant(call):
-                    return call
-            await asyncio.sleep(POLL_S)
+    """Wait until a call is live. Raises LabError when it is not in time."""
+    try:
+        async with asyncio.timeout(_DEADLINE_S):
+            while True:
+                for call in await client.live_calls():
+                    if meant(call):
+                        return call
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as error:
+        message = f"the parties talk, and their call was not listed within {_DEADLINE_S:g} s"
+        raise LabError(message) from error

@@ -28,6 +28,7 @@ from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
 from bridge.lab.demo.standing import left_since, standing
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Behaviour, Phone
+from bridge.lab.together import together
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 
 PHONE_TONES: Final[Tones] = {
@@ -55,8 +56,8 @@ async def run_third_act(
 ) -> ThirdAct:
     """Give the third act on ``instance`` and return what was heard.
 
-    A callee who is to be silent is the human. Raises LabError, ServerError or CallError when it
-    could not be given to its end.
+    A callee who is to be silent is the human. Raises LabError, ServerError, CallError or
+    TimeoutError when it could not be given to its end.
     """
     with tempfile.TemporaryDirectory(prefix="callbridge-demo-") as folder:
         act = _Act(instance.info, settings, Path(folder))
@@ -127,7 +128,7 @@ class _Act:
     ) -> tuple[HandedOverCall, HandedOverCall]:
         """Start a program that takes calls, and the phones."""
         desk = await open_desk(stack, self._info)
-        caller, human = await asyncio.gather(
+        caller, human = await together(
             self._phone(stack, CALLER, PHONE_NUMBER, Behaviour.ANSWER),
             self._phone(stack, HUMAN, HUMAN_NUMBER, Behaviour.RING),
         )
