@@ -45,10 +45,10 @@ class Instance:
     processes at once.
     """
 
-    def __init__(self, shelf: Shelf, record: Record) -> None:
+    def __init__(self, shelf: Shelf, record: Record, pid: int) -> None:
         self._shelf = shelf
         self._record = record
-        self._last_pid = self.pid
+        self._last_pid = pid
 
     def __repr__(self) -> str:
         """Name, process and address; no secrets."""
@@ -135,14 +135,17 @@ class Instance:
 
     @classmethod
     def find(cls, name: str = "default") -> Instance | None:
-        """Return the running instance of that name, None if there is none."""
+        """Return the running instance of that name, None if there is none.
+
+        One that is tied to a process that has ended is about to end, too, and counts as gone.
+        """
         launch.reap()
         shelf = Shelf(name)
         record = shelf.record()
-        asterisk = shelf.asterisk(record) if record else None
-        if record and record.ready and asterisk and asterisk.is_alive():
-            return cls(shelf, record)
-        return None
+        if record is None or not record.ready or (record.owner and not record.owner.is_alive()):
+            return None
+        asterisk = shelf.asterisk(record)
+        return cls(shelf, record, asterisk.pid) if asterisk and asterisk.is_alive() else None
 
     @classmethod
     def all(cls) -> list[Instance]:
@@ -157,7 +160,10 @@ class Instance:
         """
         shelf = Shelf(name)
         record = shelf.record()
-        if record is None or not record.ready or cls.find(name):
+        if record is None or not record.ready:
+            return None
+        asterisk = shelf.asterisk(record)
+        if asterisk and asterisk.is_alive():
             return None
         # The keeper notes the end a moment after it.
         keeper = shelf.keeper(record)
@@ -181,7 +187,7 @@ class Instance:
                     shelf.remove()
                     raise
                 try:
-                    return cls(shelf, _launch(shelf, record, claimed))
+                    return cls(shelf, *_launch(shelf, record, claimed))
                 except BaseException as error:
                     launch.abandon(shelf, record)
                     taken = report.port_was_taken(shelf.log)
@@ -195,12 +201,11 @@ class Instance:
 
     @staticmethod
     def _clear(shelf: Shelf) -> None:
-        """Remove what an instance left that died; its logs are kept."""
+        """Remove what an instance left that died, or whose owner did."""
         record = shelf.record()
         if record:
-            launch.halt(shelf, record, 0)
-            shelf.keep_logs()
-        if shelf.exists():
+            _end(shelf, record, 0)
+        else:
             shelf.remove()
 
     def stop(self, timeout: float = 10) -> None:
@@ -225,7 +230,7 @@ class Instance:
             launch.halt(self._shelf, self._record, _CLAIM_TIMEOUT_S)
             with self._claim_again() as claimed:
                 try:
-                    self._record = _launch(self._shelf, self._record, claimed)
+                    self._record, self._last_pid = _launch(self._shelf, self._record, claimed)
                 except BaseException as error:
                     launch.abandon(self._shelf, self._record)
                     if not isinstance(error, InstanceError):
@@ -280,12 +285,19 @@ def stop(name: str, timeout: float = 10) -> bool:
             existed = shelf.exists()
             shelf.remove()
             return existed
-        asterisk = shelf.asterisk(record)
-        if asterisk is None or not asterisk.is_alive():
-            shelf.keep_logs()
-        launch.halt(shelf, record, timeout)
-        shelf.remove()
+        _end(shelf, record, timeout)
         return True
+
+
+def _end(shelf: Shelf, record: Record, timeout: float) -> None:
+    """End what still runs and remove all state; the logs of an Asterisk that has died are kept."""
+    asterisk = shelf.asterisk(record)
+    has_died = asterisk is None or not asterisk.is_alive()
+    # A keeper whose owner is gone removes the state itself: first it has to have ended.
+    launch.halt(shelf, record, timeout)
+    if has_died:
+        shelf.keep_logs()
+    shelf.remove()
 
 
 def _prepare(shelf: Shelf, installation: Installation, ports: Ports, wanted: _Wanted) -> Record:
@@ -314,12 +326,13 @@ def _prepare(shelf: Shelf, installation: Installation, ports: Ports, wanted: _Wa
     return record
 
 
-def _launch(shelf: Shelf, record: Record, claimed: socket.socket) -> Record:
-    launch.launch(shelf, record, claimed)
+def _launch(shelf: Shelf, record: Record, claimed: socket.socket) -> tuple[Record, int]:
+    """Bring Asterisk up; return what is recorded of it now, and its process."""
+    pid = launch.launch(shelf, record, claimed)
     # A restart may happen after a reboot: what was recorded of the boot is renewed with it.
     ready = msgspec.structs.replace(record, ready=True, boot=process.boot_id())
     shelf.save(ready)
-    return ready
+    return ready, pid
 
 
 def _ports_of_others(name: str) -> list[Ports]:

@@ -8,6 +8,7 @@ the kernel ends Asterisk, prctl(2).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -34,7 +35,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    child = subprocess.Popen(  # noqa: S603 - no shell; the order is our own
+    child = subprocess.Popen(
         order["command"],
         stdin=subprocess.DEVNULL,
         pass_fds=inherited,
@@ -46,8 +47,7 @@ def main() -> None:
     orphaned = _wait(child, order["owner"])
     seconds = time.monotonic() - began
     if orphaned:
-        for folder in order["folders"]:
-            shutil.rmtree(folder, ignore_errors=True)
+        _remove(state, [Path(folder) for folder in order["folders"]])
     else:
         _write(state / "exit.json", {"code": child.returncode, "seconds": seconds})
 
@@ -78,6 +78,17 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+
+
+def _remove(state: Path, folders: list[Path]) -> None:
+    """Remove the instance's folders; its state goes at once, for whoever wants the name again."""
+    for folder in folders:
+        if folder != state:
+            shutil.rmtree(folder, ignore_errors=True)
+    doomed = state.with_name(f".{state.name}-{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+        state.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _started(pid: int) -> int | None:

@@ -32,8 +32,8 @@ _keepers: dict[Path, subprocess.Popen[bytes]] = {}
 """Our children by their folder, until they have ended and been waited for."""
 
 
-def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
-    """Start Asterisk and wait until ARI answers and SIP is served.
+def launch(shelf: Shelf, record: Record, claim: socket.socket) -> int:
+    """Start Asterisk and wait until ARI answers and SIP is served; return its process.
 
     Raises InstanceError with the report if it ends before or does not get there.
     """
@@ -49,7 +49,7 @@ def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
     }
     write_private(shelf.folder / "order.json", json.dumps(order))
     with (shelf.log / report.CONSOLE).open("ab") as console:
-        keeper = subprocess.Popen(  # noqa: S603 - no shell; the arguments are our own
+        keeper = subprocess.Popen(
             [sys.executable, "-I", "-S", str(_KEEPER), str(shelf.folder / "order.json")],
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -61,7 +61,11 @@ def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
         )
     _keepers[shelf.folder] = keeper
     deadline = time.monotonic() + _READY_TIMEOUT_S
-    while not (_ari_answers(record) and _sip_is_served(shelf, record)):
+    while not (
+        (asterisk := shelf.asterisk(record))
+        and _ari_answers(record)
+        and _sip_is_served(shelf, record)
+    ):
         if keeper.poll() is not None:
             what = f"Asterisk of instance {shelf.name} did not start: it "
             raise InstanceError(what + report.describe_end(shelf.exit()))
@@ -75,6 +79,7 @@ def launch(shelf: Shelf, record: Record, claim: socket.socket) -> None:
                 f"Asterisk of instance {shelf.name} was not ready within {_READY_TIMEOUT_S:g} s"
             )
         time.sleep(0.02)
+    return asterisk.pid
 
 
 def halt(shelf: Shelf, record: Record, timeout: float) -> None:
@@ -109,8 +114,9 @@ def _ends(one: process.ProcessId, timeout: float) -> bool:
 def reap() -> None:
     """Wait for those of our children that have ended."""
     for folder, keeper in list(_keepers.items()):
-        if keeper.poll() is not None:
-            del _keepers[folder]
+        # Another thread may have waited for it, too, and started the next one meanwhile.
+        if keeper.poll() is not None and _keepers.get(folder) is keeper:
+            _keepers.pop(folder, None)
 
 
 def abandon(shelf: Shelf, record: Record) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _KEPT_CRASHES = 5
+_ATTEMPTS = 100
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 
 
@@ -133,6 +134,8 @@ class Shelf:
         crashes.mkdir(mode=0o700, parents=True, exist_ok=True)
         kept = crashes / f"{self.name}-{time.strftime('%Y%m%d-%H%M%S')}-{time.time_ns() % 10**6}"
         self.log.rename(kept)
+        # By the time of its last entry, the log of a long life would be the oldest.
+        os.utime(kept)
         for old in sorted(crashes.iterdir(), key=lambda path: path.stat().st_mtime_ns)[
             :-_KEPT_CRASHES
         ]:
@@ -153,8 +156,10 @@ def instances_root() -> Path:
 
 def names() -> list[str]:
     """Return the names under which something is kept."""
-    root = instances_root()
-    return sorted(path.name for path in root.iterdir()) if root.is_dir() else []
+    with contextlib.suppress(FileNotFoundError):
+        found = sorted(path.name for path in instances_root().iterdir())
+        return [name for name in found if _NAME.fullmatch(name)]
+    return []
 
 
 @contextlib.contextmanager
@@ -166,8 +171,7 @@ def locked() -> Iterator[None]:
     """
     root = instances_root()
     while True:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor = _opened(root)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         with contextlib.suppress(FileNotFoundError):
             # Whoever held the lock before may have removed the folder.
@@ -182,6 +186,19 @@ def locked() -> Iterator[None]:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         os.close(descriptor)
+
+
+def _opened(root: Path) -> int:
+    """Open the folder, made if need be; whoever holds the lock may remove it between the two."""
+    attempts = 0
+    while True:
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            attempts += 1
+            if attempts == _ATTEMPTS:
+                raise
 
 
 def _read(path: Path, kind: type[_T]) -> _T | None:

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asterisk
 
+OWNER = """
+import sys
+from bridge.lab.asterisk import Instance
+print(Instance.start("tied", tied=True).pid, flush=True)
+sys.stdin.read()
+"""
+
 
 def ports_of(instance: Instance) -> Ports:
     return next(block for block in ALL_BLOCKS if block.sip == instance.info.sip.port)
@@ -282,12 +289,8 @@ def test_asterisk_ends_with_its_keeper() -> None:
 
 
 def test_a_tied_instance_ends_with_the_program_that_started_it(state: Path) -> None:
-    program = (
-        "import sys; from bridge.lab.asterisk import Instance; "
-        "print(Instance.start('tied', tied=True).pid, flush=True); sys.stdin.read()"
-    )
     with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as owner:
         assert owner.stdout
         asterisk = ProcessId.of(int(owner.stdout.readline()))
@@ -296,6 +299,26 @@ def test_a_tied_instance_ends_with_the_program_that_started_it(state: Path) -> N
         owner.kill()
     assert wait_until(lambda: not asterisk.is_alive(), 10)
     assert wait_until(lambda: not (state / "asterisk/tied").exists(), 5)
+
+
+@pytest.mark.usefixtures("state")
+def test_a_tied_instance_whose_program_is_dead_is_in_nobodys_way() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout
+        asterisk = int(owner.stdout.readline())
+        # Slow to end: its keeper waits for it.
+        os.kill(asterisk, signal.SIGSTOP)
+        owner.kill()
+    assert Instance.find("tied") is None
+    again = Instance.ensure("tied", tied=True)
+    try:
+        assert again.pid != asterisk
+        assert ProcessId.of(asterisk) is None
+        assert probe(again.info.ari).startswith(again.info.version)
+    finally:
+        again.stop()
 
 
 def test_commands_to_one_that_is_gone_fail_with_a_typed_error(instance: Instance) -> None:
