@@ -137,4 +137,5 @@ async def _cleared(pbx: Pbx) -> None:
 
 async def _attempt(pbx: Pbx, measurement: Callable[[Pbx], Awaitable[None]]) -> None:
     async with AsyncExitStack() as stack:
-        await measurement(Pbx(pbx.instance, pbx._observer, stack))
+        # Of its own kind: programs by URL stay programs by URL.
+        await measurement(type(pbx)(pbx.instance, pbx._observer, stack))

@@ -44,4 +44,4 @@ __all__ = [
     "test_who_talks_with_somebody_leaves_no_message",
 ]
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.quiet]

@@ -16,4 +16,4 @@ __all__ = [
     "test_the_ai_handles_the_call_alone",
 ]
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.quiet]

@@ -210,7 +210,7 @@ async def test_the_caller_is_never_without_anybody(pbx: Pbx, replaced: str, *, k
         caller = scene.conference.people["caller"]
         await caller.wait_frames(len(caller.frames) + 20)
         caller.clear()
-        await scene.conference.call._engine.command(
+        await pbx.engine(scene.conference.call).command(
             lambda token: inputs.TakeOver(token, Participant(BOSS), Participant(replaced), keep)
         )
         await caller.wait_frames(20)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from bridge.model.ids import CallId
@@ -9,6 +11,7 @@ from bridge.runtime.names import Names
 from bridge.topology.objects import CALL_BRIDGE
 from tests.audio.machine import measured, whole
 from tests.support.pbx import Pbx
+from tests.support.remote import RemotePbx
 
 pytestmark = pytest.mark.asterisk
 
@@ -27,3 +30,14 @@ async def test_what_an_attempt_that_broke_off_has_left_is_cleared_away(pbx: Pbx)
 
     await measured(pbx, measurement)
     assert stood == [[], []]
+
+
+async def test_an_attempt_of_programs_by_url_is_one_of_programs_by_url(pbx: Pbx) -> None:
+    kinds: list[type[Pbx]] = []
+
+    async def measurement(pbx: Pbx) -> None:
+        kinds.append(type(pbx))
+
+    async with AsyncExitStack() as stack:
+        await measured(RemotePbx(pbx.instance, pbx._observer, stack), measurement)
+    assert kinds == [RemotePbx]
