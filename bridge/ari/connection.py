@@ -120,6 +120,7 @@ class AriConnection(Resources):
             self._supervisor = asyncio.create_task(
                 self._supervise(socket), name=f"ari:{self.settings.application}"
             )
+            self._supervisor.add_done_callback(self._supervised)
             await self._probe_transport(socket)
         except BaseException:
             await self.close()
@@ -292,6 +293,15 @@ class AriConnection(Resources):
             )
         )
         await socket.close()
+
+    def _supervised(self, task: asyncio.Task[None]) -> None:
+        """Tell of an end that nobody foresaw: the link would stay as it is, without a word."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        log.error("the link to Asterisk is looked after no more", exc_info=error)
+        if self._state.status is not LinkStatus.CLOSED:
+            reason = f"the link is looked after no more, start the program again: {error!r}"
+            self._report(LinkState(LinkStatus.DOWN, reason))
 
     async def _run(self, socket: EventsSocket) -> str:
         """Read a socket to its end; return why it ended."""

@@ -113,7 +113,8 @@ class EventsSocket:
     @property
     def usable(self) -> bool:
         """Whether a request may be sent here."""
-        return self.carries_rest and not self._ws.closed
+        # Of a socket that is replaced nobody reads the answers.
+        return self.carries_rest and not self._replaced and not self._ws.closed
 
     async def _send(self, data: bytes) -> None:
         if self._ws.closed or len(data) > MAX_WEBSOCKET_REQUEST:

@@ -10,6 +10,7 @@ from yarl import URL
 from bridge.ari.faults import media_failed, request_faults
 from bridge.ari.settings import AriSettings
 from bridge.ari.wire import Answer
+from bridge.model.errors import ServerUnreachableError
 
 PARALLEL_REQUESTS = 32
 """Asterisk's ``sessionlimit`` is 100 by default, sockets included."""
@@ -46,11 +47,12 @@ class HttpTransport:
         Raises ServerUnreachableError, CommandTimeoutError.
         """
         headers = {"Content-Type": "application/json"} if body is not None else None
-        with request_faults(f"{method} {resource}", self._settings.root):
+        what = f"{method} {resource}"
+        with request_faults(what, self._settings.root):
             async with (
                 asyncio.timeout(deadline_s),
                 self._slots,
-                self.session.request(
+                self._open_session(what).request(
                     method,
                     _encoded(self._settings.resource_url(resource)),
                     params=pairs,
@@ -78,13 +80,25 @@ class HttpTransport:
         url = _encoded(self._settings.media_url(connection_id))
         try:
             async with asyncio.timeout(deadline_s):
-                return await self.session.ws_connect(url, protocols=("media",))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                session = self._open_session("connecting")
+                return await session.ws_connect(url, protocols=("media",))
+        except (aiohttp.ClientError, OSError, TimeoutError, ServerUnreachableError) as error:
             raise media_failed(error, connection_id) from error
 
     async def close(self) -> None:
         """End every request and socket of the session."""
         await self.session.close()
+
+    def _open_session(self, what: str) -> aiohttp.ClientSession:
+        """Return the session, unless it was closed while ``what`` waited for its turn.
+
+        Raises ServerUnreachableError, where aiohttp has a RuntimeError.
+        """
+        if self.session.closed:
+            raise ServerUnreachableError(
+                f"{what}: the connection to {self._settings.root} was closed before it went out"
+            )
+        return self.session
 
 
 def _encoded(url: str) -> URL:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bridge.ari import AriConnection, AriSettings, LinkStatus, events
+from bridge.ari import AriConnection, AriSettings, Backoff, LinkState, LinkStatus, events
+from bridge.ari.http import PARALLEL_REQUESTS
+from bridge.ari.media_door import door_of
 from bridge.lab.fake_ari import FakeAri
+from bridge.lab.proxy import BreakableProxy
 from bridge.lab.waiting import until
 from bridge.model.errors import (
     AuthenticationError,
     CommandTimeoutError,
     ErrorCode,
     InvalidStateError,
+    MediaError,
     RequestFailedError,
     ServerUnreachableError,
 )
@@ -23,11 +27,9 @@ from bridge.model.errors import (
 if TYPE_CHECKING:
     from tests.integration.ari.conftest import Line
 
-PING = "asterisk/ping"
-
 
 def over_websocket(line: Line) -> list[bool]:
-    """Which transport each ping came by, the probes left out."""
+    """Tell of every list of channels whether it was asked for on the WebSocket."""
     return [r.over_websocket for r in line.fake.received if r.resource == "channels"]
 
 
@@ -196,6 +198,70 @@ async def test_close_fails_who_waits(line: Line) -> None:
     await line.connection.close()
     with pytest.raises(ServerUnreachableError):
         await waiting
+
+
+async def test_a_request_as_another_program_takes_our_name_is_answered(
+    fake: FakeAri, unopened: Line
+) -> None:
+    asked: list[asyncio.Task[object]] = []
+
+    def ask(event: object) -> None:
+        if isinstance(event, events.ApplicationReplaced):
+            asked.append(asyncio.create_task(connection.request("GET", "channels", timeout=0.5)))
+
+    connection = AriConnection(unopened.connection.settings, on_event=ask)
+    await connection.open()
+    await unopened.connection.open()
+    await until(lambda: asked, "it is replaced")
+    assert await asked[0] == []
+    assert not fake.received[-1].over_websocket
+    await connection.close()
+
+
+async def test_close_fails_who_waits_for_his_turn(line: Line) -> None:
+    line.fake.failures.delay("GET", "channels", 5, times=PARALLEL_REQUESTS)
+    requests = [
+        asyncio.create_task(line.connection.request("GET", "channels", plain=True))
+        for _ in range(PARALLEL_REQUESTS + 1)
+    ]
+    await until(
+        lambda: line.fake.count("GET", "channels") == PARALLEL_REQUESTS, "all but one are sent"
+    )
+    await line.connection.close()
+    errors = await asyncio.gather(*requests, return_exceptions=True)
+    assert {type(error) for error in errors} == {ServerUnreachableError}
+    assert "closed before it went out" in str(errors[-1])
+
+
+async def test_close_fails_who_waits_to_connect_to_a_media_channel(line: Line) -> None:
+    async with door_of(line.connection.settings.root).changing():
+        connecting = asyncio.create_task(line.connection.open_media_socket("m-1"))
+        await asyncio.sleep(0)
+        await line.connection.close()
+    with pytest.raises(MediaError, match="closed before it went out"):
+        await connecting
+
+
+async def test_a_link_that_is_looked_after_no_more_says_so(
+    fake: FakeAri, proxy: BreakableProxy, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> float:
+        raise RuntimeError("no dice")
+
+    states: list[LinkState] = []
+    settings = AriSettings(f"http://127.0.0.1:{proxy.port}/ari", fake.username, fake.password)
+    connection = AriConnection(
+        settings,
+        on_event=lambda _: None,
+        on_state=states.append,
+        backoff=Backoff(random=broken),
+    )
+    await connection.open()
+    await proxy.refuse()
+    await until(lambda: "no dice" in states[-1].reason, "it is told")
+    assert "looked after no more" in caplog.text
+    await connection.close()
+    assert [s.status for s in states[-2:]] == [LinkStatus.DOWN, LinkStatus.CLOSED]
 
 
 async def test_open_says_that_nobody_is_there(unopened: Line) -> None:
