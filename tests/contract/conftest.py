@@ -20,8 +20,9 @@ from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
 from tests.contract.sites import FakeSite, RealSite, Site
-from tests.contract.stories import story
+from tests.contract.stories import story, untangled
 from tests.support.ids import new_id
+from tests.support.pbx import until_true
 
 
 @dataclass
@@ -47,7 +48,16 @@ class Desk:
 
     async def wait_line(self, line: str, identity: str | None = None) -> None:
         """Wait until the story has a line."""
-        await until(lambda: line in self.story(identity), f"{line} in {self.story(identity)}")
+        try:
+            await until(lambda: line in self.story(identity), line)
+        except TimeoutError:
+            raise AssertionError(f"no {line} in {self.story(identity)}") from None
+
+    async def tells(self, lines: list[str], identity: str) -> None:
+        """Wait until exactly this was reported of one, wherever the Dial events are in it."""
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: untangled(self.story(identity)) == untangled(lines), "all of it")
+        assert untangled(self.story(identity)) == untangled(lines)
 
     async def wait_for(self, kind: type[Message], identity: str) -> None:
         """Wait for an event of this type about this channel or bridge."""
@@ -125,10 +135,11 @@ async def cleared(desk: Desk) -> None:
     for bridge in await bridges(connection):
         if bridge.bridge_class == "stasis":
             await connection.bridges.destroy(bridge_id=bridge.id)
-    async with asyncio.timeout(5):
-        left = 1
-        while left:
-            left = len(await connection.channels.list()) + len(await bridges(connection))
+
+    async def empty() -> bool:
+        return not (await connection.channels.list() or await bridges(connection))
+
+    await until_true(empty, "nothing is left")
 
 
 async def bridges(connection: AriConnection) -> list[models.Bridge]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from bridge.ari import AriSettings
 from bridge.lab.fake_ari import Answer, FakeAri
 from bridge.lab.phones import Behaviour, CallState, Phone, PhoneSettings, start_phone
 from bridge.model.errors import PhoneError
+from tests.support.pbx import until_true
 
 if TYPE_CHECKING:
     from bridge.lab.asterisk import Instance
@@ -122,9 +123,8 @@ class RealSite:
         await self.phones[phone].hangup()
 
     async def holds(self, phone: str, *, on: bool) -> None:
-        async with asyncio.timeout(5):
-            while not await self._re_invites(self.phones[phone], on=on):
-                pass
+        re_invites = partial(self._re_invites, self.phones[phone], on=on)
+        await until_true(re_invites, "the phone's last INVITE is over")
 
     async def presses(self, phone: str, digits: str) -> None:
         await self.phones[phone].dtmf(digits)

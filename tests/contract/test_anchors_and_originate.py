@@ -37,8 +37,7 @@ async def test_media_over_rtp_is_there_at_once(desk: Desk) -> None:
     assert found.name.startswith("UnicastRTP/127.0.0.1:9-0x")
     assert (found.state, found.dialplan.app_name) == ("Up", "Stasis")
     await desk.connection.channels.hangup(channel_id=anchor)
-    await desk.wait_for(events.ChannelDestroyed, anchor)
-    assert untangled(desk.story(anchor)) == untangled(["Dial", *ANSWERED, *HUNG_UP])
+    await desk.tells(["Dial", *ANSWERED, *HUNG_UP], anchor)
 
 
 async def test_media_over_rtp_that_is_refused(desk: Desk) -> None:
@@ -75,8 +74,7 @@ async def test_originate_to_an_application(desk: Desk) -> None:
     found = await desk.connection.channels.get(channel_id=identity)
     assert (found.caller.name, found.caller.number) == ("Bob", "123")
     assert (found.connected.name, found.connected.number) == ("Bob", "123")
-    start = [*ANSWERED[:-1], "StasisStart x y"]
-    assert untangled(desk.story(identity)) == untangled(["Dial", *start])
+    await desk.tells(["Dial", *ANSWERED[:-1], "StasisStart x y"], identity)
 
 
 async def test_originate_to_the_dialplan(desk: Desk) -> None:
@@ -112,8 +110,7 @@ async def test_originate_that_is_given_up(desk: Desk) -> None:
     await desk.wait_for(events.Dial, identity)
     await desk.connection.channels.hangup(channel_id=identity)
     await desk.wait_for(events.ChannelDestroyed, identity)
-    expected = ["Dial", "HangupRequest 32 True", "Dial NOANSWER", "Destroyed 16"]
-    assert untangled(desk.story(identity)) == untangled(expected)
+    await desk.tells(["Dial", "HangupRequest 32 True", "Dial NOANSWER", "Destroyed 16"], identity)
 
 
 async def test_originate_that_is_refused(desk: Desk) -> None:
@@ -136,7 +133,7 @@ async def test_the_far_side_of_an_originated_channel_leaves(desk: Desk) -> None:
     await desk.sockets.pop().close()
     await desk.wait_for(events.ChannelDestroyed, identity)
     end = ["HangupRequest 16 None", "StasisEnd", "STASISSTATUS SUCCESS", "Destroyed 0"]
-    assert untangled(desk.story(identity)) == untangled(["Dial", *ANSWERED, *end])
+    await desk.tells(["Dial", *ANSWERED, *end], identity)
 
 
 async def created(desk: Desk, endpoint: str = MEDIA, other: str | None = None) -> str:
@@ -166,7 +163,7 @@ async def test_a_created_media_channel_answers_when_it_is_connected_to(desk: Des
     await desk.wait_for(events.ChannelDestroyed, identity)
     end = ["HangupRequest 16 None", "StasisEnd", "STASISSTATUS SUCCESS", "Destroyed 16"]
     answered = ["Dial", "Up", "Dial ANSWER"]
-    assert untangled(desk.story(identity)) == untangled([*CREATED, *answered, *end])
+    await desk.tells([*CREATED, *answered, *end], identity)
 
 
 async def test_a_created_media_channel_that_was_there_before_it_was_dialled(desk: Desk) -> None:
@@ -183,7 +180,7 @@ async def test_a_created_media_channel_that_nobody_connects_to(desk: Desk) -> No
     await desk.connection.channels.dial(channel_id=identity, timeout=1)
     await desk.wait_for(events.ChannelDestroyed, identity)
     end = ["HangupRequest 32 True", "StasisEnd", "STASISSTATUS SUCCESS", "Destroyed 19"]
-    assert untangled(desk.story(identity)) == untangled([*CREATED, "Dial", *end])
+    await desk.tells([*CREATED, "Dial", *end], identity)
 
 
 async def test_a_local_pair(desk: Desk) -> None:
@@ -203,9 +200,7 @@ async def test_a_local_pair(desk: Desk) -> None:
     await desk.connection.channels.hangup(channel_id=identity)
     await desk.wait_for(events.StasisEnd, other)
     await desk.wait_for(events.ChannelDestroyed, identity)
-    assert untangled(desk.story(identity)) == untangled(
-        [*CREATED, "Dial", "Up", "Dial ANSWER", *HUNG_UP]
-    )
+    await desk.tells([*CREATED, "Dial", "Up", "Dial ANSWER", *HUNG_UP], identity)
     assert [*desk.story(other)][:2] == ["StasisStart", "Up"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from bridge.ari import events
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
 from tests.support.ids import new_id
+from tests.support.pbx import until_true
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -120,9 +120,11 @@ async def test_a_deleted_snoop_is_listed_until_its_target_is_heard(desk: Desk) -
 
 async def gone(desk: Desk, identity: str) -> None:
     """Return when the server does not know the channel any more: deleting is asynchronous."""
-    async with asyncio.timeout(5):
-        while identity in [c.id for c in await desk.connection.channels.list()]:
-            pass
+
+    async def unlisted() -> bool:
+        return identity not in [c.id for c in await desk.connection.channels.list()]
+
+    await until_true(unlisted, f"{identity} is gone")
     assert (await refusal(desk.connection.channels.get(channel_id=identity)))[0] == 404
 
 

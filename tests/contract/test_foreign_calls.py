@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
@@ -11,10 +10,12 @@ import pytest
 from bridge.ari import AriConnection, events
 from bridge.lab.fake_ari import Answer
 from bridge.lab.waiting import until
-from tests.contract.conftest import Desk, cleared, fresh_name, refusal, watcher
+from bridge.model.errors import RequestFailedError
+from tests.contract.conftest import Desk, bridges, cleared, fresh_name, refusal, watcher
 from tests.contract.sites import Site
 from tests.contract.stories import untangled
 from tests.support.ids import new_id
+from tests.support.pbx import until_true
 
 CALLING = ["ChannelCreated", "ChannelDialplan Dial", "Dial", "ChannelConnectedLine"]
 RUNG = ["ChannelCreated", "ChannelDialplan AppDial", "ChannelConnectedLine", "Dial"]
@@ -58,11 +59,25 @@ class Office:
 
     async def together(self, *channels: str) -> None:
         """Wait until exactly these are in one bridge."""
-        async with asyncio.timeout(5):
-            while set(channels) not in [
-                set(bridge.channels) for bridge in await self.desk.connection.bridges.list()
-            ]:
-                pass
+
+        async def met() -> bool:
+            found = await self.desk.connection.bridges.list()
+            return set(channels) in [set(bridge.channels) for bridge in found]
+
+        await until_true(met, f"{channels} are in one bridge")
+
+    async def connected_to(self, channel: str, number: str) -> None:
+        """Wait until Asterisk shows a channel whom it talks with, which it does after they met."""
+
+        async def shown() -> bool:
+            found = await self.desk.connection.channels.get(channel_id=channel)
+            return found.connected.number == number
+
+        await until_true(shown, f"{channel} is connected to {number}")
+
+    async def empty(self) -> bool:
+        """Tell whether no channel is left."""
+        return not await self.desk.connection.channels.list()
 
     async def over(self, *channels: str) -> None:
         """Wait for the end of channels."""
@@ -80,9 +95,7 @@ async def office(site: Site) -> AsyncIterator[Office]:
     desks = made.desk, made.watch
     try:
         yield made
-        async with asyncio.timeout(5):
-            while await made.desk.connection.channels.list():
-                pass
+        await until_true(made.empty, "no channel is left")
     finally:
         await cleared(made.desk)
         for desk in desks:
@@ -101,7 +114,7 @@ async def test_a_plain_dial_until_one_hangs_up(office: Office, who: str) -> None
     assert (found[caller].dialplan.app_name, found[caller].dialplan.exten) == ("Dial", "91002")
     assert (found[callee].dialplan.app_name, found[callee].dialplan.exten) == ("AppDial", "")
     assert (found[caller].connected.number, found[callee].connected.number) == ("1002", "1001")
-    (bridge,) = await office.desk.connection.bridges.list()
+    (bridge,) = await bridges(office.desk.connection)
     assert (bridge.bridge_class, bridge.technology) == ("basic", "simple_bridge")
     begun = len(office.watch.story(caller)), len(office.watch.story(callee))
     await office.site.hangs_up(who)
@@ -114,6 +127,7 @@ async def test_a_plain_dial_until_one_hangs_up(office: Office, who: str) -> None
     else:
         of_callee.insert(0, "HangupRequest 16 None")
     assert ends == (of_caller, of_callee)
+    await office.watch.wait_for(events.BridgeDestroyed, bridge.id)
     assert office.watch.story(bridge.id)[-1] == "BridgeDestroyed"
     assert office.desk.events == []
 
@@ -157,11 +171,11 @@ async def test_nothing_is_commanded_there(office: Office) -> None:
         channel_id=caller, variable="A", value="1"
     )
     assert await refusal(variable) == OUTSIDE
-    (bridge,) = await office.desk.connection.bridges.list()
+    (bridge,) = await bridges(office.desk.connection)
     not_ours = (409, "Bridge not in Stasis application")
-    bridges = office.desk.connection.bridges
-    assert await refusal(bridges.destroy(bridge_id=bridge.id)) == not_ours
-    assert await refusal(bridges.add_channel(bridge_id=bridge.id, channel=caller)) == not_ours
+    of_bridges = office.desk.connection.bridges
+    assert await refusal(of_bridges.destroy(bridge_id=bridge.id)) == not_ours
+    assert await refusal(of_bridges.add_channel(bridge_id=bridge.id, channel=caller)) == not_ours
     await office.site.hangs_up("1001")
 
 
@@ -169,8 +183,19 @@ async def test_variables_are_read_there(office: Office) -> None:
     caller, callee = await office.talking()
     read = office.desk.connection.channels.get_channel_var
     name = (await office.desk.connection.channels.get(channel_id=caller)).name
-    for variable in ("CHANNEL(peer)", "BRIDGEPEER"):
-        assert (await read(channel_id=callee, variable=variable)).value == name
+
+    async def are_set() -> bool:
+        try:
+            found = [
+                await read(channel_id=callee, variable=variable)
+                for variable in ("CHANNEL(peer)", "BRIDGEPEER")
+            ]
+        except RequestFailedError:
+            return False
+        return [variable.value for variable in found] == [name, name]
+
+    # A moment after he has entered the bridge.
+    await until_true(are_set, "his peer is named")
     for channel in (caller, callee):
         found = await read(channel_id=channel, variable="CHANNEL(linkedid)")
         assert found.value == caller
@@ -198,9 +223,11 @@ async def test_rtp_of_a_phone(office: Office) -> None:
     statistics = office.desk.connection.channels.rtpstatistics
     first = await statistics(channel_id=callee)
     assert first.channel_uniqueid == callee
-    async with asyncio.timeout(5):
-        while (await statistics(channel_id=callee)).rxcount < first.rxcount + 5:
-            pass
+
+    async def counted() -> bool:
+        return (await statistics(channel_id=callee)).rxcount >= first.rxcount + 5
+
+    await until_true(counted, "what he sends is counted")
     await office.site.hangs_up("1001")
 
 
@@ -260,13 +287,14 @@ async def test_a_blind_transfer(office: Office, who: str) -> None:
     await office.watch.wait_line("ChannelEnteredBridge", third)
     await office.together(staying, third)
     await office.over(ids[who])
+    await until(lambda: "ChannelEnteredBridge" in office.watch.story(staying)[begun:], "it is told")
     lines = office.watch.story(staying)[begun:]
     assert lines.count("ChannelLeftBridge") == lines.count("ChannelEnteredBridge") == 1
     assert "BridgeBlindTransfer" in office.watch.story(ids[who])
     assert untangled(office.watch.story(third))[1] == untangled([*RUNG, *RINGS, "Dial ANSWER"])[1]
     found = await office.desk.connection.channels.get(channel_id=staying)
     assert (found.dialplan.app_name, found.dialplan.exten) == ("Dial", "91003")
-    assert found.connected.number == "1003"
+    await office.connected_to(staying, "1003")
     await office.site.hangs_up("1003")
     await office.over(staying, third)
 
@@ -282,6 +310,10 @@ async def test_an_attended_transfer(office: Office) -> None:
     await office.site.joins("1002")
     await office.together(caller, third)
     await office.over(callee, consult)
+    await until(
+        lambda: any(isinstance(e, events.BridgeAttendedTransfer) for e in office.watch.events),
+        "the transfer is told",
+    )
     (transfer,) = (e for e in office.watch.events if isinstance(e, events.BridgeAttendedTransfer))
     assert transfer.result == "Success"
     assert transfer.transferee is not None
@@ -298,15 +330,16 @@ async def test_a_call_is_parked_and_fetched(office: Office) -> None:
     caller, callee = await office.talking()
     slot = await office.site.parks("1002")
     await office.together(caller)
-    bridges = await office.desk.connection.bridges.list()
-    (lot,) = (bridge for bridge in bridges if bridge.bridge_class == "parking")
+    found_bridges = await office.desk.connection.bridges.list()
+    (lot,) = (bridge for bridge in found_bridges if bridge.bridge_class == "parking")
     assert (lot.bridge_type, lot.creator, lot.channels) == ("holding", "Parking", (caller,))
     await office.over(callee)
     await office.site.retrieves("1003", slot)
     third = await office.channel("1003")
     await office.together(caller, third)
     found = await office.desk.connection.channels.get(channel_id=third)
-    assert (found.dialplan.app_name, found.connected.number) == ("ParkedCall", "1001")
+    assert found.dialplan.app_name == "ParkedCall"
+    await office.connected_to(third, "1001")
     await office.site.hangs_up("1001")
     await office.over(caller, third)
 

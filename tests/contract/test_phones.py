@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from bridge.lab.waiting import until
 from tests.contract.sites import APPLICATION, Site
 from tests.contract.stories import story, untangled
 from tests.support.ids import new_id
+from tests.support.pbx import until_true
 
 
 @dataclass
@@ -30,11 +30,12 @@ class Scene:
     async def ended(self) -> None:
         await until(lambda: any(isinstance(e, events.StasisEnd) for e in self.events), "StasisEnd")
         # A channel that is listed no more has had its last event, and the answer comes behind it.
-        async with asyncio.timeout(5):
-            while await self.connection.channels.list():
-                pass
+        await until_true(self._empty, "no channel is left")
         if any(line.startswith("Dial") for line in self.story()):
             await until(lambda: "Destroyed" in self.story()[-1], "ChannelDestroyed")
+
+    async def _empty(self) -> bool:
+        return not await self.connection.channels.list()
 
 
 @pytest.fixture

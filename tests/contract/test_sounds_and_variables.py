@@ -129,6 +129,8 @@ async def test_a_snoop_is_played_to(desk: Desk) -> None:
 async def test_what_a_channel_hears(desk: Desk, what: str) -> None:
     anchor, waiting = await desk.anchor(), await desk.waiting_channel()
     await desk.wait_for(events.Dial, waiting)
+    # It may come after StasisStart.
+    await desk.wait_line("Dial ANSWER", anchor)
     before = len(desk.story())
     for method in ("DELETE", "POST", "POST", "DELETE", "DELETE"):
         assert await desk.connection.request(method, f"channels/{anchor}/{what}") is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from bridge.model.errors import RequestFailedError
 from tests.contract.conftest import fresh_name, refusal, watcher
 from tests.contract.stories import story, untangled
 from tests.support.ids import new_id
+from tests.support.pbx import until_true
 
 if TYPE_CHECKING:
     from tests.contract.conftest import Desk
@@ -52,7 +52,8 @@ async def test_the_life_of_a_bridge(desk: Desk, watch: Desk) -> None:
     await watch.wait_line("ChannelEnteredBridge", other)
     await bridges.destroy(bridge_id=other)
     await bridges.destroy(bridge_id=bridge)
-    await watch.wait_for(events.BridgeDestroyed, bridge)
+    for destroyed in (other, bridge):
+        await watch.wait_for(events.BridgeDestroyed, destroyed)
     life = ["BridgeCreated", "ChannelEnteredBridge", "ChannelLeftBridge", "BridgeDestroyed"]
     assert watch.story(bridge) == life
     assert watch.story(other) == life
@@ -71,6 +72,7 @@ async def test_the_life_of_a_snoop(desk: Desk, watch: Desk) -> None:
         await desk.sockets[-1].send_bytes(b"\0" * 640)
     await watch.wait_for(events.ChannelDestroyed, identity)
     assert watch.story(identity) == [*begin, *HUNG_UP]
+    await desk.wait_for(events.StasisEnd, identity)
     assert desk.story(identity) == ["StasisStart", "HangupRequest 32 True", "StasisEnd"]
 
 
@@ -84,12 +86,18 @@ async def test_a_target_goes_after_its_snoops(desk: Desk, watch: Desk) -> None:
     await desk.connection.channels.hangup(channel_id=party)
     for channel in (party, one, other):
         await watch.wait_for(events.ChannelDestroyed, channel)
-    ends = [
-        identity
-        for event in desk.events
-        if isinstance(event, events.StasisEnd | events.ChannelDestroyed)
-        for identity in event.channel_ids()
-    ]
+
+    def told() -> list[str]:
+        return [
+            identity
+            for event in desk.events
+            if isinstance(event, events.StasisEnd | events.ChannelDestroyed)
+            for identity in event.channel_ids()
+        ]
+
+    # Whoever watches may be told before the owner is.
+    await until(lambda: len(told()) == 4, "all ends are told")
+    ends = told()
     assert ends in ([party, one, party, other], [party, one, other, party])
     # Nobody asked for their end: they went with their target.
     assert "HangupRequest 32 True" not in watch.story(one)
@@ -215,11 +223,13 @@ async def test_subscribing_to_all_at_once(desk: Desk) -> None:
 
 
 async def forgotten(desk: Desk, name: str) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                await desk.connection.applications.get(application_name=name)
-            except RequestFailedError as error:
-                if error.reason != "Application not found":
-                    raise
-                return
+    async def unknown() -> bool:
+        try:
+            await desk.connection.applications.get(application_name=name)
+        except RequestFailedError as error:
+            if error.reason != "Application not found":
+                raise
+            return True
+        return False
+
+    await until_true(unknown, f"{name} is forgotten")
