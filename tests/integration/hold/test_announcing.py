@@ -19,7 +19,7 @@ from tests.integration.hold.music import GAP_MS, both, frames, hears, hears_spee
 from tests.support.conference import HZ, RATE, Conference
 from tests.support.pbx import SENT_DBFS, Pbx
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 SOUND = "sound:demo-thanks"
 """Speech of 5.5 s, among Asterisk's core sounds."""

@@ -18,7 +18,7 @@ from tests.support.child import child
 from tests.support.conference import HZ
 from tests.support.pbx import CALLER_TONE, SENT_DBFS, Pbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.quiet]
 
 
 @dataclass

@@ -14,7 +14,7 @@ from tests.integration.hold.music import GAP_MS, both, gap_of, hears
 from tests.support.conference import Conference
 from tests.support.pbx import CALLEE_TONE, CALLER_TONE, DirectCall, Pbx
 
-pytestmark = pytest.mark.asterisk
+pytestmark = [pytest.mark.asterisk, pytest.mark.quiet]
 
 
 async def talking(pbx: Pbx) -> Conference:

@@ -17,7 +17,7 @@ from tests.audio.machine import remeasured
 from tests.integration.hold.music import GAP_MS
 from tests.support.pbx import CALLEE_TONE, Pbx, until_true
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
+pytestmark = [pytest.mark.asterisk, pytest.mark.phones, pytest.mark.quiet]
 
 _STEP_MS = 5
 _LOUD_DBFS = -45.0

@@ -129,6 +129,7 @@ async def test_two_parties_hear_each_other_without_a_gap(app: App, asterisk: Ins
             assert not party.overrun
 
 
+@pytest.mark.quiet
 async def test_the_first_frame_of_a_voice_is_found(app: App, asterisk: Instance) -> None:
     caller, callee = await _connected(app, asterisk)
     async with contextlib.AsyncExitStack() as parties:

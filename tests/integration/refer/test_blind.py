@@ -183,6 +183,7 @@ async def test_phones_that_may_not_are_not_transferred_by_asterisk_either(pbx: P
     assert PhoneState.CONFIRMED not in [state for call in target.calls for state in call.reached]
 
 
+@pytest.mark.alone
 @remeasured
 async def test_they_hear_each_other_as_soon_as_he_has_answered(pbx: Pbx) -> None:
     desk = await Desk.begin(pbx)

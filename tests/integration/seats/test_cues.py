@@ -56,6 +56,7 @@ def sounding_s(ear: DirectParty) -> float:
     return (loud[-1] - loud[0] + 1) * 0.02 if loud else 0.0
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("cue", list(Cue))
 async def test_the_supervisor_alone_hears_it(
     office: Office, supervisor: Supervisor, cue: Cue
@@ -76,6 +77,7 @@ async def test_the_supervisor_alone_hears_it(
     assert [loudest(other) for other in others] == [0, 0]
 
 
+@pytest.mark.alone
 async def test_it_is_heard_soon(office: Office, supervisor: Supervisor) -> None:
     ear, channel = await seated(office, supervisor)
     delays = []

@@ -97,6 +97,7 @@ async def test_a_phone_that_is_not_there(floor: Floor, talk: Talk, phone: str) -
     await as_before(floor, before)
 
 
+@pytest.mark.quiet
 async def test_it_rings_as_long_as_is_said(floor: Floor) -> None:
     talk = await own_or_foreign(floor, "foreign")
     phone = await floor.pbx.phone("1005", answer=Behaviour.RING)

@@ -11,6 +11,7 @@ from bridge.lab.hearing import first_heard
 from bridge.model.errors import CommandInProgressError, InvalidStateError
 from bridge.session.transfer import Stage
 from bridge.session.transfer.effects import Outcome
+from tests.audio.machine import anew
 from tests.support.conference import HZ, RATE, everyone
 from tests.support.pbx import SENT_DBFS, Pbx, state_of
 from tests.support.transfers import TransferScene, spoken_brief, stage_of
@@ -41,6 +42,8 @@ async def test_a_brief_a_key_and_the_handover(pbx: Pbx) -> None:
     await scene.gone("human")
 
 
+@pytest.mark.alone
+@anew
 async def test_both_hear_each_other_at_once_when_the_key_was_pressed(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
     transfer = await scene.transfer(brief=spoken_brief(8.0))
