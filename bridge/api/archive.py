@@ -11,34 +11,41 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Iterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 
+from bridge.api.archive_index import ArchiveIndex, InCall, Key, Scope
+from bridge.api.paging import opened_as, paged
 from bridge.api.shown import recording_of
 from bridge.media.recording import Facts
 from bridge.model.errors import ConfigurationError
-from bridge.protocol.views import RecordingView
+from bridge.protocol.requests import RecordingListing
+from bridge.protocol.views import Page, RecordingView
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Recording
 
 _log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 _CALL_ID: Final = re.compile(r"[0-9a-f]{12}")
 _ID: Final = re.compile(r"(?P<call>[0-9a-f]{12})-(?P<own>[0-9a-f]{6})")
 _SCOPE: Final = "scope.json"
-_KEPT: Final = 10_000
-"""Descriptions of complete recordings that are kept in memory."""
 _FOLDER_MODE: Final = 0o700
+_SURE_NS: Final = 2_000_000_000
+"""How old a change of a folder has to be until another one cannot have the same time."""
+_ROUNDS: Final = 3
+"""How often the index is looked into again that was not true."""
 _OVER: Final = frozenset({RecordingState.ENDED, RecordingState.FAILED})
-
-
-class _Scope(msgspec.Struct, frozen=True):
-    tenant: str = ""
-    queue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,11 @@ class Entry:
     tenant: str
     queue: str
     folder: Path
+
+    @property
+    def key(self) -> Key:
+        """Its place in lists."""
+        return self.began_at, self.view.recording_id
 
     def file(self, name: str) -> Path | None:
         """Return one of its files, the description included; None for any other name."""
@@ -78,7 +90,16 @@ class Archive:
         self.folder = folder
         self._live: dict[str, dict[str, _Live]] = {}
         """By call, and then by their ids: whoever looks at one call does not look at all."""
-        self._complete: dict[Path, Facts] = {}
+        self._index = ArchiveIndex()
+        self._listed_at: int | None = None
+        """When the folder had last changed as its calls were listed, in ns."""
+        self._changed: set[str] = set()
+        """Calls in whose folders there may be something else than the index knows."""
+        self._index_lock = asyncio.Lock()
+        """Whoever has it has the index, and looks into it in a thread."""
+        self._makers: Counter[str] = Counter()
+        """How many make a recording in the folder of a call, just now."""
+        self._folders_lock = asyncio.Lock()
 
     # --- those that go on -----------------------------------------------------------------------
 
@@ -108,6 +129,7 @@ class Archive:
         here = self._live.get(call_id, {})
         for recording_id in [i for i, one in here.items() if one.recording.state in _OVER]:
             del here[recording_id]
+            self._changed.add(call_id)
         if not here:
             self._live.pop(call_id, None)
         return here
@@ -115,24 +137,46 @@ class Archive:
     def _all_going_on(self) -> dict[str, _Live]:
         return {i: one for call in list(self._live) for i, one in self._going_on(call).items()}
 
-    async def open(self, call_id: str, tenant: str, queue: str) -> Path:
-        """Make the folder of a call, and note whose it is. Raises ConfigurationError."""
+    @asynccontextmanager
+    async def opened(self, call_id: str, tenant: str, queue: str) -> AsyncIterator[Path]:
+        """Make the folder of a call for a recording that the block makes, and note whose it is.
+
+        When the block raises it is removed, if there is no recording in it and nobody else is about
+        to make one. Raises ConfigurationError.
+        """
         if not _CALL_ID.fullmatch(call_id):
             msg = f"{call_id!r} is no id of a call"
             raise ValueError(msg)
         folder = self.folder / call_id
+        self._makers[call_id] += 1
         try:
-            await asyncio.to_thread(_make, folder, _Scope(tenant, queue))
+            await self._make(folder, Scope(tenant, queue))
+            yield folder
+        except BaseException:
+            self._no_maker(call_id)
+            async with self._folders_lock:
+                if call_id not in self._makers:
+                    await _to_its_end(_remove, folder)
+            raise
+        else:
+            self._no_maker(call_id)
+        finally:
+            self._changed.add(call_id)
+
+    async def _make(self, folder: Path, scope: Scope) -> None:
+        try:
+            async with self._folders_lock:
+                await _to_its_end(_make, folder, scope)
         except OSError as error:
             raise ConfigurationError(
                 f"{folder} cannot be made: {error}; let callbridge write to the folder of "
                 "recordings, or configure another"
             ) from error
-        return folder
 
-    async def discard(self, call_id: str) -> None:
-        """Remove the folder of a call if there is no recording in it."""
-        await asyncio.to_thread(_remove, self.folder / call_id)
+    def _no_maker(self, call_id: str) -> None:
+        self._makers[call_id] -= 1
+        if not self._makers[call_id]:
+            del self._makers[call_id]
 
     # --- all of them ----------------------------------------------------------------------------
 
@@ -144,51 +188,124 @@ class Archive:
         call_id = match["call"]
         if (live := self._going_on(call_id).get(recording_id)) is not None:
             return live.entry(call_id)
-        return (await asyncio.to_thread(self._all, call_id)).get(recording_id)
+        return (await asyncio.to_thread(self._in_call, call_id)).get(recording_id)
 
-    async def entries(self, call_id: str | None = None) -> tuple[Entry, ...]:
-        """Return all recordings, or those of a call, in no order."""
-        live = self._all_going_on() if call_id is None else dict(self._going_on(call_id))
-        by_id = await asyncio.to_thread(self._all, call_id)
-        by_id.update({i: one.entry(_call_of(i)) for i, one in live.items()})
-        return tuple(by_id.values())
+    async def page(
+        self, listing: RecordingListing, sees: Callable[[str, str], bool]
+    ) -> Page[Entry]:
+        """Return a part of the list of all recordings, or of a call's, the newest first.
 
-    def _all(self, call_id: str | None) -> dict[str, Entry]:
-        """Read what lies in the folder of a call, or in all of them; by id. Blocks."""
-        if call_id is not None:
-            entries = self._read(call_id) if _CALL_ID.fullmatch(call_id) else ()
-            return {one.view.recording_id: one for one in entries}
-        try:
-            names = [path.name for path in self.folder.iterdir()]
-        except OSError as error:
-            _log.debug("no recordings are listed: %s", error)
-            return {}
-        calls = filter(_CALL_ID.fullmatch, names)
-        found = {one.view.recording_id: one for call in calls for one in self._read(call)}
-        there = {one.folder / one.view.description for one in found.values()}
-        for gone in [path for path in list(self._complete) if path not in there]:
-            self._complete.pop(gone, None)
+        sees: tells of a tenant and a queue whether one sees their recordings. As much is read as
+        is shown, and what has come or gone since the last time; the first time all of it.
+        """
+        before = None if listing.cursor is None else opened_as(listing.cursor, tuple[float, str])
+        call_id = listing.call_id
+        if call_id is None:
+            async with self._index_lock:
+                live = self._all_going_on()
+                changed, self._changed = self._changed, set()
+                lying = await _to_its_end(
+                    self._newest, changed, listing.limit + 1, before, sees, live
+                )
+            # One that has begun meanwhile lies there as if nobody went on with it.
+            live |= self._all_going_on()
+        else:
+            live = dict(self._going_on(call_id))
+            lying = list((await asyncio.to_thread(self._in_call, call_id)).values())
+            live |= self._going_on(call_id)
+        entries = [one for one in lying if one.view.recording_id not in live]
+        entries += [one.entry(_call_of(recording_id)) for recording_id, one in live.items()]
+        seen = (one for one in entries if sees(one.tenant, one.queue))
+        return paged(seen, listing, lambda one: one.key, newest_first=True)
+
+    # --- what lies in the folder: all of it blocks ----------------------------------------------
+
+    def _newest(
+        self,
+        changed: Collection[str],
+        most: int,
+        before: Key | None,
+        sees: Callable[[str, str], bool],
+        without: Collection[str],
+    ) -> list[Entry]:
+        """Return the newest that lie there, in their order.
+
+        changed: calls to look at anew. before: those that come after it alone.
+        """
+        self._take_stock(changed)
+        found: list[Entry] = []
+        for _ in range(_ROUNDS):
+            stale: set[str] = set()
+            found = list(islice(self._lying(before, sees, without, stale), most))
+            if not stale:
+                break
+            self._look_into(stale)
         return found
 
+    def _lying(
+        self,
+        before: Key | None,
+        sees: Callable[[str, str], bool],
+        without: Collection[str],
+        stale: set[str],
+    ) -> Iterator[Entry]:
+        """Return what lies there, in order. stale: gets calls of which the index is not true."""
+        read: dict[str, dict[str, Entry]] = {}
+        for key in self._index.newest_first(sees, before):
+            recording_id = key[1]
+            if recording_id in without:
+                continue
+            call_id = _call_of(recording_id)
+            if call_id not in read:
+                read[call_id] = self._in_call(call_id)
+            entry = read[call_id].get(recording_id)
+            if entry is None or entry.key != key or not sees(entry.tenant, entry.queue):
+                stale.add(call_id)
+            else:
+                yield entry
+
+    def _take_stock(self, changed: Collection[str]) -> None:
+        """Let the index know what has come and gone."""
+        try:
+            changed_at = self.folder.stat().st_mtime_ns
+            if changed_at != self._listed_at:
+                names = (path.name for path in self.folder.iterdir())
+                calls = frozenset(filter(_CALL_ID.fullmatch, names))
+                for gone in self._index.calls - calls:
+                    self._index.forget(gone)
+                self._look_into(calls - self._index.calls)
+                sure = time.time_ns() - changed_at > _SURE_NS
+                self._listed_at = changed_at if sure else None
+        except OSError as error:
+            _log.debug("no recordings are listed: %s", error)
+            self._index, self._listed_at = ArchiveIndex(), None
+        self._look_into([call_id for call_id in changed if call_id in self._index])
+
+    def _look_into(self, calls: Iterable[str]) -> None:
+        found: dict[str, InCall] = {}
+        for call_id in calls:
+            entries = self._in_call(call_id).values()
+            keys = frozenset(one.key for one in entries)
+            found[call_id] = InCall(_scope(self.folder / call_id), keys)
+        self._index.put(found)
+
+    def _in_call(self, call_id: str) -> dict[str, Entry]:
+        """Return what lies in the folder of a call, by id."""
+        if not _CALL_ID.fullmatch(call_id):
+            return {}
+        return {one.view.recording_id: one for one in self._read(call_id)}
+
     def _read(self, call_id: str) -> Iterator[Entry]:
-        """Read what lies in the folder of a call. Blocks."""
         folder = self.folder / call_id
         scope = _scope(folder)
         for path in folder.glob("callbridge-*.json"):
-            if (facts := self._facts(path)) is not None and facts.call_id == call_id:
+            try:
+                facts = Facts.read(path)
+            except (OSError, ValueError) as error:
+                _log.warning("%s is left out: %s", path, error)
+                continue
+            if facts.call_id == call_id:
                 yield Entry(_view(facts, path), facts.began_at, scope.tenant, scope.queue, folder)
-
-    def _facts(self, path: Path) -> Facts | None:
-        if (known := self._complete.get(path)) is not None and path.is_file():
-            return known
-        try:
-            facts = Facts.read(path)
-        except (OSError, ValueError) as error:
-            _log.warning("%s is left out: %s", path, error)
-            return None
-        if facts.end_cause is not None and len(self._complete) < _KEPT:
-            self._complete[path] = facts
-        return facts
 
 
 _FAILURES: Final = {
@@ -219,7 +336,7 @@ def _call_of(recording_id: str) -> str:
     return recording_id.partition("-")[0]
 
 
-def _make(folder: Path, scope: _Scope) -> None:
+def _make(folder: Path, scope: Scope) -> None:
     folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
     draft = folder / f".{secrets.token_hex(6)}"
     draft.write_bytes(msgspec.json.encode(scope))
@@ -235,9 +352,19 @@ def _remove(folder: Path) -> None:
         _log.debug("%s stays: %s", folder, error)
 
 
-def _scope(folder: Path) -> _Scope:
+def _scope(folder: Path) -> Scope:
     try:
-        return msgspec.json.decode((folder / _SCOPE).read_bytes(), type=_Scope)
+        return msgspec.json.decode((folder / _SCOPE).read_bytes(), type=Scope)
     except (OSError, msgspec.MsgspecError) as error:
         _log.debug("whose the recordings in %s are is not known: %s", folder, error)
-        return _Scope()
+        return Scope()
+
+
+async def _to_its_end(work: Callable[P, T], *arguments: P.args, **more: P.kwargs) -> T:
+    """Do what blocks in a thread; should we be cancelled, it is over first: it has a lock."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **more))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -54,6 +54,14 @@ def cursor(key: Key) -> str:
     return base64.urlsafe_b64encode(_ENCODER.encode(key)).rstrip(b"=").decode()
 
 
+def opened_as(text: str, kinds: type[T]) -> T:
+    """Return the key that a cursor was made of. kinds: a tuple type. Raises BadArgumentError."""
+    try:
+        return msgspec.convert(opened(text), kinds)
+    except msgspec.ValidationError:
+        raise wrong("$.cursor", "is of another list") from None
+
+
 def opened(text: str) -> Key:
     """Return the key that a cursor was made of. Raises BadArgumentError."""
     try:

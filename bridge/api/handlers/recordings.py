@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
 from typing import Any, Final
 
 from bridge.api.archive import Entry
-from bridge.api.auth.principal import Principal
 from bridge.api.decoding import one_of
-from bridge.api.paging import paged
 from bridge.api.router import Asked, File, NoBody, NoQuery, handles
 from bridge.api.scope import check_his, own_call
 from bridge.api.shown import recording_of
@@ -25,15 +21,8 @@ _JSON: Final = ".json"
 @handles(operations.LIST_RECORDINGS)
 async def list_recordings(asked: Asked[NoBody, RecordingListing]) -> Page[RecordingView]:
     """List the recordings, the newest first."""
-    entries = await asked.service.views.archive.entries(asked.query.call_id)
-    # There may be years of them, and to put them in order takes a while.
-    page = await asyncio.to_thread(_part, entries, asked.query, asked.principal)
+    page = await asked.service.views.archive.page(asked.query, asked.principal.sees)
     return Page(items=tuple(one.view for one in page.items), next=page.next)
-
-
-def _part(entries: Iterable[Entry], query: RecordingListing, principal: Principal) -> Page[Entry]:
-    seen = (one for one in entries if principal.sees(one.tenant, one.queue))
-    return paged(seen, query, lambda one: (one.began_at, one.view.recording_id), newest_first=True)
 
 
 @handles(operations.START_RECORDING)
@@ -42,8 +31,7 @@ async def start_recording(asked: Asked[StartRecording, NoQuery]) -> RecordingVie
     call, view = own_call(asked)
     body, archive = asked.body, asked.service.views.archive
     announcement = one_of(announce=body.announce, announce_audio=body.announce_audio)
-    folder = await archive.open(view.call_id, view.tenant, view.queue)
-    try:
+    async with archive.opened(view.call_id, view.tenant, view.queue) as folder:
         recording = await call.record(
             folder,
             coaching=body.coaching,
@@ -51,9 +39,6 @@ async def start_recording(asked: Asked[StartRecording, NoQuery]) -> RecordingVie
             pauses=body.pauses,
             max_minutes=body.max_minutes,
         )
-    except BaseException:
-        await archive.discard(view.call_id)
-        raise
     archive.follow(recording, view.tenant, view.queue)
     return recording_of(recording, view.call_id)
 

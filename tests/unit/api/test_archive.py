@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import pytest
 
-from bridge.api import archive as module
 from bridge.api.archive import Archive
+from bridge.api.paging import cursor
 from bridge.media.recording import Facts
+from bridge.model.errors import BadArgumentError, InvalidStateError
+from bridge.protocol.requests import RecordingListing
 from bridge.runtime.recorder import RecordingState
 from bridge.sdk.recording import Recording
+
+Sees: TypeAlias = Callable[[str, str], bool]
 
 
 class Going:
@@ -60,35 +68,147 @@ async def test_what_has_ended_goes_on_no_longer() -> None:
     assert archive.of_call(first.call_id) == ()
     assert archive.live(first.recording_id) is None
     assert await archive.find(first.recording_id) is None
-    (entry,) = await archive.entries()
+    (entry,) = (await archive.page(RecordingListing(), every)).items
     assert entry.view.recording_id == second.recording_id
     archive.follow(cast(Recording, first), "default", "")
     assert archive.of_call(first.call_id) == ()
 
 
-def described(folder: Path, number: int) -> str:
-    """Write the description of a recording that is complete; return its id."""
+def every(_tenant: str, _queue: str) -> bool:
+    return True
+
+
+def described(folder: Path, number: int, *, at: float | None = None, tenant: str = "") -> str:
+    """Write the description of a recording that is complete; return its id.
+
+    tenant: whose it is; empty: that is not written.
+    """
     call_id, own = f"{number:012x}", f"{number:06x}"
-    facts = Facts(own, call_id, "1001", "1002", float(number), 16000, end_cause="stopped")
-    (folder / call_id).mkdir()
+    began_at = float(number) if at is None else at
+    facts = Facts(own, call_id, "1001", "1002", began_at, 16000, end_cause="stopped")
+    (folder / call_id).mkdir(exist_ok=True)
     path = folder / call_id / f"callbridge-{number}.json"
     path.write_text(json.dumps(facts.as_dict()), encoding="utf-8")
+    if tenant:
+        scope = folder / call_id / "scope.json"
+        scope.write_text(json.dumps({"tenant": tenant}), encoding="utf-8")
     return f"{call_id}-{own}"
 
 
-async def test_a_description_that_was_removed_takes_no_room(
+async def listed(archive: Archive, sees: Sees = every, *, limit: int = 2) -> list[str]:
+    """Return the ids of all recordings that one sees, read in parts."""
+    ids: list[str] = []
+    cursor = None
+    while True:
+        page = await archive.page(RecordingListing(limit=limit, cursor=cursor), sees)
+        ids += [one.view.recording_id for one in page.items]
+        if page.next is None:
+            return ids
+        assert len(page.items) == limit
+        cursor = page.next
+
+
+class Reads:
+    """Counts the descriptions that are read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        read = Facts.read
+
+        def counted(path: Path) -> Facts:
+            self.count += 1
+            return read(path)
+
+        monkeypatch.setattr(Facts, "read", counted)
+
+
+async def test_no_more_is_read_than_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_KEPT", 1)
-    archive, first = Archive(tmp_path), described(tmp_path, 1)
-    assert [one.view.recording_id for one in await archive.entries()] == [first]
-    (tmp_path / f"{1:012x}" / "callbridge-1.json").unlink()
-    second = described(tmp_path, 2)
-    for _ in range(2):
-        assert [one.view.recording_id for one in await archive.entries()] == [second]
+    ids = [described(tmp_path, number, tenant="ab"[number % 2]) for number in range(1, 301)]
+    archive = Archive(tmp_path)
+    assert await listed(archive, limit=40) == ids[::-1]
+    os.utime(tmp_path, (1.0, 1.0))
+    await archive.page(RecordingListing(limit=1), every)
+    reads = Reads(monkeypatch)
+    page = await archive.page(RecordingListing(limit=5), every)
+    assert [one.view.recording_id for one in page.items] == ids[:-6:-1]
+    assert reads.count == 6, "and the one behind them, which tells that there is more"
+    page = await archive.page(RecordingListing(limit=5, cursor=page.next), every)
+    assert [one.view.recording_id for one in page.items] == ids[-6:-11:-1]
+    assert reads.count == 12
+    only_a = [one for number, one in enumerate(ids, 1) if number % 2 == 0]
+    assert await listed(archive, lambda tenant, _queue: tenant == "a", limit=500) == only_a[::-1]
+    assert reads.count == 12 + len(only_a), "of others' none"
 
-    def fail(_path: Path) -> Facts:
-        raise AssertionError
 
-    monkeypatch.setattr(Facts, "read", fail)
-    assert [one.view.recording_id for one in await archive.entries()] == [second]
+async def test_what_has_come_and_gone_is_seen(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "recordings")
+    assert await listed(archive) == []
+    folder = archive.folder
+    folder.mkdir()
+    ids = [described(folder, number) for number in range(1, 6)]
+    assert await listed(archive) == ids[::-1]
+    (folder / f"{5:012x}" / "callbridge-5.json").unlink()
+    shutil.rmtree(folder / f"{2:012x}")
+    assert await listed(archive) == [ids[3], ids[2], ids[0]]
+    ids[1] = described(folder, 2)
+    assert await listed(archive) == [ids[3], ids[2], ids[1], ids[0]]
+    shutil.rmtree(folder)
+    assert await listed(archive) == []
+
+
+async def test_whose_a_recording_is_may_turn_out_later(tmp_path: Path) -> None:
+    archive, number = Archive(tmp_path), 7
+    ids = [described(tmp_path, one) for one in (number, 8, 9)]
+
+    def sees_acme(tenant: str, _queue: str) -> bool:
+        return tenant == "acme"
+
+    assert (await listed(archive), await listed(archive, sees_acme)) == (ids[::-1], [])
+    async with archive.opened(f"{number:012x}", "acme", ""):
+        pass
+    assert await listed(archive, sees_acme) == ids[:1]
+    assert await listed(archive, lambda tenant, _queue: tenant != "acme", limit=1) == ids[:0:-1]
+
+
+async def test_one_that_has_ended_is_where_it_began(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    going = Going(3)
+    ids = [described(tmp_path, one) for one in (1, 2, 3)]
+    going.began_at = 1.5
+    archive.follow(cast(Recording, going), "", "")
+    assert await listed(archive) == [ids[1], ids[2], ids[0]]
+    described(tmp_path, 3, at=1.5)
+    going.ended = True
+    assert await listed(archive) == [ids[1], ids[2], ids[0]]
+
+
+async def test_a_cursor_of_another_list_is_refused(tmp_path: Path) -> None:
+    for call_id in (None, "0" * 12):
+        listing = RecordingListing(cursor=cursor(("name", 1.0)), call_id=call_id)
+        with pytest.raises(BadArgumentError):
+            await Archive(tmp_path).page(listing, every)
+
+
+async def test_what_was_made_in_vain_takes_nothing_of_another_recording(tmp_path: Path) -> None:
+    archive, call_id = Archive(tmp_path), f"{4:012x}"
+
+    async def in_vain() -> None:
+        async with archive.opened(call_id, "acme", ""):
+            raise InvalidStateError("not answered yet")
+
+    async with archive.opened(call_id, "acme", "") as folder:
+        with pytest.raises(InvalidStateError):
+            await in_vain()
+        recording_id = described(tmp_path, 4)
+    entry = await archive.find(recording_id)
+    assert entry is not None
+    assert (entry.tenant, entry.folder) == ("acme", folder)
+    with pytest.raises(InvalidStateError):
+        await in_vain()
+    assert await archive.find(recording_id) == entry, "a recording is kept by itself, too"
+    (folder / "callbridge-4.json").unlink()
+    outcomes = await asyncio.gather(*(in_vain() for _ in range(5)), return_exceptions=True)
+    assert [type(one) for one in outcomes] == [InvalidStateError] * 5
+    assert not folder.exists()
