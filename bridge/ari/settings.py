@@ -43,11 +43,11 @@ class AriSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work, without repeating a password that was put into the URL."""
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_web_address(self.url):
             raise ConfigurationError(
                 "the ARI address must look like http://127.0.0.1:8088/ari or https://pbx.example"
             )
+        parts = urlsplit(self.url)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ConfigurationError(
                 "the ARI address holds credentials or a query: give username and password apart, "
@@ -91,3 +91,11 @@ class AriSettings:
     @staticmethod
     def _websocket(url: str) -> str:
         return "ws" + url.removeprefix("http")
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port out of range, half an IPv6 address
+        return False

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import os
 from urllib.parse import urlsplit
 
+from bridge.ari.settings import AriSettings
 from bridge.lab.asterisk.info import AriInfo
 from bridge.model.errors import (
     AuthenticationError,
@@ -26,23 +26,21 @@ def external_ari() -> AriInfo | None:
     """Return the ARI that the user's environment names, None if it names none.
 
     The address may end in ``/ari`` or not. Raises ConfigurationError if it makes no sense or the
-    credentials are missing.
+    credentials are missing; it does not repeat the address, which may hold a password.
     """
     url = os.environ.get(URL_VARIABLE)
     if not url:
         return None
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError(
-            f"{URL_VARIABLE} is {url!r}: it has to look like http://127.0.0.1:8088/ari"
-        )
     username, password = (os.environ.get(name) for name in (_USERNAME_VARIABLE, _PASSWORD_VARIABLE))
     if not username or not password:
         raise ConfigurationError(
             f"{URL_VARIABLE} is set: set {_USERNAME_VARIABLE} and {_PASSWORD_VARIABLE} too"
         )
-    root = url.rstrip("/").removesuffix("/ari")
-    return AriInfo(f"{root}/ari", username, password)
+    try:
+        settings = AriSettings(url, username, password)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{URL_VARIABLE}: {error.error_message}") from error
+    return AriInfo(f"{settings.root}/ari", username, password)
 
 
 def probe(ari: AriInfo, timeout: float = _TIMEOUT_S) -> str:
@@ -54,11 +52,11 @@ def probe(ari: AriInfo, timeout: float = _TIMEOUT_S) -> str:
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     # Not urllib: it would ask the environment for a proxy.
     connection = kind(parts.hostname or "", parts.port, timeout=timeout)
-    token = base64.b64encode(f"{ari.username}:{ari.password}".encode()).decode()
+    credentials = AriSettings(ari.url, ari.username, ari.password).authorization()
     resource = "asterisk/info"
     try:
         connection.request(
-            "GET", f"{parts.path}/{resource}", headers={"Authorization": f"Basic {token}"}
+            "GET", f"{parts.path}/{resource}", headers={"Authorization": credentials}
         )
         answer = connection.getresponse()
         body = answer.read()

@@ -37,7 +37,19 @@ def test_everything_is_subscribed_to_only_on_demand() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8088", "ftp://x", "http://", "ws://x/ari", "http://x/ari?api_key=a:b"]
+    "url",
+    [
+        "",
+        "127.0.0.1:8088",
+        "ftp://x",
+        "http://",
+        "ws://x/ari",
+        "http://x/ari?api_key=a:b",
+        "http://x:80880/ari",
+        "http://x:http/ari",
+        "http://x:0",
+        "http://[::1",
+    ],
 )
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(ConfigurationError):
