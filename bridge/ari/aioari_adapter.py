@@ -21,7 +21,12 @@ from aiohttp import web_exceptions
 from bridge.ari.connection import AriConnection
 from bridge.ari.settings import AriSettings
 from bridge.ari.state import LinkState, LinkStatus
-from bridge.model.errors import BadArgumentError, CapabilityError, RequestFailedError
+from bridge.model.errors import (
+    BadArgumentError,
+    CapabilityError,
+    InvalidStateError,
+    RequestFailedError,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,7 @@ EVENT_LIMIT = 10_000
 """Events that wait for a program; one that falls further behind has its run() ended."""
 OK = 200
 NO_CONTENT = 204
+_FINAL = {LinkStatus.REPLACED, LinkStatus.CLOSED}
 _ENDED = aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)
 
 
@@ -63,6 +69,11 @@ class AdapterSocket:
     def __init__(self) -> None:
         self._messages: asyncio.Queue[aiohttp.WSMessage] = asyncio.Queue(EVENT_LIMIT)
         self._closed = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further event is taken."""
+        return self._closed
 
     async def receive(self) -> aiohttp.WSMessage:
         """Return the next event; CLOSED after the last one."""
@@ -122,7 +133,10 @@ class AdapterHttpClient:
         return AdapterResponse(value)
 
     async def ws_connect(self, url: str, params: Mapping[str, str] | None = None) -> AdapterSocket:
-        """Begin to hand out events. Raises BadArgumentError for another application's."""
+        """Begin to hand out events.
+
+        Raises BadArgumentError for another application's, InvalidStateError when none will come.
+        """
         asked = (params or {}).get("app") or "".join(parse_qs(urlsplit(url).query).get("app", []))
         ours = self.connection.settings.application
         if asked != ours:
@@ -130,6 +144,10 @@ class AdapterHttpClient:
                 f"run(apps={asked!r}): this client was connected with application={ours!r}; give "
                 "the same name in both places"
             )
+        state = self.connection.state
+        if state.status in _FINAL:
+            raise InvalidStateError(f"no event will come any more: {state.reason}")
+        self._sockets = {socket for socket in self._sockets if not socket.ended}
         socket = AdapterSocket()
         self._sockets.add(socket)
         return socket
@@ -145,7 +163,7 @@ class AdapterHttpClient:
                 socket.put(text)
 
     def _follow(self, state: LinkState) -> None:
-        if state.status in {LinkStatus.REPLACED, LinkStatus.CLOSED}:
+        if state.status in _FINAL:
             for socket in self._sockets:
                 socket.end()
             self._sockets.clear()
@@ -184,6 +202,11 @@ def _as_aioari_raises(error: RequestFailedError) -> Exception:
         and kind.status_code == error.status
     ]
     kind = found[0] if found else web_exceptions.HTTPInternalServerError
+    said = " ".join(error.reason.split())
     if issubclass(kind, web_exceptions.HTTPMethodNotAllowed):
-        return kind(method=error.method, allowed_methods=(), text=error.reason)
-    return kind(reason=error.reason, text=error.reason)
+        return kind(method=error.method, allowed_methods=(), reason=said, text=said)
+    if issubclass(kind, web_exceptions.HTTPRequestEntityTooLarge):
+        return kind(max_size=0, reason=said, text=said)
+    if issubclass(kind, web_exceptions.HTTPUnavailableForLegalReasons):
+        return kind(link=None, reason=said, text=said)
+    return kind(reason=said, text=said)

@@ -20,7 +20,7 @@ from bridge.lab.asterisk import Instance
 from bridge.lab.fake_ari import FakeAri
 from bridge.lab.proxy import BreakableProxy
 from bridge.lab.waiting import until
-from bridge.model.errors import BadArgumentError, CapabilityError
+from bridge.model.errors import BadArgumentError, CapabilityError, InvalidStateError
 from tests.support.ids import new_id
 
 Untyped: TypeAlias = Any
@@ -131,6 +131,19 @@ async def test_a_boolean_is_taken_and_a_refusal_raises_what_aioari_raises(client
         await client.channels.get(channelId="nobody")
 
 
+@pytest.mark.parametrize("status", [400, 405, 413, 451, 500])
+async def test_a_refusal_of_any_status_raises_what_aioari_raises(status: int) -> None:
+    async with FakeAri() as fake:
+        fake.failures.refuse("POST", "bridges", status=status, reason="no")
+        settings = AriSettings(fake.url, fake.username, fake.password, application="hello")
+        http_client = AdapterHttpClient(settings)
+        await http_client.connection.open()
+        with pytest.raises(web_exceptions.HTTPError, match="no") as caught:
+            await http_client.request("POST", f"{fake.url}/bridges")
+        assert caught.value.status_code == status
+        await http_client.close()
+
+
 async def test_another_application_is_refused(client: Untyped) -> None:
     with pytest.raises(BadArgumentError, match="the same name in both places"):
         await client.run(apps="another")
@@ -162,5 +175,10 @@ async def test_a_replaced_application_ends_the_run() -> None:
         kinds = [json.loads((await socket.receive()).data)["type"]]
         assert kinds == ["ApplicationReplaced"]
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSED
+        # No event would ever come: a run() that begins now ends with an error.
+        with pytest.raises(InvalidStateError, match="another program"):
+            await first.ws_connect(f"ws://127.0.0.1:{fake.port}/ari/events?app=hello")
         await first.close()
         await second.close()
+        with pytest.raises(InvalidStateError, match="close"):
+            await second.ws_connect(f"ws://127.0.0.1:{fake.port}/ari/events?app=hello")
