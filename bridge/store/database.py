@@ -51,7 +51,7 @@ class CallDatabase:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def save_call_context(self, *, call_id: str, **values: Any) -> None:  # noqa: ANN401 - any JSON
+    async def save_call_context(self, *, call_id: str, **values: object) -> None:
         """Save what the next one should know of a call; replaces what was saved."""
         self.store.write(ContextView(call_id=call_id, saved_at=self._clock(), values=values))
 
@@ -60,7 +60,7 @@ class CallDatabase:
         found = await self.store.context(call_id)
         return None if found is None else found.values
 
-    async def log_call_analytics(self, *, call_id: str, **values: Any) -> None:  # noqa: ANN401 - any JSON
+    async def log_call_analytics(self, *, call_id: str, **values: object) -> None:
         """Add a line to what is known of a call: an event of the type CALL_ANALYTICS."""
         self._seq += 1
         self.store.write(

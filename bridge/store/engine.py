@@ -9,11 +9,13 @@ import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+import aiosqlite
 import asyncpg
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, AdaptedConnection, Connection, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -106,7 +108,7 @@ def make_engine(
     )
 
 
-def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+def _prepare_sqlite(connection: DBAPIConnection, _record: object) -> None:
     # Transactions begin as _begin_* says, not when the driver thinks that one is needed.
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -140,7 +142,7 @@ class Database:
             for engine in (self._readers, self._writers):
                 event.listen(engine.sync_engine, "connect", self._remember)
 
-    def _remember(self, connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own
+    def _remember(self, connection: AdaptedConnection, _record: object) -> None:
         self._opened.add(connection.driver_connection)
 
     def prepare(self) -> None:
@@ -188,8 +190,8 @@ class Database:
         finally:
             late.cancel()
 
-    def _interrupt(self, driver: Any) -> None:  # noqa: ANN401 - the driver's own
-        if self.is_sqlite:
+    def _interrupt(self, driver: object) -> None:
+        if isinstance(driver, aiosqlite.Connection):
             task = asyncio.get_running_loop().create_task(driver.interrupt())
             self._interrupting.add(task)
             task.add_done_callback(self._interrupting.discard)

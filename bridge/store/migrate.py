@@ -9,7 +9,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, Connection, inspect, text
+from sqlalchemy import URL, Connection, String, column, inspect, select, table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bridge.model.errors import ConfigurationError
@@ -43,7 +43,8 @@ async def current(connection: AsyncConnection) -> str | None:
 def _read(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+    version = select(column("version_num", String)).select_from(table(VERSION_TABLE))
+    found = connection.execute(version).scalar()
     return None if found is None else str(found)
 
 

@@ -6,7 +6,18 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import RowMapping, Select, and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    RowMapping,
+    ScalarSelect,
+    Select,
+    and_,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from bridge.protocol.requests import DeliveryListing, Listing
@@ -176,7 +187,7 @@ class Outbox(Access):
 
 
 def _shown_webhooks() -> Select[Any]:
-    def number(state: DeliveryState) -> Any:  # noqa: ANN401 - SQLAlchemy's own name is longer
+    def number(state: DeliveryState) -> ScalarSelect[int]:
         its = select(func.count()).where(
             Deliveries.webhook_id == Webhooks.webhook_id, Deliveries.state == state
         )

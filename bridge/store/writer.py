@@ -283,7 +283,7 @@ class Writer:
 
     async def _drain(self) -> None:
         while True:
-            stored = await self._store_spooled() or await self._store_unspooled()
+            stored = await self._store_spooled(self._stored or 0) or await self._store_unspooled()
             await self._works()
             if stored:
                 continue
@@ -295,11 +295,9 @@ class Writer:
                 async with self._database.reading() as connection:
                     await connection.execute(select(Spools.stored).limit(1))
 
-    async def _store_spooled(self) -> bool:
-        assert self._stored is not None  # noqa: S101 - _prepare came first
-        frames = await self._in_thread(
-            self._spool.read, self._stored, frames=BATCH, size=BATCH_BYTES
-        )
+    async def _store_spooled(self, behind: int) -> bool:
+        """Store what the spool holds behind a serial number."""
+        frames = await self._in_thread(self._spool.read, behind, frames=BATCH, size=BATCH_BYTES)
         if not frames:
             return False
         await self._store(frames)
