@@ -21,6 +21,7 @@ from bridge.model.states import CallState, EndReason
 from bridge.protocol.frames import Event, Position
 from bridge.protocol.permissions import Permission
 from bridge.protocol.views import CallView, EventView
+from bridge.runtime.listeners import tell
 from bridge.sdk import Client, events
 
 _log = logging.getLogger(__name__)
@@ -176,11 +177,7 @@ class EventHub:
         self.seq += 1
         self.total += len(frame)
         self._ring[self.seq % self._size] = Kept(event, frame, self.total)
-        for listener in list(self.listeners):
-            try:
-                listener(event)
-            except Exception:  # noqa: BLE001 - whoever reads along must not hold up a call
-                _log.exception("a listener failed at event %s", kind)
+        tell(self.listeners, _log, f"a listener at event {kind}", event)
 
     def _view(self, call_id: str) -> CallView | None:
         """Return a call as it is, or, when it is over, as it was last."""

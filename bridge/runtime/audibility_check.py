@@ -41,6 +41,7 @@ from bridge.runtime.audibility import (
 )
 from bridge.runtime.audit import Audit
 from bridge.runtime.executor import Executor
+from bridge.runtime.listeners import tell
 from bridge.session.inputs import AudienceFailed, EventsMissed
 from bridge.topology.objects import CALL_BRIDGE, Key
 from bridge.topology.standing import Found, Stranger
@@ -178,11 +179,7 @@ class AudibilityCheck:
 
     def _tell(self, report: AudibilityReport) -> None:
         _log.warning("%s", report)
-        for listener in list(self.listeners):
-            try:
-                listener(report)
-            except Exception:  # noqa: BLE001 - whoever is told must not keep us from the repair
-                _log.exception("a listener of the check for differences failed")
+        tell(self.listeners, _log, "a listener of the check for differences", report)
 
     async def _clear(self, call_id: CallId, seen: Look) -> None:
         """Remove what no engine knows of: strangers from our bridges, and what was left over."""

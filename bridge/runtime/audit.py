@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from bridge.model.ids import CallId
+from bridge.runtime.listeners import tell
 
 _log = logging.getLogger("callbridge.audit")
 
@@ -96,8 +97,4 @@ class Audit:
     def keep(self, record: AuditRecord) -> None:
         """Keep a record, and tell whoever listens."""
         self._records.append(record)
-        for listener in list(self.listeners):
-            try:
-                listener(record)
-            except Exception:  # noqa: BLE001 - whoever reads along must not hold up who speaks
-                _log.exception("a listener of the audit failed")
+        tell(self.listeners, _log, "a listener of the audit", record)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 from bridge.model.errors import CallClosedError, CallerGoneError
+from bridge.runtime.listeners import tell
 
 _log = logging.getLogger(__name__)
 
@@ -61,11 +62,7 @@ class Handlers:
 
     def tell_taps(self, event: str, *arguments: object) -> None:
         """Tell who is told of everything, and nobody else."""
-        for tap in self.taps:
-            try:
-                tap(event, *arguments)
-            except Exception:  # noqa: BLE001 - whoever reads along must not hold up a call
-                _log.exception("who watches everything failed at %s", event)
+        tell(self.taps, _log, f"who watches everything, at {event},", event, *arguments)
 
     def run(self, handler: Handler, *arguments: object, on_failure: Failure | None = None) -> None:
         """Run one handler in a task of its own; what it raises is logged."""

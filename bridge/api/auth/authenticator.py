@@ -17,6 +17,7 @@ from bridge.api.auth.principal import Principal
 from bridge.api.auth.tokens import Tokens
 from bridge.model.errors import StoreError, UnauthenticatedError
 from bridge.protocol.permissions import Role
+from bridge.runtime.listeners import tell
 from bridge.store.records import StoredKey
 
 _log = logging.getLogger(__name__)
@@ -111,11 +112,7 @@ class Authenticator:
         """Take note that a key was revoked: it is good for nothing from now on."""
         self._known.drop(key_id)
         self._looking.pop(key_id, None)
-        for listener in list(self.revoked):
-            try:
-                listener(key_id)
-            except Exception:  # noqa: BLE001 - the others are to be told all the same
-                _log.exception("a listener of revoked keys failed")
+        tell(self.revoked, _log, "a listener of revoked keys", key_id)
 
     async def close(self) -> None:
         """End."""
