@@ -327,7 +327,8 @@ def _forms(endpoint: str) -> tuple[str, ...]:
     endpoint is a name, whatever is in it.
     """
     technology, *segments = _BETWEEN_SEGMENTS.split(endpoint)
-    if len(segments) < 2:  # noqa: PLR2004 - a technology and a name, nothing else
+    if not segments[1:]:
+        # A technology and a name, nothing else.
         return (endpoint,)
     marks = _BETWEEN_SEGMENTS.findall(endpoint)
     plain = technology + "".join(

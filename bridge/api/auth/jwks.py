@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeAlias
 
 import aiohttp
@@ -197,7 +198,7 @@ class FetchedKeys:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         async with self._session.get(url, allow_redirects=False) as answer:
-            if answer.status != 200:  # noqa: PLR2004 - HTTP's own figure
+            if answer.status != HTTPStatus.OK:
                 raise ValueError(f"{url} answers {answer.status}")
             body = await answer.content.read(_LARGEST + 1)
             while len(body) <= _LARGEST and (more := await answer.content.read(_LARGEST)):
@@ -205,18 +206,18 @@ class FetchedKeys:
         if len(body) > _LARGEST:
             raise ValueError(f"{url} answers more than {_LARGEST} bytes")
         document = json.loads(body)
-        if not isinstance(document, dict):
-            raise ValueError(f"{url} answers no JSON object")  # noqa: TRY004 - what came, not a type
-        return document
+        if isinstance(document, dict):
+            return document
+        raise ValueError(f"{url} answers no JSON object")
 
 
 def _from_jwks(document: dict[str, Any]) -> tuple[SigningKey, ...]:
     """Return the keys that are good for what is accepted; others are for somebody else."""
     listed = document.get("keys")
-    if not isinstance(listed, list):
-        raise ValueError("what is published holds no list of keys")  # noqa: TRY004 - as above
-    found = (_from_jwk(one) for one in listed[:_MOST] if isinstance(one, dict))
-    return tuple(one for one in found if one is not None)
+    if isinstance(listed, list):
+        found = (_from_jwk(one) for one in listed[:_MOST] if isinstance(one, dict))
+        return tuple(one for one in found if one is not None)
+    raise ValueError("what is published holds no list of keys")
 
 
 def _from_jwk(jwk: dict[str, Any]) -> SigningKey | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, TypeGuard
+from collections.abc import Iterator, Mapping
+from typing import Annotated
 
 from pydantic import Field
 
@@ -96,8 +96,10 @@ class Tenant(Section):
         dialled, caller, callee = (
             _text(values.get(key)) for key in ("dialled", "caller", "callee")
         )
-        header = values.get("header")
-        pair = (str(header[0]), str(header[1])) if _is_pair(header) else None
+        pair: tuple[str, str] | None = None
+        match values.get("header"):
+            case [name, value]:
+                pair = (str(name), str(value))
         try:
             rule = TenantRule(
                 tenant=tenant, dialled=dialled, caller=caller, callee=callee, header=pair
@@ -113,10 +115,6 @@ class Tenant(Section):
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
-
-
-def _is_pair(value: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(value, list | tuple) and len(value) == 2  # noqa: PLR2004 - name and value
 
 
 class Auth(Section):

@@ -27,6 +27,8 @@ PLACES: Final = (Path("callbridge.toml"), Path("/etc/callbridge/callbridge.toml"
 _TOML_PLACE: Final = re.compile(r" \(at line (\d+), column (\d+)\)$")
 _TOML_END: Final = re.compile(r" \(at end of document\)$")
 _OURS: Final = "Value error, "
+_SHOWN: Final = 60
+"""Characters of a value that a message shows at most."""
 _WORDS: Final = {
     "missing": "missing",
     "bool_parsing": "must be true or false",
@@ -283,7 +285,7 @@ def _is_secret(path: KeyPath, model: type[BaseModel] | None) -> bool:
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - for a line
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def _order(where: str) -> tuple[str, int]:
