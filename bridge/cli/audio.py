@@ -11,10 +11,10 @@ import sys
 import threading
 import wave
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from types import ModuleType, TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 from bridge.media.clips import load_wav
 from bridge.media.pcm import AudioFormat
@@ -216,7 +216,7 @@ class SpeakerSink:
     ) -> None:
         self._stream.close()
 
-    def _play(self, block: Any, frames: int, *_: object) -> None:  # noqa: ANN401 - of PortAudio
+    def _play(self, block: memoryview, frames: int, *_: object) -> None:
         with contextlib.suppress(IndexError):
             block[:] = self._frames.popleft()
             return
@@ -244,7 +244,7 @@ class Microphone:
         finally:
             self._stream.close()
 
-    def _hear(self, block: Any, *_: object) -> None:  # noqa: ANN401 - of PortAudio
+    def _hear(self, block: memoryview, *_: object) -> None:
         self._frames.append(bytes(block))
         self._loop.call_soon_threadsafe(self._came.set)
 
@@ -286,13 +286,22 @@ def require_audio(*, sounds: str) -> ModuleType:
     return library
 
 
-def _stream(name: str, rate: int, callback: Any) -> Any:  # noqa: ANN401 - sounddevice has no types
+class _Stream(Protocol):
+    """Of sounddevice, which has no types. Its thread calls back with each block."""
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _stream(name: str, rate: int, callback: Callable[..., None]) -> _Stream:
     sounds = "--output FILE" if name == "RawOutputStream" else "--file FILE"
     library = require_audio(sounds=sounds)
     block = round(rate * _FRAME_SECONDS)
     try:
-        return getattr(library, name)(
+        stream: _Stream = getattr(library, name)(
             samplerate=rate, blocksize=block, channels=1, dtype="int16", callback=callback
         )
     except library.PortAudioError as error:
         raise ConfigurationError(f"the sound device refuses {rate} Hz: {error}") from error
+    return stream

@@ -416,7 +416,7 @@ async def audibility(api: Api, out: Out, call: Call) -> None:
     if out.as_json:
         out.raw(shown.raw)
     else:
-        rows = ((one.listener, one.speaker, _wanted(one), _words(one.stands)) for one in view.pairs)
+        rows = ((one.listener, one.speaker, _wanted(one), _WORDS[one.stands]) for one in view.pairs)
         out.console.print(out.table(("listener", "speaker", "is to hear", "hears"), rows))
     if view.differs:
         raise CallbridgeError(
@@ -425,8 +425,7 @@ async def audibility(api: Api, out: Out, call: Call) -> None:
 
 
 def _wanted(pair: HearingView) -> str:
-    return "" if not (pair.wanted or pair.unwanted) else _words(pair.wanted)
+    return "" if not (pair.wanted or pair.unwanted) else _WORDS[pair.wanted]
 
 
-def _words(value: bool) -> str:  # noqa: FBT001 - what it is about
-    return "yes" if value else "no"
+_WORDS: Final = {True: "yes", False: "no"}

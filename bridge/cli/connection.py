@@ -108,7 +108,7 @@ class Api:
         return [one.view for one in await self.listed(ops.LIST_CALLS)]
 
 
-def _understood(raw: msgspec.Raw, kind: Any, url: str) -> Any:  # noqa: ANN401 - of an operation
+def _understood(raw: msgspec.Raw, kind: type[T], url: str) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
