@@ -56,9 +56,11 @@ async def programs(api: Api, out: Out) -> None:
     """List who takes incoming calls."""
     out.rows(
         await api.listed(ops.LIST_PROGRAMS),
-        ("program", "connected", "standby", "calls", "routes"),
+        ("program", "tenant", "queues", "connected", "standby", "calls", "routes"),
         lambda one: (
             one.name,
+            one.tenant,
+            ", ".join(one.queues) or "all",
             "yes" if one.connected else "no",
             str(one.standby),
             str(one.calls),

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager, nullcontext
+from types import SimpleNamespace
+
+import msgspec
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from bridge.cli.command import Exit, carried_out, exit_code, failure
-from bridge.cli.connection import daemon
+from bridge.cli.connection import Shown, daemon
 from bridge.cli.main import app
 from bridge.cli.output import Out, escape, escape_line, lasting
 from bridge.daemon import runfile
 from bridge.daemon.runfile import RunFile
 from bridge.model import errors
 from bridge.model.errors import CallbridgeError, ErrorCode, ServerUnreachableError
+from bridge.protocol.views import ProgramView
 
 
 @pytest.mark.parametrize(
@@ -43,6 +48,27 @@ def test_nobodys_note_begins_a_row_of_its_own(capsys: pytest.CaptureFixture[str]
     assert head.split() == ["by", "note"]
     assert row.split() == ["anna", "paid", "boss", "[red]fired", "him"]
     assert escape_line("a\tb\nc") == "a b c"
+
+
+def test_programs_of_one_name_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    views = [
+        ProgramView(name="desk", connected=True, tenant="acme"),
+        ProgramView(name="desk", connected=True, tenant="acme", queues=("sales", "service")),
+    ]
+
+    async def listed(_operation: object) -> list[Shown]:
+        return [Shown(msgspec.Raw(msgspec.json.encode(view)), view) for view in views]
+
+    def connected(*_: object) -> AbstractAsyncContextManager[SimpleNamespace]:
+        return nullcontext(SimpleNamespace(listed=listed))
+
+    monkeypatch.setattr("bridge.cli.command.connected", connected)
+    head, *rows = CliRunner().invoke(app, ["programs"]).stdout.splitlines()
+    begin, end = head.index("tenant"), head.index("connected")
+    assert [row[begin:end].strip().split(maxsplit=1) for row in rows] == [
+        ["acme", "all"],
+        ["acme", "sales, service"],
+    ]
 
 
 def test_every_command_has_help_and_the_common_options() -> None:
