@@ -150,20 +150,19 @@ class AriConnection(Resources):
         *,
         query: Query | None = None,
         body: object = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - part of the message of its error
+        within_s: float | None = None,
         plain: bool = False,
     ) -> object:
         """Send one request and return the decoded JSON of its answer, None when it has none.
 
-        ``resource`` is the path below ``/ari``, its parts quoted; ``timeout`` in seconds. It
-        goes over the events WebSocket where the server can, by plain REST otherwise, or if it is
-        to be ``plain``. Raises
-        RequestFailedError, AuthenticationError, and, when the outcome is unknown,
-        ServerUnreachableError and CommandTimeoutError.
+        ``resource`` is the path below ``/ari``, its parts quoted. It goes over the events
+        WebSocket where the server can, by plain REST otherwise, or if it is to be ``plain``.
+        Raises RequestFailedError, AuthenticationError, and, when the outcome is unknown,
+        ServerUnreachableError and CommandTimeoutError: without an answer ``within_s`` seconds.
         """
         pairs = query_pairs(query)
         text = encode_body(body)
-        deadline_s = self.settings.request_timeout_s if timeout is None else timeout
+        deadline_s = self.settings.request_timeout_s if within_s is None else within_s
         with seen(method, resource):
             async with past(self._media_door(), method, resource, pairs):
                 answer = await self._exchange(
@@ -394,7 +393,7 @@ class _Beside:
     ) -> object:
         """Send; the decoded JSON of the answer, or None when it had no body."""
         return await self._connection.request(
-            method, resource, query=query, body=body, timeout=BESIDE_S, plain=True
+            method, resource, query=query, body=body, within_s=BESIDE_S, plain=True
         )
 
     async def download(self, resource: str) -> bytes:

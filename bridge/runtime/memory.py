@@ -255,7 +255,7 @@ class Memory:
                 f"channels/{segment(channel_id)}/variable",
                 query={"variable": self._variable},
                 body={"value": text},
-                timeout=BESIDE_S,
+                within_s=BESIDE_S,
                 plain=True,
             )
         except RequestFailedError as error:

@@ -116,7 +116,7 @@ async def test_a_stalled_link_is_noticed_by_the_heartbeat(line: Line) -> None:
 async def test_a_request_without_an_answer_ends_by_its_deadline(line: Line) -> None:
     line.fake.failures.delay("GET", "channels", 0.3)
     with pytest.raises(CommandTimeoutError, match="GET channels: no answer in time") as caught:
-        await line.connection.request("GET", "channels", timeout=0.05)
+        await line.connection.request("GET", "channels", within_s=0.05)
     assert caught.value.error_code is ErrorCode.COMMAND_TIMEOUT
     # The answer that comes too late is nobody's, and does no harm.
     assert await line.connection.channels.list() == ()

@@ -41,7 +41,7 @@ def over_websocket(link: AriConnection) -> bool:
 async def stick(fake: FakeAri, link: AriConnection, seconds: float) -> None:
     fake.failures.delay("DELETE", "channels/stuck", seconds)
     with pytest.raises(CommandTimeoutError):
-        await link.request("DELETE", "channels/stuck", timeout=0.05)
+        await link.request("DELETE", "channels/stuck", within_s=0.05)
 
 
 async def test_what_comes_after_it_goes_another_way(fake: FakeAri, link: AriConnection) -> None:
