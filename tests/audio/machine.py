@@ -9,6 +9,11 @@ that of a party without a jitter buffer and that of the mix, cost him a frame as
 them is a little late, on an idle machine too; their phases are drawn anew with every call. So what
 a missing frame fails (``whole``) is measured once more in any case. A voice in the wrong ear is
 not, unless the machine was busy.
+
+A frame that a party *sends* too late is told by a trace, too, when nobody else on the bridge says
+anything and all are behind one narrow codec: 7 ms of his own voice, in his own ear. The mix has a
+translator for whoever said nothing in a tick, and its resampler still has the end of what the
+others were told before (softmix_process_write_audio in Asterisk's bridges/bridge_softmix.c).
 """
 
 from __future__ import annotations
