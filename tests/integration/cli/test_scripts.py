@@ -205,7 +205,7 @@ async def test_a_supervisors_phone_rings_for_every_new_call_of_an_agent(
         async with asyncio.timeout(10):
             await process.stdout.readline()
         await caller.call("91002")
-        await boss.wait_state(CallState.CONFIRMED, timeout=10)
+        await boss.wait_state(CallState.CONFIRMED, within_s=10)
         await caller.hangup()
         await boss.wait_state(CallState.DISCONNECTED)
 

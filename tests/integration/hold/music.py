@@ -84,7 +84,7 @@ async def _next(party: DirectParty) -> Pcm:
 
 async def frames(party: DirectParty, seconds: float) -> None:
     """Wait until a party has heard so much more."""
-    await party.wait_frames(len(party.frames) + round(seconds / _FRAME_S), timeout=seconds + 5)
+    await party.wait_frames(len(party.frames) + round(seconds / _FRAME_S), within_s=seconds + 5)
 
 
 def longest_gap_ms(party: DirectParty, since: float, until: float) -> float:

@@ -142,4 +142,4 @@ async def test_commands_without_a_call_are_refused(phone: StartPhone) -> None:
     with pytest.raises(PhoneError, match="does not record"):
         await idle.record_position()
     with pytest.raises(PhoneError, match="it is idle"):
-        await idle.wait_state(CallState.CONFIRMED, timeout=0.1)
+        await idle.wait_state(CallState.CONFIRMED, within_s=0.1)

@@ -84,7 +84,7 @@ async def test_a_stopped_phone_has_signed_off(asterisk: Instance, phone: StartPh
 
 async def test_a_killed_phone_says_so_to_whoever_waits(phone: StartPhone) -> None:
     victim = await phone(0)
-    waiting = asyncio.create_task(victim.wait_state(CallState.INCOMING, timeout=10))
+    waiting = asyncio.create_task(victim.wait_state(CallState.INCOMING, within_s=10))
     watching = asyncio.create_task(anext(victim.events(), None))
     await asyncio.sleep(0)
     await victim.kill()

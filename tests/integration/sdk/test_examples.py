@@ -82,7 +82,7 @@ async def test_the_callee_alone_hears_the_whisper_and_the_two_talk_on(
             "1002", source=Tone(CALLEE_HZ), record=tmp_path / "callee.wav", codec=CODEC
         )
         await caller.call("1002")
-        await callee.wait_state(CallState.CONFIRMED, timeout=10)
+        await callee.wait_state(CallState.CONFIRMED, within_s=10)
         await caller.play(Tone(CALLER_HZ, -12.0))
         await until_left(pbx)
         assert caller.state is CallState.CONFIRMED, "the two talk on"
@@ -110,7 +110,7 @@ async def test_1002_alone_is_coached_on_a_call_that_no_program_placed(
     )
     async with running(pbx, "supervise.py", tmp_path) as program:
         await caller.call("91002")
-        await callee.wait_state(CallState.CONFIRMED, timeout=10)
+        await callee.wait_state(CallState.CONFIRMED, within_s=10)
         await until_observed(pbx)
         await until_whispered(pbx)
         if ends == "the program":

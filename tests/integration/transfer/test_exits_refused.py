@@ -151,7 +151,7 @@ async def test_to_bring_the_caller_back_at_all(refused: Refused) -> None:
     transfer = await refused.consult()
     refused.refuse.add(INTO_THE_CALL)
     await refused.scene.hang_up("human")
-    await refused.scene.conference.people["caller"].wait_closed(timeout=20)
+    await refused.scene.conference.people["caller"].wait_closed(within_s=20)
     assert await transfer.wait() is Outcome.HUMAN_LEFT
     assert await refused.scene.call.wait_ended() is EndReason.NOBODY_LEFT
 
