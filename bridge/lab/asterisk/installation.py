@@ -41,9 +41,12 @@ class Installation:
 
     @property
     def music(self) -> Path | None:
-        """Folder of music on hold, None if this installation brings none."""
+        """Folder of music on hold, None if this installation brings none that may be read."""
         folder = self.data / "moh"
-        return folder if folder.is_dir() and any(folder.iterdir()) else None
+        try:
+            return folder if folder.is_dir() and any(folder.iterdir()) else None
+        except OSError:
+            return None
 
 
 def find(progress: Progress | None = None) -> Installation:
@@ -86,19 +89,37 @@ def inspect(program: Path) -> Installation | str:
     text = ".".join(map(str, version))
     if not is_recent_enough(version):
         return f"{program} is {text}; needed is {NEEDED}"
+    try:
+        return _look_into(program, text)
+    except OSError as error:
+        return f"{program} ({text}) cannot be looked into: {error}"
+
+
+def _look_into(program: Path, text: str) -> Installation | str:
+    """Judge a program by its folders; text: its version."""
     folders = _folders(program)
-    modules = next((folder for folder in folders["modules"] if folder.is_dir()), None)
+    modules = next((folder for folder in folders["modules"] if _is_folder(folder)), None)
     if modules is None:
         looked = ", ".join(map(str, folders["modules"]))
         return f"{program} ({text}): its modules are in none of {looked}"
     missing = missing_modules(modules)
     if missing:
         return f"{program} ({text}) lacks the modules {', '.join(missing)} in {modules}"
-    data = next((folder for folder in folders["data"] if (folder / "documentation").is_dir()), None)
+    data = next(
+        (folder for folder in folders["data"] if _is_folder(folder / "documentation")), None
+    )
     if data is None:
         looked = ", ".join(map(str, folders["data"]))
         return f"{program} ({text}): its data (folder documentation) is in none of {looked}"
     return Installation(text, (str(program),), modules, data, program.parent)
+
+
+def _is_folder(path: Path) -> bool:
+    """Tell whether there is a folder, as far as this user may see."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _search_path() -> str:

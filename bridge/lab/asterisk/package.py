@@ -29,7 +29,7 @@ import msgspec
 from bridge.lab.asterisk import apt, process
 from bridge.lab.asterisk.folders import cache_root
 from bridge.lab.asterisk.requirements import missing_modules, parse_version
-from bridge.model.errors import PackageError
+from bridge.model.errors import InstanceError, PackageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -126,6 +126,9 @@ def provide(
         raise PackageError(_with(passed_over, _storage_failure(folder, error))) from error
     except PackageError as error:
         raise PackageError(_with(passed_over, error.error_message)) from error
+    except InstanceError as error:  # a program that hangs
+        message = f"{error.error_message}. {apt.WAYS_OUT}"
+        raise PackageError(_with(passed_over, message)) from error
 
 
 def _with(passed_over: Sequence[str], message: str) -> str:

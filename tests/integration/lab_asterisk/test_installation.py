@@ -59,6 +59,47 @@ def test_one_that_lacks_modules_is_passed_over(
     )
 
 
+def complete(prefix: Path) -> Path:
+    """Make all that is looked for below a prefix; return the folder of modules."""
+    modules = prefix / "lib/asterisk/modules"
+    modules.mkdir(parents=True)
+    for name in requirements.REQUIRED_MODULES:
+        (modules / f"{name}.so").touch()
+    (prefix / "share/asterisk/documentation").mkdir(parents=True)
+    return modules
+
+
+def test_folders_that_may_not_be_looked_into_are_left_aside(
+    bin_dir: Path, script: Callable[[Path, str], Path]
+) -> None:
+    program = script(bin_dir / "asterisk", "echo Asterisk 22.9.0")
+    modules = complete(bin_dir.parent)
+    # The kernel refuses to look, root or not.
+    beyond = "/" + "x" * 300
+    (bin_dir.parent / "etc/asterisk").mkdir(parents=True)
+    (bin_dir.parent / "etc/asterisk/asterisk.conf").write_text(
+        f"[directories]\nastmoddir => {beyond}\nastdatadir => {beyond}\n"
+    )
+    found = inspect(program)
+    assert isinstance(found, Installation)
+    assert (found.modules, found.data) == (modules, bin_dir.parent / "share/asterisk")
+
+
+def test_modules_that_may_not_be_looked_at_are_passed_over(
+    bin_dir: Path, script: Callable[[Path, str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = script(bin_dir / "asterisk", "echo Asterisk 22.9.0")
+    complete(bin_dir.parent)
+
+    def refused(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    said = inspect(program)
+    assert isinstance(said, str)
+    assert said.startswith(f"{program} (22.9.0) cannot be looked into: ")
+
+
 def test_without_apt_all_ways_out_are_named(
     tmp_path: Path,
     cache: Path,

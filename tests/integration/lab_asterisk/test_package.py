@@ -195,6 +195,16 @@ def test_a_full_disk_is_told_with_what_to_do(cache: Path) -> None:
     assert [path.name for path in cache.iterdir()] == ["lock"]
 
 
+def test_a_program_that_hangs_is_told_with_the_ways_out(cache: Path) -> None:
+    def hanging(folder: Path, _: Progress) -> Tree:
+        run(["sleep", "60"], timeout=0.05)
+        pytest.fail(f"{folder}: it did not hang")
+
+    with pytest.raises(PackageError, match=r"sleep did not end .* Ways out: "):
+        provide(Silent(), fetch=hanging)
+    assert [path.name for path in cache.iterdir()] == ["lock"]
+
+
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt, the thing it tests")
 def test_a_mirror_without_a_signature_is_refused(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
