@@ -111,6 +111,7 @@ async def test_a_muted_phone_sends_no_packet(phone: StartPhone) -> None:
     await _packets(callee, 25)
 
 
+@pytest.mark.quiet
 async def test_a_silent_phone_never_sends_a_packet(phone: StartPhone, tmp_path: Path) -> None:
     caller = await phone(
         0, source=Silence(), silence_suppression=True, record=tmp_path / "caller.wav"
@@ -144,6 +145,7 @@ async def test_a_muted_phone_without_suppression_sends_silence(
     assert not _read(tmp_path / "callee.wav", begin, 0.5).any()
 
 
+@pytest.mark.quiet
 async def test_a_phone_changes_what_it_says(phone: StartPhone, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "say.wav", tone(TONES["agent"], -20, 1.0, 8000), 8000, "PCM_16")
     caller = await phone(0, source=CALLER_TONE, codec=Codec.L16_16000)
@@ -159,6 +161,7 @@ async def test_a_phone_changes_what_it_says(phone: StartPhone, tmp_path: Path) -
     assert measured["caller"] < -75
 
 
+@pytest.mark.quiet
 async def test_hold_silences_and_unhold_brings_back(phone: StartPhone, tmp_path: Path) -> None:
     caller = await phone(0, source=CALLER_TONE, codec=Codec.L16_16000)
     callee = await phone(1, codec=Codec.L16_16000, record=tmp_path / "callee.wav")
@@ -177,6 +180,7 @@ async def test_hold_silences_and_unhold_brings_back(phone: StartPhone, tmp_path:
     assert after["caller"] == pytest.approx(-15, abs=0.5)
 
 
+@pytest.mark.quiet
 async def test_a_moment_is_found_in_the_recording(phone: StartPhone, tmp_path: Path) -> None:
     idle = await phone(0, record=tmp_path / "idle.wav")
     first = await idle.record_position()

@@ -86,12 +86,13 @@ async def test_a_ringing_phone_is_answered_by_hand(phone: StartPhone) -> None:
 
 
 async def test_a_phone_answers_when_it_was_told_to(phone: StartPhone) -> None:
-    caller, callee = await phone(0), await phone(1, answer_after_ms=300)
+    caller, callee = await phone(0), await phone(1, answer_after_ms=600)
+    # When it began to ring is told late by a machine that is busy.
+    called = asyncio.get_running_loop().time()
     await caller.call(CALLEE)
     await callee.wait_state(CallState.EARLY)
-    rang = asyncio.get_running_loop().time()
     await callee.wait_state(CallState.CONFIRMED)
-    assert asyncio.get_running_loop().time() - rang > 0.25
+    assert asyncio.get_running_loop().time() - called > 0.6
 
 
 async def test_a_phone_in_a_call_is_busy(phone: StartPhone) -> None:

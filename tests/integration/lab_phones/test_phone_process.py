@@ -102,7 +102,7 @@ async def test_a_phone_does_not_outlive_its_program(asterisk: Instance) -> None:
     )
     assert program.stdout is not None
     try:
-        worker = int(await asyncio.wait_for(program.stdout.readline(), 10))
+        worker = int(await asyncio.wait_for(program.stdout.readline(), 30))
         assert is_alive(worker)
     finally:
         with contextlib.suppress(ProcessLookupError):

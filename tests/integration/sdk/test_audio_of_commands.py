@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from bridge.lab.hearing import Pcm, ToneMeter, tone
 from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
 from bridge.model.errors import ConnectFailedError
+from tests.audio.machine import anew
+from tests.audio.machine import whole as is_whole
 from tests.support.pbx import Pbx, state_of
 
 pytestmark = pytest.mark.asterisk
@@ -46,11 +49,15 @@ def middle_seconds(party: DirectParty) -> float:
 async def whole(*parties: DirectParty) -> None:
     """Wait until a chirp was heard to its last frame, and check that nothing of it is missing."""
     for party in parties:
-        await until(lambda p=party: loudest(p, LAST) > SENT - 4, "its last frame")  # type: ignore[misc] # mypy does not type a default of a lambda
-        assert loudest(party, FIRST) > SENT - 4
-        assert 0.24 < middle_seconds(party) < 0.28
+        with contextlib.suppress(TimeoutError):
+            await until(lambda p=party: loudest(p, LAST) > SENT - 4, "its last frame")  # type: ignore[misc] # mypy does not type a default of a lambda
+        is_whole(loudest(party, LAST) > SENT - 4, "its last frame is missing")
+        is_whole(loudest(party, FIRST) > SENT - 4, "its first frame is missing")
+        is_whole(0.24 < middle_seconds(party) < 0.28, middle_seconds(party))
 
 
+@pytest.mark.quiet
+@anew
 async def test_right_after_answer(pbx: Pbx) -> None:
     direct = await pbx.direct_call(caller=None, callee=None)
     await direct.call.answer()
@@ -59,7 +66,9 @@ async def test_right_after_answer(pbx: Pbx) -> None:
     await direct.call.disconnect()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("answered", ["PENDING", "ANSWERED"])
+@anew
 async def test_right_after_connect(pbx: Pbx, answered: str) -> None:
     direct = await pbx.direct_call(caller=None, callee=None)
     if answered == "ANSWERED":
@@ -73,7 +82,9 @@ async def test_right_after_connect(pbx: Pbx, answered: str) -> None:
     await direct.call.disconnect()
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("target", ["caller", "callee"])
+@anew
 async def test_right_after_a_mode(pbx: Pbx, target: str) -> None:
     direct = await pbx.direct_call(caller=None, callee=None)
     callee = await direct.connect()
@@ -90,6 +101,8 @@ async def test_right_after_a_mode(pbx: Pbx, target: str) -> None:
     await direct.call.disconnect()
 
 
+@pytest.mark.quiet
+@anew
 async def test_while_the_callee_rings_and_after(pbx: Pbx) -> None:
     direct = await pbx.direct_call(caller=None, callee=None)
     await direct.call.answer()
@@ -117,7 +130,7 @@ async def test_a_stream_of_the_callee_outlives_a_callee_who_was_not_had(pbx: Pbx
         await direct.call.connect("1009")
     assert not has_ended(stream)
     await direct.connect()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(5):
         await anext(stream)
     await direct.call.close()
     assert has_ended(stream)

@@ -140,7 +140,7 @@ async def test_an_end_that_is_never_told(pbx: Pbx, office: Office, supervisor: S
     office.deaf = True
     await pbx.phone("1003", answer=Behaviour.NO_ANSWER)
     await supervisor.sit(Rung(PHONE, seconds=1))
-    failure = await supervisor.fact(within_s=4)
+    failure = await supervisor.fact(within_s=8)
     assert isinstance(failure, SeatFailed)
     assert (failure.code, failure.cause) == (ErrorCode.CALL_UNANSWERED, 19)
     assert "within 1 s" in failure.message

@@ -54,7 +54,7 @@ async def line(pbx: Pbx) -> AsyncIterator[Line]:
             route=lambda _call: CALLEE_ENDPOINT,
             supervisors=["1005"],
         )
-        quick = replace(client._settings.ari, heartbeat_s=0.4, request_timeout_s=0.5)
+        quick = replace(client._settings.ari, heartbeat_s=0.4, request_timeout_s=2.0)
         client._settings = replace(client._settings, ari=quick, probe=False)
         program = Program(client)
         client.on(events.INCOMING_CALL, program.calls.put_nowait)

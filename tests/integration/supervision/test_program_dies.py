@@ -258,7 +258,7 @@ async def test_nobody_answers_for_a_phone_in_time(
     pbx: Pbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when the network is gone without a word: the phone's time runs out."""
-    monkeypatch.setattr(pulse, "LIMIT_SECONDS", 1)
+    monkeypatch.setattr(pulse, "LIMIT_SECONDS", 2)
     async with opened(pbx) as floor:
         talk = await floor.foreign_call()
         boss, ear = await floor.boss(talk)
@@ -271,7 +271,7 @@ async def test_nobody_answers_for_a_phone_in_time(
 async def test_it_is_put_off_as_long_as_somebody_answers(
     pbx: Pbx, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pulse, "LIMIT_SECONDS", 1)
+    monkeypatch.setattr(pulse, "LIMIT_SECONDS", 2)
     monkeypatch.setattr(pulse, "RENEWAL_SECONDS", 0.3)
     async with opened(pbx) as floor:
         talk = await floor.foreign_call()
