@@ -16,7 +16,8 @@ from bridge.lab.hearing import TONES
 from bridge.lab.phones import Behaviour, Codec
 from bridge.model.errors import ConfigurationError
 
-SCENARIOS = sorted((Path(__file__).parents[3] / "bridge/lab/scenarios").glob("*.yaml"))
+ROOT = Path(__file__).parents[3]
+SCENARIOS = [*sorted((ROOT / "bridge/lab/scenarios").glob("*.yaml")), ROOT / "examples/talk.yaml"]
 
 GOOD = """\
 name: two talk
