@@ -168,7 +168,7 @@ class AriConnection(Resources):
                 answer = await self._exchange(
                     method, resource, pairs, text, deadline_s, plain=plain
                 )
-            return read_answer(answer, method, resource, self.settings.root)
+                return read_answer(answer, method, resource, self.settings.root)
 
     async def download(self, resource: str) -> bytes:
         """GET a resource that is no JSON, such as the file of a recording.

@@ -21,6 +21,8 @@ from typing import Final
 from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
+from bridge.model.errors import RequestFailedError
+
 ENDING_SECONDS: Final = 0.25
 """How long the end of a media channel may take, or its report be lost, before it is waited for no
 more."""
@@ -55,6 +57,11 @@ class MediaDoor:
         self._media: dict[str, asyncio.TimerHandle | None] = {}
         """The media channels that were made by way of us, and their endings."""
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """Ids of the media channels that were made by way of us, and whose ends may come."""
+        return frozenset(self._media)
+
     @contextlib.asynccontextmanager
     async def connecting(self) -> AsyncIterator[None]:
         """A media socket is connected while the block runs."""
@@ -75,9 +82,13 @@ class MediaDoor:
         if makes:
             self._media[makes] = None
         if ends in self._media and self._media[ends] is None:
-            self._media[ends] = self._let_in(self._ending_s)
+            self._media[ends] = self._let_in(self._ending_s, ending=ends)
         try:
             yield
+        except RequestFailedError:
+            # What was refused was not made; of other errors it is not known.
+            self.ended(makes)
+            raise
         finally:
             self._leave(stay)
 
@@ -107,12 +118,18 @@ class MediaDoor:
                 self._admit()
             raise
 
-    def _let_in(self, seconds: float) -> asyncio.TimerHandle:
+    def _let_in(self, seconds: float, *, ending: str = "") -> asyncio.TimerHandle:
+        """ending: the channel whose end it is; when it takes longer, it is forgotten."""
         stay: list[asyncio.TimerHandle] = []
         loop = asyncio.get_running_loop()
-        stay.append(loop.call_later(seconds, lambda: self._leave(stay[0])))
+        stay.append(loop.call_later(seconds, lambda: self._show_out(stay[0], ending)))
         self._inside.add(stay[0])
         return stay[0]
+
+    def _show_out(self, stay: asyncio.TimerHandle, ending: str) -> None:
+        if self._media.get(ending) is stay:
+            del self._media[ending]
+        self._leave(stay)
 
     def _leave(self, stay: asyncio.TimerHandle) -> None:
         stay.cancel()

@@ -207,7 +207,7 @@ async def test_a_request_as_another_program_takes_our_name_is_answered(
 
     def ask(event: object) -> None:
         if isinstance(event, events.ApplicationReplaced):
-            asked.append(asyncio.create_task(connection.request("GET", "channels", timeout=0.5)))
+            asked.append(asyncio.create_task(connection.request("GET", "channels", within_s=0.5)))
 
     connection = AriConnection(unopened.connection.settings, on_event=ask)
     await connection.open()
@@ -240,6 +240,23 @@ async def test_close_fails_who_waits_to_connect_to_a_media_channel(line: Line) -
         await line.connection.close()
     with pytest.raises(MediaError, match="closed before it went out"):
         await connecting
+
+
+async def test_a_media_channel_that_is_refused_is_not_remembered(line: Line) -> None:
+    line.fake.failures.refuse("POST", "channels/externalMedia", nth=2)
+    for name in ("made", "refused"):
+        making = line.connection.channels.external_media(
+            channel_id=name,
+            app="callbridge",
+            external_host="INCOMING",
+            transport="websocket",
+            encapsulation="none",
+            connection_type="server",
+            format="slin16",
+        )
+        (outcome,) = await asyncio.gather(making, return_exceptions=True)
+        assert isinstance(outcome, RequestFailedError) is (name == "refused")
+    assert door_of(line.connection.settings.root).channels == {"made"}
 
 
 async def test_a_link_that_is_looked_after_no_more_says_so(

@@ -9,6 +9,7 @@ import pytest
 
 from bridge.ari.media_door import MediaDoor, door_of, past
 from bridge.lab.waiting import until
+from bridge.model.errors import CommandTimeoutError, RequestFailedError
 
 AGES = 60.0
 
@@ -163,6 +164,16 @@ async def test_an_end_that_takes_too_long_is_waited_for_no_more() -> None:
     assert not connecting.is_inside()
     await until(connecting.is_inside, "the end is waited for no more")
     await connecting.leave()
+    assert not door.channels
+
+
+async def test_a_channel_that_was_refused_is_not_remembered(door: MediaDoor) -> None:
+    refused = RequestFailedError(status=500, method="POST", resource="channels", reason="no")
+    for error in (refused, CommandTimeoutError("nobody knows")):
+        with pytest.raises(type(error)):
+            async with door.changing(makes=type(error).__name__):
+                raise error
+    assert door.channels == {"CommandTimeoutError"}
 
 
 async def test_a_request_that_is_not_answered_does_not_keep_others_out() -> None:
