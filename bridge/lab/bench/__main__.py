@@ -8,7 +8,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -63,35 +63,45 @@ def main(
     wanted = chapters or list(CHAPTERS)
     if unknown := [name for name in wanted if name not in CHAPTERS]:
         raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(CHAPTERS)}")
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"--json {json_file}: there is no folder {json_file.parent}")
     console = Console()
     with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as folder:
         music = write_music(Path(folder))
         instance = Instance.start(f"bench-{os.getpid()}", tied=True, music=music)
+    version = instance.info.version
+    measured: list[Chapter] = []
     try:
-        measured = asyncio.run(_measure(instance, wanted, console))
-        version = instance.info.version
+        try:
+            asyncio.run(_measure(instance, wanted, console, measured))
+        finally:
+            instance.stop()
     finally:
-        instance.stop()
-    machine = {"cores": os.cpu_count(), "python": platform.python_version()}
-    if json_file is not None:
-        content = {
-            "asterisk": version,
-            "machine": machine,
-            "chapters": [chapter.as_json() for chapter in measured],
-        }
-        json_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        # Also when a chapter has failed: those before it took minutes.
+        if json_file is not None:
+            _write(json_file, version, measured)
 
 
-async def _measure(instance: Instance, wanted: list[str], console: Console) -> list[Chapter]:
+def _write(file: Path, version: str, measured: Sequence[Chapter]) -> None:
+    content = {
+        "asterisk": version,
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
+        "chapters": [chapter.as_json() for chapter in measured],
+    }
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+async def _measure(
+    instance: Instance, wanted: list[str], console: Console, measured: list[Chapter]
+) -> None:
+    """Measure chapter by chapter, and put each down as it is done."""
     console.print(f"Asterisk {instance.info.version}, {os.cpu_count()} cores")
-    measured = []
     for name in wanted:
         began, cpu_s = time.monotonic(), _others_s(instance)
         chapter = await CHAPTERS[name](instance)
         others = (_others_s(instance) - cpu_s) / (time.monotonic() - began) * 100
         measured.append(replace(chapter, others_percent=round(others, 1)))
         console.print(table(measured[-1]))
-    return measured
 
 
 def _others_s(instance: Instance) -> float:

@@ -21,6 +21,7 @@ from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, Pcm
 from bridge.lab.phones import Tone
+from bridge.lab.together import together
 from bridge.lab.waiting import until
 from bridge.model.errors import InvalidStateError
 from bridge.model.participants import CALLEE, CALLER, Participant
@@ -128,7 +129,7 @@ class Exchange:
         return await DirectParty.call(self._info.ari, "1002", tone=_tone("caller"))
 
     async def pick_up(self, who: Participant = CALLEE, hz: float = TONES["callee"]) -> DirectParty:
-        """Let who is rung next answer. Raises TimeoutError when nobody is."""
+        """Let who is rung next answer. Raises LabError when nobody is."""
         leg = await rung_channel(
             self._watching, lambda name: key_of(name) == leg_key(who) and name not in self._taken
         )
@@ -148,10 +149,11 @@ class Exchange:
         began = loop.time()
         await call.answer()
         answered = loop.time()
-        connecting = asyncio.create_task(call.connect(), name="connect")
-        callee = await self.pick_up()
-        picked_up = loop.time()
-        await connecting
+
+        async def pick_up() -> tuple[DirectParty, float]:
+            return await self.pick_up(), loop.time()
+
+        _, (callee, picked_up) = await together(call.connect(), pick_up())
         return Placed(
             caller=caller,
             callee=callee,
@@ -183,20 +185,21 @@ class Exchange:
         loop = asyncio.get_running_loop()
         await found(self.client, pair.caller.channel_id)
         began = loop.time()
-        joining = asyncio.create_task(
-            self.client.observe(
+
+        async def join() -> tuple[Observer, float]:
+            observer = await self.client.observe(
                 pair.caller.channel_id, name, phone=CALLEE_ENDPOINT if phone else None
-            ),
-            name=f"{name} joins",
-        )
-        try:
-            party = None
-            if phone:
-                party = await self.pick_up(name, hz)
-                began = loop.time()
-            return await joining, party, loop.time() - began
-        finally:
-            joining.cancel()
+            )
+            return observer, loop.time()
+
+        async def pick_up() -> tuple[DirectParty, float]:
+            return await self.pick_up(name, hz), loop.time()
+
+        if not phone:
+            observer, there = await join()
+            return observer, None, there - began
+        (observer, there), (party, answered) = await together(join(), pick_up())
+        return observer, party, there - answered
 
     async def end(self, pair: Pair) -> None:
         """End a call for all."""

@@ -11,6 +11,7 @@ from bridge.lab.bench.figures import Chapter, Figure
 from bridge.lab.bench.load import Bench, open_bench
 from bridge.lab.bench.observing import VOICES
 from bridge.lab.hearing import TONES
+from bridge.lab.together import together
 from bridge.model.participants import participant
 
 OBSERVERS = (1, 2, 6)
@@ -63,10 +64,12 @@ async def _join(
     if not phone:
         await bench.program.ask("observe", channel_id, voice)
         return
-    ringing = asyncio.create_task(bench.program.ask("ring", channel_id, voice), name="ring")
-    party = await bench.exchange.pick_up(participant(voice), TONES[voice])
-    stack.push_async_callback(party.hangup)
-    await ringing
+
+    async def pick_up() -> None:
+        party = await bench.exchange.pick_up(participant(voice), TONES[voice])
+        stack.push_async_callback(party.hangup)
+
+    await together(bench.program.ask("ring", channel_id, voice), pick_up())
 
 
 async def _shares(bench: Bench) -> dict[str, float]:

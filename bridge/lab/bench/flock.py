@@ -17,6 +17,8 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -143,6 +145,10 @@ class Watcher(asyncio.Protocol):
             self._latencies.append(now - float(_number(text, _AT)))
 
 
+def _are_up(watchers: Sequence[Watcher]) -> bool:
+    return all(watcher.subscribed for watcher in watchers)
+
+
 def _frame(content: bytes, at: int) -> tuple[int, int, int] | None:
     """Return opcode, beginning and end of what is in the frame at ``at``; None for part of one."""
     if len(content) < at + 2:
@@ -177,7 +183,7 @@ class Flock:
         for start in range(0, len(self._watchers), AT_ONCE):
             some = self._watchers[start : start + AT_ONCE]
             await asyncio.gather(*map(self._connect, some))
-            await until(lambda some=some: all(w.subscribed for w in some), "all", within_s=_UP_S)  # type: ignore[misc] # mypy does not type a default of a lambda
+            await until(partial(_are_up, some), "all have subscribed", within_s=_UP_S)
 
     async def _connect(self, watcher: Watcher) -> None:
         loop = asyncio.get_running_loop()
@@ -203,7 +209,7 @@ class Flock:
         )
         self._latencies.clear()
         for watcher in reading:
-            watcher.told = 0
+            watcher.told = watcher.missed = 0
         return report
 
     async def wake(self) -> Fate:

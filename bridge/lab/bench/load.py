@@ -11,10 +11,12 @@ from typing import Final
 
 from bridge.lab.asterisk import Instance
 from bridge.lab.bench.calls import Exchange, Pair, open_exchange
+from bridge.lab.bench.child import Child
 from bridge.lab.bench.figures import Chapter, Figure
-from bridge.lab.bench.program import Program, open_program
+from bridge.lab.bench.program import open_program
 from bridge.lab.bench.usage import Meter, Usage
 from bridge.lab.demo.lost import Missing
+from bridge.lab.together import together
 
 CALLS = (1, 10, 30, 40, 60)
 OBSERVED = (30,)
@@ -67,16 +69,17 @@ class Bench:
 
     instance: Instance
     exchange: Exchange
-    program: Program
+    program: Child
     pairs: list[Pair]
 
     async def place(self) -> None:
         """Add a call of the program's, on which it spies."""
         caller = await self.exchange.call()
-        spied = asyncio.create_task(self.program.ask("next_call"), name="next call")
-        callee = await self.exchange.pick_up()
-        self.pairs.append(Pair(caller, callee))
-        await spied
+
+        async def pick_up() -> None:
+            self.pairs.append(Pair(caller, await self.exchange.pick_up()))
+
+        await together(self.program.ask("next_call"), pick_up())
 
     async def place_foreign(self) -> None:
         """Add a call of others, and let the program observe it."""

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import random
-import tempfile
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
-from bridge.api.audio import AudioPositions
-from bridge.api.auth.limits import Rate, RateLimits
-from bridge.api.auth.tenancy import Tenancy
-from bridge.api.hub import EventHub
-from bridge.api.programs import Programs
-from bridge.api.service import Service
-from bridge.api.views import Views
 from bridge.lab.asterisk import InstanceInfo
 from bridge.lab.bench.calls import Placed, open_exchange
 from bridge.lab.bench.figures import Chapter, Figure
+from bridge.lab.bench.service import open_service_of
 from bridge.lab.bench.turns import TICK_S, TURNS, Speaker, heard_after
-from bridge.lab.bench.watchers import open_service
 from bridge.lab.hearing import TONES
 from bridge.protocol import operations
 from bridge.protocol.views import CallView
@@ -31,20 +20,20 @@ ROUNDS: Final = 25
 IN_PROCESS: Final = "in process"
 BY_URL: Final = "by URL"
 ADDED: Final = "what the network adds, by pairs"
-_OFTEN: Final = Rate(10_000, 10_000)
 
 
 async def measure(info: InstanceInfo) -> Chapter:
     """Switch and speak by turns in process and by URL, on the same call."""
     async with open_exchange(info, with_client=True) as exchange:
         placed = await exchange.place()
-        with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as folder:
+        try:
             async with (
-                open_service(_of(exchange.client, Path(folder))) as (url, key),
+                open_service_of(exchange.client) as (url, key),
                 Client(url=url, key=key) as client,
             ):
                 heard = await _rounds(placed, await _there(client, placed.call.call_id))
-        await exchange.end(placed)
+        finally:
+            await exchange.end(placed)
     added = [there - here for here, there in zip(heard[IN_PROCESS], heard[BY_URL], strict=True)]
     return Chapter(
         "From the command to the listener's ear, by URL",
@@ -53,21 +42,6 @@ async def measure(info: InstanceInfo) -> Chapter:
             *(Figure.of(name, "ms", values) for name, values in heard.items()),
             Figure.of(ADDED, "ms", added),
         ),
-    )
-
-
-def _of(client: Client, folder: Path) -> Callable[[Service], Service]:
-    views = Views(client, Tenancy(), recordings=folder)
-    hub = EventHub(views)
-    programs = Programs(client, views, hub)
-    return lambda service: replace(
-        service,
-        client=client,
-        views=views,
-        hub=hub,
-        programs=programs,
-        rate_limits=RateLimits(commands=_OFTEN, reads=_OFTEN),
-        audio_positions=AudioPositions(client, views),
     )
 
 

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import aiohttp
 
-from bridge.api.audio import AudioPositions
-from bridge.api.auth.tenancy import Tenancy
-from bridge.api.hub import EventHub
-from bridge.api.programs import Programs
-from bridge.api.service import Service
-from bridge.api.views import Views
 from bridge.lab.asterisk import InstanceInfo
 from bridge.lab.bench.calls import RATE, SENT_DBFS, Placed, open_exchange
 from bridge.lab.bench.figures import Chapter, Figure
+from bridge.lab.bench.service import open_service_of
 from bridge.lab.bench.turns import TICK_S, StreamEar
-from bridge.lab.bench.watchers import open_service
 from bridge.lab.hearing import TONES, first_heard, tone
 from bridge.lab.waiting import until
 from bridge.protocol.frames import AUDIO_SOCKET
 from bridge.protocol.operations import BASE
-from bridge.sdk import Client
 
 ROUNDS: Final = 100
 _WORDS: Final = tone(TONES["agent"], SENT_DBFS, 0.06, RATE).astype("<i2").tobytes()
@@ -67,27 +57,15 @@ async def measure(info: InstanceInfo) -> Chapter:
     """Speak by turns in process and over a socket, and compare what comes on both ways."""
     async with open_exchange(info, with_client=True) as exchange:
         placed = await exchange.place()
-        with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as folder:
-            async with open_service(_of(exchange.client, Path(folder))) as (url, key):
+        try:
+            async with open_service_of(exchange.client) as (url, key):
                 figures = await _measure(placed, url, key)
-        await exchange.end(placed)
+        finally:
+            await exchange.end(placed)
     return Chapter(
         "Audio over a socket, and in process",
         "Both ends of the socket are in one process, which Asterisk sends to every 20 ms.",
         tuple(figures),
-    )
-
-
-def _of(client: Client, folder: Path) -> Callable[[Service], Service]:
-    views = Views(client, Tenancy(), recordings=folder)
-    hub = EventHub(views)
-    return lambda service: replace(
-        service,
-        client=client,
-        views=views,
-        hub=hub,
-        programs=Programs(client, views, hub),
-        audio_positions=AudioPositions(client, views),
     )
 
 
@@ -111,7 +89,7 @@ async def _measure(placed: Placed, url: str, key: str) -> list[Figure]:
             await far.close()
             await near.close()
     added = [
-        socket - own for own, socket in zip(spoken["in process"], spoken["socket"], strict=False)
+        socket - own for own, socket in zip(spoken["in process"], spoken["socket"], strict=True)
     ]
     return [
         *(Figure.of(f"to a party's ear, {name}", "ms", values) for name, values in spoken.items()),
@@ -121,11 +99,12 @@ async def _measure(placed: Placed, url: str, key: str) -> list[Figure]:
 
 
 async def _spoken(placed: Placed, ways: dict[str, Say]) -> dict[str, list[float]]:
-    """Return how many ms it took until the caller heard it, by way."""
+    """Return how many ms it took until the caller heard it, by way; those at a place are a pair."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     dice = random.Random(1)
     for _ in range(ROUNDS):
         pause_s = dice.uniform(0, TICK_S)
+        pair: dict[str, float] = {}
         for name, say in ways.items():
             await asyncio.sleep(0.1 + pause_s)
             placed.caller.clear()
@@ -134,7 +113,10 @@ async def _spoken(placed: Placed, ways: dict[str, Say]) -> dict[str, list[float]
             await placed.caller.wait_frames(_FRAMES)
             at = first_heard(list(placed.caller.frames), RATE, TONES["agent"], _THRESHOLD)
             if at is not None:
-                taken[name].append((at - began) * 1000)
+                pair[name] = (at - began) * 1000
+        if len(pair) == len(ways):
+            for name, milliseconds in pair.items():
+                taken[name].append(milliseconds)
     return taken
 
 

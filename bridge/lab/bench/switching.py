@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 
 from bridge.lab.asterisk import InstanceInfo
@@ -10,6 +9,7 @@ from bridge.lab.bench.calls import Placed, open_exchange
 from bridge.lab.bench.figures import Chapter, Figure
 from bridge.lab.bench.turns import TICK_S, TURNS, Speaker, heard_after
 from bridge.lab.hearing import TONES
+from bridge.lab.together import together
 
 CALLS = 6
 """One after another, two at once: the timers of a call's lines keep their phases as long as it."""
@@ -30,10 +30,12 @@ async def measure(info: InstanceInfo) -> Chapter:
             calls = [await exchange.place() for _ in range(_AT_ONCE)]
             answered += [placed.answered_ms for placed in calls]
             connected += [placed.connected_ms for placed in calls]
-            await asyncio.gather(*(_rounds(placed, heard, dice) for placed in calls))
-            lost += [float(placed.heard().missing().lost) for placed in calls]
-            for placed in calls:
-                await exchange.end(placed)
+            try:
+                await together(*(_rounds(placed, heard, dice) for placed in calls))
+                lost += [float(placed.heard().missing().lost) for placed in calls]
+            finally:
+                for placed in calls:
+                    await exchange.end(placed)
     everything = [ms for values in heard.values() for ms in values]
     return Chapter(
         "From the command to the listener's ear",

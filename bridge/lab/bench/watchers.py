@@ -4,37 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
-from aiohttp import web
 
-from bridge.api.app import make_app
-from bridge.api.auth.keys import new_key
 from bridge.api.broadcast import Limits
 from bridge.api.hub import EventHub
-from bridge.api.service import Service
-from bridge.daemon.config import Configuration
-from bridge.daemon.parts import make_parts
-from bridge.daemon.paths import Paths
+from bridge.lab.bench.child import Child, open_child
 from bridge.lab.bench.figures import Chapter, Figure
 from bridge.lab.bench.flock import KEY_VARIABLE, Fate, Report, allow_sockets
+from bridge.lab.bench.service import open_service
 from bridge.lab.bench.usage import Usage, busy_s
 from bridge.lab.waiting import until
-from bridge.model.errors import LabError
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
-from bridge.protocol.permissions import EVERY_TENANT, Role
 from bridge.protocol.views import CallView, ObserverView, PartyView
-from bridge.store.store import Store
 
 WATCHERS: Final = 1000
 SECONDS: Final = 10.0
@@ -43,7 +32,7 @@ PER_SECOND: Final = 10
 AT_ONCE: Final = 5
 """Of them come together, as at the beginning and the end of a call."""
 _BEAT_S: Final = 0.005
-_LINE_S: Final = 60.0
+_ANSWERS_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,34 +54,17 @@ class Measured:
 class Flock:
     """The watchers, as who measures them has them in hand."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.pid = process.pid
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self.pid = child.pid
 
     async def report(self) -> Report:
-        """Return what those who read were told since the last time."""
-        return msgspec.json.decode(await self._ask(b"report\n"), type=Report)
+        """Return what those who read were told since the last time. Raises LabError."""
+        return msgspec.json.decode(await self._child.ask("report"), type=Report)
 
     async def wake(self) -> Fate:
-        """Let who did not read do so, and return what became of him."""
-        return msgspec.json.decode(await self._ask(b"wake\n"), type=Fate)
-
-    async def line(self) -> bytes:
-        """Read the next line. Raises LabError when there is none."""
-        assert self._process.stdout is not None  # noqa: S101 - it was made with a pipe
-        try:
-            async with asyncio.timeout(_LINE_S):
-                line = await self._process.stdout.readline()
-        except TimeoutError:
-            line = b""
-        if not line:
-            raise LabError("the watchers do not answer: their errors are above")
-        return line
-
-    async def _ask(self, order: bytes) -> bytes:
-        assert self._process.stdin is not None  # noqa: S101 - it was made with a pipe
-        self._process.stdin.write(order)
-        return await self.line()
+        """Let who did not read do so, and return what became of him. Raises LabError."""
+        return msgspec.json.decode(await self._child.ask("wake"), type=Fate)
 
 
 @asynccontextmanager
@@ -100,23 +72,16 @@ async def open_flock(url: str, key: str, count: int = WATCHERS) -> AsyncIterator
     """Let so many watch, in a process of its own, and one more who does not read."""
     allow_sockets()
     address = urlsplit(url)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
+    async with open_child(
         "bridge.lab.bench.flock",
         str(address.hostname),
         str(address.port),
         str(count + 1),
-        env={**os.environ, KEY_VARIABLE: key},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        flock = Flock(process)
-        await flock.line()
-        yield flock
-    finally:
-        await process.communicate(b"")
+        what="the process of the watchers",
+        variables={KEY_VARIABLE: key},
+        answers_s=_ANSWERS_S,
+    ) as child:
+        yield Flock(child)
 
 
 async def tell(
@@ -219,39 +184,6 @@ async def open_api(limits: Limits | None = None) -> AsyncIterator[tuple[str, str
     hub = EventHub(OneCall(), limits=limits)
     async with open_service(lambda service: replace(service, hub=hub)) as (url, key):
         yield url, key, hub
-
-
-@asynccontextmanager
-async def open_service(change: Callable[[Service], Service]) -> AsyncIterator[tuple[str, str]]:
-    """Run the API of a client that is never connected, but for what is changed; give url and key.
-
-    The key is an admin's.
-    """
-    with tempfile.TemporaryDirectory(prefix="callbridge-bench-") as name:
-        folder = Path(name)
-        configuration = Configuration.model_validate(
-            {
-                "asterisk": {"url": "http://127.0.0.1:9/ari", "username": "a", "password": "a"},
-                "server": {"state_folder": str(folder)},
-                # All come with one key.
-                "auth": {"reads_per_second": 10_000, "reads_burst": 10_000},
-            }
-        )
-        store = await Store.open(f"sqlite:///{folder}/store.db", spool=folder / "spool")
-        kept, key = new_key("bench", Role.ADMIN, EVERY_TENANT, now=time.time())
-        parts = make_parts(configuration, Paths.of(configuration), store, (kept,))
-        service = change(parts.service)
-        runner = web.AppRunner(make_app(service), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}", key
-        finally:
-            service.hub.close()
-            await runner.cleanup()
-            await parts.service.authenticator.close()
-            await parts.views.close()
-            await store.close()
 
 
 async def measure() -> Chapter:
