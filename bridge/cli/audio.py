@@ -75,7 +75,12 @@ class WavSink:
         self._file.setnchannels(1)
         self._file.setsampwidth(2)
         self._file.setframerate(rate)
-        self._file.writeframes(b"")
+        try:
+            self._file.writeframes(b"")
+        except OSError as error:
+            # The disk is full, from the first byte on.
+            self._close()
+            raise BadArgumentError(f"{path} cannot be written: {error.strerror}") from error
 
     def take(self, frame: bytes) -> None:
         """See Sink. It is on disk a second later."""
@@ -99,10 +104,13 @@ class WavSink:
         try:
             self._write()
         finally:
-            # The file is closed whatever happens; what could not be written has been told.
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._raw.close()
+            self._close()
+
+    def _close(self) -> None:
+        # The file is closed whatever happens; what could not be written has been told.
+        with contextlib.suppress(OSError):
+            self._file.close()
+        self._raw.close()
 
     def _write(self) -> None:
         frames = b"".join(self._frames)

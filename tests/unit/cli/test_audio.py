@@ -69,6 +69,11 @@ def frames_of(path: Path) -> int:
         return file.getnframes()
 
 
+def test_a_disk_that_is_full_from_the_first_byte_on() -> None:
+    with pytest.raises(BadArgumentError, match="/dev/full cannot be written: No space left"):
+        WavSink(Path("/dev/full"), RATE)
+
+
 def test_a_wav_file_is_right_at_every_moment(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     with WavSink(path, RATE) as sink:
