@@ -24,6 +24,7 @@ from bridge.ari.settings import AriSettings
 from bridge.ari.state import LinkState, LinkStatus
 from bridge.ari.tracing import seen
 from bridge.ari.wire import (
+    FIRST_ERROR,
     Answer,
     UndecodableMessageError,
     decode_message,
@@ -47,7 +48,6 @@ PROBE_S = 1.5
 _ASK_AGAIN_S = 0.02
 BESIDE_S = 2.0
 """How long a request beside the others may take: see ``AriConnection.beside``."""
-FIRST_ERROR = 400
 
 
 class AriConnection(Resources):

@@ -9,7 +9,6 @@ import aiohttp
 
 from bridge.model.errors import (
     AuthenticationError,
-    CallbridgeError,
     CommandTimeoutError,
     MediaError,
     ServerError,
@@ -30,8 +29,6 @@ def request_faults(what: str, root: str) -> Iterator[None]:
     """
     try:
         yield
-    except CallbridgeError:
-        raise
     except TimeoutError as error:
         raise timed_out(what) from error
     except (aiohttp.ClientError, OSError) as error:
