@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.ari import events
-from bridge.model.errors import RequestFailedError
+from tests.contract.conftest import refusal
 from tests.support.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from tests.contract.conftest import Desk
-
-
-async def refusal(call: Awaitable[object]) -> tuple[int, str]:
-    with pytest.raises(RequestFailedError) as caught:
-        await call
-    return caught.value.status, caught.value.reason
 
 
 async def bridge(desk: Desk, kind: str = "mixing") -> str:

@@ -9,19 +9,12 @@ import pytest
 from bridge.ari import events
 from bridge.lab.waiting import until
 from bridge.model.errors import RequestFailedError
+from tests.contract.conftest import refusal
 from tests.support.ids import new_id
 from tests.support.pbx import until_true
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from tests.contract.conftest import Desk
-
-
-async def refusal(call: Awaitable[object]) -> tuple[int, str]:
-    with pytest.raises(RequestFailedError) as caught:
-        await call
-    return caught.value.status, caught.value.reason
 
 
 async def snoop(desk: Desk, target: str, identity: str, **directions: str) -> str:
