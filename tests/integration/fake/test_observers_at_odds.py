@@ -286,10 +286,8 @@ async def test_nothing_is_opened_any_more_when_the_client_leaves() -> None:
             observing = asyncio.create_task(client.observe("1001"))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            before = asyncio.all_tasks() - {observing}
             await client.disconnect()
             await asyncio.gather(observing, return_exceptions=True)
-            del before
             await until(lambda: not fake.applications, f"{turns}: no application is left")
             await until(lambda: left_over() == [], f"{turns}: no task is left")
         assert fake.world.violations == []
