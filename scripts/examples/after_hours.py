@@ -21,10 +21,10 @@ from bridge import ActiveCall, Client, errors, events, leave_voicemail
 log = logging.getLogger("after_hours")
 
 
-def hours(text: str) -> range:
-    """Read ``9-17``: open from 9:00 to 16:59; ``0-0`` is never open."""
-    begin, _, end = text.partition("-")
-    return range(int(begin), int(end))
+def hours(text: str) -> list[int]:
+    """Read ``9-17``: open from 9:00 to 16:59; ``22-6``: at night; ``0-0`` is never open."""
+    begin, end = map(int, text.split("-"))
+    return list(range(begin, end)) if begin <= end else [*range(begin, 24), *range(end)]
 
 
 async def take(call: ActiveCall, wanted: argparse.Namespace) -> None:
