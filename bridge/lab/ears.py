@@ -8,15 +8,16 @@ dialplan like a phone; as a callee it is the channel that somebody dials as ``CA
 from __future__ import annotations
 
 import asyncio
-import base64
 import secrets
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import aiohttp
 
 from bridge.ari.media_door import door_of
+from bridge.ari.settings import AriSettings
 from bridge.lab.hearing import Pcm, pcm_from_bytes
 from bridge.lab.hearing import tone as make_tone
 from bridge.lab.phones.settings import Tone
@@ -28,7 +29,6 @@ FRAME_BYTES: Final = 640
 CALLEE_ENDPOINT: Final = "WebSocket/INCOMING/c(slin16)"
 """What to dial for a callee that ``DirectParty.answer`` can be."""
 
-_FRAME_S = 0.02
 # Sent ahead of time, so that a late wake-up of this process is not heard as a gap.
 _LEAD_FRAMES = 20
 _KEPT_FRAMES = 50 * 60 * 10
@@ -61,10 +61,11 @@ class DirectParty:
     """
 
     def __init__(self, info: Ari, channel_id: str, voice: Tone | None) -> None:
-        self._base = info.url.rstrip("/").removesuffix("/ari")
+        settings = AriSettings(info.url, info.username, info.password)
+        self._base = settings.root
         self._door = door_of(self._base)
         self._http = aiohttp.ClientSession(
-            headers={"Authorization": _basic(info.username, info.password)},
+            headers={"Authorization": settings.authorization()},
             timeout=aiohttp.ClientTimeout(total=_DEADLINE_S),
         )
         self.channel_id = channel_id
@@ -78,6 +79,8 @@ class DirectParty:
         self._started = asyncio.Event()
         self._ended = asyncio.Event()
         self._heard = asyncio.Event()
+        self._taken = 0
+        """Frames that have ever arrived."""
 
     @classmethod
     async def call(
@@ -128,14 +131,21 @@ class DirectParty:
 
     async def wait_frames(self, count: int, within_s: float = _DEADLINE_S) -> None:
         """Wait until ``frames`` holds that many; TimeoutError."""
-        async with asyncio.timeout(within_s):
-            while len(self.frames) < count:
-                self._heard.clear()
-                await self._heard.wait()
+        await self._wait(lambda: len(self.frames) >= count, within_s)
 
     async def wait_seconds(self, seconds: float) -> None:
-        """Wait until so much more was heard: time as the call's own audio counts it."""
-        await self.wait_frames(len(self.frames) + round(seconds / FRAME_SECONDS))
+        """Wait until so much more was heard: time as the call's own audio counts it.
+
+        TimeoutError when that takes 5 s longer than it should.
+        """
+        enough = self._taken + round(seconds / FRAME_SECONDS)
+        await self._wait(lambda: self._taken >= enough, seconds + _DEADLINE_S)
+
+    async def _wait(self, condition: Callable[[], bool], within_s: float) -> None:
+        async with asyncio.timeout(within_s):
+            while not condition():
+                self._heard.clear()
+                await self._heard.wait()
 
     def clear(self) -> None:
         """Forget what was heard."""
@@ -173,9 +183,9 @@ class DirectParty:
             # Connecting answers the channel (chan_websocket.c, websocket_handoff_to_channel).
             async with self._door.connecting():
                 self._socket = await self._http.ws_connect(media, protocols=["media"])
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise MediaError(
-                f"Asterisk does not hand over the audio of channel {self.channel_id}: {error}; "
+                f"Asterisk does not hand over the audio of channel {self.channel_id}: {error!r}; "
                 "it may have been answered or hung up already"
             ) from error
         self._tasks = [
@@ -210,6 +220,7 @@ class DirectParty:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.BINARY:
                     self.frames.append((time.monotonic(), message.data))
+                    self._taken += 1
                     self._heard.set()
                 elif message.type is aiohttp.WSMsgType.TEXT:
                     self._started.set()
@@ -224,8 +235,8 @@ class DirectParty:
             voice = self.voice
             if voice is not None:
                 if silent:
-                    begin = time.monotonic() - (frame + _LEAD_FRAMES) * _FRAME_S
-                pcm = make_tone(voice.hz, voice.dbfs, _FRAME_S, RATE, frame * FRAME_BYTES // 2)
+                    begin = time.monotonic() - (frame + _LEAD_FRAMES) * FRAME_SECONDS
+                pcm = make_tone(voice.hz, voice.dbfs, FRAME_SECONDS, RATE, frame * FRAME_BYTES // 2)
                 try:
                     await socket.send_bytes(pcm.astype("<i2").tobytes())
                 except ConnectionError:  # the other side has just hung up; _listen says so
@@ -233,24 +244,21 @@ class DirectParty:
             silent = voice is None
             frame += 1
             # While silent there is no clock to keep up with.
-            pause = _FRAME_S if silent else begin + frame * _FRAME_S - time.monotonic()
+            pause = FRAME_SECONDS if silent else begin + frame * FRAME_SECONDS - time.monotonic()
             await asyncio.sleep(max(0.0, pause))
 
     async def _release(self) -> None:
         ear, mouth = self._tasks[:1], self._tasks[1:]
         for task in mouth:
             task.cancel()
-        spoken = await asyncio.gather(*mouth, return_exceptions=True)
-        if self._socket is not None:
-            await self._socket.close()
-        await asyncio.gather(*ear)
-        self._ended.set()
-        await self._http.close()
+        try:
+            spoken = await asyncio.gather(*mouth, return_exceptions=True)
+            if self._socket is not None:
+                await self._socket.close()
+            await asyncio.gather(*ear)
+        finally:
+            self._ended.set()
+            await self._http.close()
         for result in spoken:
             if isinstance(result, Exception):
                 raise result
-
-
-def _basic(username: str, password: str) -> str:
-    """RFC 7617."""
-    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
