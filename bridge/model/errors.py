@@ -23,7 +23,7 @@
     │   │                                CALL_UNREACHABLE, CALL_FAILED
     │   └── CallerGoneError              CALLER_GONE
     ├── ServerError                      Asterisk's fault, or the way to it
-    │   ├── ServerUnreachableError       SERVER_UNREACHABLE
+    │   ├── ServerUnreachableError       SERVER_UNREACHABLE (retry_after)
     │   ├── AuthenticationError          AUTHENTICATION_FAILED
     │   ├── CapabilityError              NOT_SUPPORTED
     │   ├── RequestFailedError           REQUEST_FAILED (status, resource, reason)
@@ -35,6 +35,8 @@
         ├── PackageError                 PACKAGE_UNAVAILABLE
         ├── InstanceError                INSTANCE_FAILED
         └── PhoneError                   PHONE_FAILED
+
+SLOW_READER is no error of a command: a socket is closed with it whose reader falls behind.
 
 The codes are part of the interface: they cross process borders unchanged.
 """
