@@ -4,7 +4,7 @@ The first request with a key is carried out; the same one again, within 24 hours
 answer, also one that says no. While the first is on its way, the second waits for it. What was not
 begun for want of something (503), or was given up with the connection that asked for it, may be
 tried again with the same key. Answers are kept in memory: the oldest give way, and a daemon that
-was started again knows none.
+was started again knows none. What must not happen twice even then bears its ``Mark``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ KEPT_OF_ONE: Final = 2_000
 KEPT_BYTES: Final = 32 << 20
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_MARK_DIGITS: Final = 32
+_USED: Final = "was used for another request: take a new key"
 _TRY_AGAIN: Final = frozenset({503})
 
 
@@ -40,6 +42,32 @@ class Name(NamedTuple):
 
     principal: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a request with a key is known again by, where it has left something that outlives us."""
+
+    name: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, name: Name, print_of_it: bytes) -> Mark:
+        """Return the mark of a request. The key cannot be told from it."""
+        told = hashlib.sha256("\0".join(name).encode()).hexdigest()
+        return cls(told[:_MARK_DIGITS], print_of_it.hex()[:_MARK_DIGITS])
+
+    @property
+    def text(self) -> str:
+        """What is left."""
+        return f"{self.name}-{self.fingerprint}"
+
+    def is_in(self, text: str) -> bool:
+        """Tell whether this request has left a text; raise BadArgumentError for another's key."""
+        name, _, print_of_it = text.partition("-")
+        if name == self.name and print_of_it != self.fingerprint:
+            raise wrong(HEADER, _USED)
+        return name == self.name
 
 
 @dataclass(slots=True)
@@ -97,7 +125,7 @@ class IdempotentAnswers:
             if entry is None:
                 return await self._first(name, print_of_it, carry_out)
             if entry.fingerprint != print_of_it:
-                raise wrong(HEADER, "was used for another request: take a new key")
+                raise wrong(HEADER, _USED)
             # Whoever waits may be cancelled without ending the wait of others.
             if (answer := await asyncio.shield(entry.done)) is not None:
                 return Answer(

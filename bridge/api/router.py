@@ -22,7 +22,7 @@ whether the daemon takes commands, what he says, whether he has said it before.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
@@ -57,7 +57,10 @@ NOBODY: Final = Principal(name="", role=Role.OBSERVER, tenant="")
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[B_co, Q_co]):
-    """One request. path: what stands in it, by parameter. query, body: None where there is none."""
+    """One request. path: what stands in it, by parameter. query, body: None where there is none.
+
+    mark: of one that is to happen once; None when it may happen again.
+    """
 
     service: Service
     principal: Principal
@@ -65,6 +68,7 @@ class Asked(Generic[B_co, Q_co]):
     path: Mapping[str, str]
     query: Q_co
     body: B_co
+    mark: idempotency.Mark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +192,8 @@ class Endpoint:
             return await self._carry_out(asked)
         name = idempotency.Name("\0".join(asked.principal.identity), idempotency.checked_key(key))
         same = idempotency.fingerprint(request.method, request.path_qs, raw)
-        return await self.kept.once(name, same, lambda: self._told(asked))
+        marked = replace(asked, mark=idempotency.Mark.of(name, same))
+        return await self.kept.once(name, same, lambda: self._told(marked))
 
     async def _told(self, asked: Asked[Any, Any]) -> Answer:
         """Carry out, and return what it raises as an answer, too."""

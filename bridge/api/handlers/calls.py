@@ -41,6 +41,8 @@ from bridge.protocol.views import AnnouncedView, AudibilityView, CallView, Digit
 from bridge.sdk import Observer
 
 _ANNOUNCER: Final = "announcer"
+_MARK: Final = "request"
+"""Label of a call that was originated by a request with a key."""
 
 
 @handles(operations.LIST_CALLS)
@@ -78,6 +80,8 @@ async def show_call(asked: Asked[NoBody, NoQuery]) -> CallView:
 async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
     """Ring somebody, and perhaps somebody else for him; hang him up when that one is not had."""
     body, service = asked.body, asked.service
+    if (made := _made_before(asked)) is not None:
+        return made
     who = asked.principal
     if body.program:
         # The call is the program's business: it has to see it.
@@ -87,7 +91,7 @@ async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
     with all_dialled(asked, targets, tenant) as legs:
         call = await service.client.originate_labelled(
             legs.endpoints[0],
-            {TENANT: tenant, QUEUE: queue},
+            {TENANT: tenant, QUEUE: queue} | _marked(asked),
             caller_id=body.caller_id,
             ring_time_seconds=body.ring_time_seconds,
             headers=body.headers,
@@ -104,6 +108,25 @@ async def originate(asked: Asked[Originate, NoQuery]) -> CallView:
         for leg, party in zip(legs, (CALLER, CALLEE), strict=False):
             leg.keep_while(there(service, call.call_id, party))
     return as_it_is(asked, call, before)
+
+
+def _made_before(asked: Asked[Originate, NoQuery]) -> CallView | None:
+    """Return the live call that this request has made, of which only its mark is known any more.
+
+    The daemon may have been started again since. Raises BadArgumentError for the mark of another
+    request with its key.
+    """
+    if asked.mark is None:
+        return None
+    for view in all_visible(asked.service, asked.principal):
+        labels = asked.service.client.labels(view.call_id)
+        if labels is not None and asked.mark.is_in(labels.get(_MARK, "")):
+            return view
+    return None
+
+
+def _marked(asked: Asked[Originate, NoQuery]) -> dict[str, str]:
+    return {} if asked.mark is None else {_MARK: asked.mark.text}
 
 
 @handles(operations.HANG_UP)

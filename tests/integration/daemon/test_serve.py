@@ -79,10 +79,7 @@ async def test_commands_go_on_with_the_next_daemon_by_the_same_key(
         assert run.key != found[0]
 
 
-async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path) -> None:
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        port = deaf.getsockname()[1]
+async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path, port: int) -> None:
     server = Server(f"http://127.0.0.1:{port}/ari", "callbridge", "not a secret")
     async with running(configured(server, tmp_path)) as one:
         status, _, text = await one.ask("GET", "/-/ready")
@@ -106,11 +103,11 @@ async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path) -> 
             await one.end()
 
 
-async def test_asterisk_goes_and_comes_back(tmp_path: Path) -> None:
+async def test_asterisk_goes_and_comes_back(tmp_path: Path, port: int) -> None:
     first = FakeAri()
+    first._port = port
     async with first:
         server = Server(first.url, first.username, first.password)
-        port = first.port
         daemon = running(configured(server, tmp_path))
         one = await daemon.__aenter__()
         await one.ready()
@@ -212,6 +209,34 @@ async def test_a_call_is_left_to_the_next_daemon(
         await _calls(one, 0)
 
 
+async def test_who_was_rung_is_not_rung_again_by_the_next_daemon(
+    fake: FakeAri, tmp_path: Path
+) -> None:
+    async def originate(one: Running, connect: str) -> tuple[int, Any]:
+        async with one.session.post(
+            f"{one.daemon.url}/api/v1/calls",
+            json={"to": "1001", "connect": connect},
+            headers={"Idempotency-Key": "order-4711"},
+        ) as answer:
+            return answer.status, await answer.json()
+
+    configuration = configured(fake, tmp_path, '[dialling]\nallow = ["PJSIP/100?"]')
+    async with running(configuration) as one:
+        await one.ready()
+        status, made = await originate(one, "1002")
+        assert (status, made["state"]) == (201, "CONNECTED")
+        assert await one.end() is ExitCode.DONE
+    async with running(configuration) as one:
+        await one.ready()
+        status, again = await originate(one, "1002")
+        assert (status, again["call_id"], again["state"]) == (201, made["call_id"], "CONNECTED")
+        status, refused = await originate(one, "1003")
+        assert (status, refused["code"]) == (422, "BAD_ARGUMENT")
+        assert await _calls(one, 1) == [made["call_id"]]
+        await one.ask("DELETE", f"/calls/{made['call_id']}")
+        await _calls(one, 0)
+
+
 async def test_a_call_of_the_pbx_is_one_record_whichever_daemon_looks(
     fake: FakeAri, tmp_path: Path
 ) -> None:
@@ -281,8 +306,10 @@ async def _calls(one: Running, count: int, *, of: str = "") -> list[str]:
     """Wait until there are so many calls; return their ids, or those of a caller."""
     async with asyncio.timeout(5):
         while True:
-            items = (await one.ask("GET", "/calls"))[2]["items"]
-            if len(items) == count:
+            status, _, said = await one.ask("GET", "/calls")
+            # 503 until Asterisk is reached.
+            items = said["items"] if status == 200 else None
+            if items is not None and len(items) == count:
                 return [c["call_id"] for c in items if of in {"", c["caller_number"]}]
             await asyncio.sleep(0.01)
 
@@ -347,10 +374,7 @@ async def test_figures(fake: FakeAri, tmp_path: Path) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_figures_at_a_port_of_their_own(fake: FakeAri, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+async def test_figures_at_a_port_of_their_own(fake: FakeAri, tmp_path: Path, port: int) -> None:
     async with running(configured(fake, tmp_path, f"[metrics]\nport = {port}\n")) as one:
         assert (await one.ask("GET", "/-/metrics"))[0] == 404
         async with one.session.get(f"http://127.0.0.1:{port}/metrics") as answer:

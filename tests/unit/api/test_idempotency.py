@@ -11,6 +11,7 @@ from bridge.api.idempotency import (
     KEPT_SECONDS,
     REPLAYED,
     IdempotentAnswers,
+    Mark,
     Name,
     checked_key,
     fingerprint,
@@ -205,3 +206,15 @@ async def test_what_is_under_way_is_never_given_up() -> None:
 def test_a_key_is_short_and_visible(text: str) -> None:
     with pytest.raises(BadArgumentError, match="Idempotency-Key"):
         checked_key(text)
+
+
+def test_a_mark_is_of_one_request_of_one_who_asks() -> None:
+    name, same = Name("anna", "order-1"), fingerprint("POST", "/calls", b"{}")
+    mark = Mark.of(name, same)
+    assert mark.is_in(Mark.of(name, same).text)
+    assert "order" not in mark.text
+    for other in (Name("boss", "order-1"), Name("anna", "order-2")):
+        assert not mark.is_in(Mark.of(other, same).text)
+    assert not mark.is_in("")
+    with pytest.raises(BadArgumentError, match="another request"):
+        mark.is_in(Mark.of(name, fingerprint("POST", "/calls", b"[]")).text)
