@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,10 +41,14 @@ class Repository:
     root: Path
 
     @property
-    def installs(self) -> int:
+    def runs(self) -> list[str]:
+        """What interpreters were asked, one entry for each time that one was started."""
         notes = self.root / "notes"
-        text = notes.read_text() if notes.exists() else ""
-        return sum("pip install" in line for line in text.splitlines())
+        return notes.read_text().splitlines() if notes.exists() else []
+
+    @property
+    def installs(self) -> int:
+        return sum("pip install" in line for line in self.runs)
 
     @property
     def is_stamped(self) -> bool:
@@ -75,15 +78,14 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(root)
 
 
-def test_the_second_time_it_does_nothing_and_fast(repository: Repository) -> None:
+def test_the_second_time_it_starts_no_interpreter(repository: Repository) -> None:
     first = repository.set_up()
     assert first.returncode == 0, first.stderr
     assert repository.installs == 1
-    began = time.monotonic()
+    before = repository.runs
     second = repository.set_up()
-    assert time.monotonic() - began < 1
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
-    assert repository.installs == 1
+    assert repository.runs == before
 
 
 @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
