@@ -137,11 +137,14 @@ class AriConnection(Resources):
         tasks = [*self._probes, *([self._supervisor] if self._supervisor is not None else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._socket is not None:
-            await self._socket.close()
-        if self._http is not None:
-            await self._http.close()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._socket is not None:
+                await self._socket.close()
+        finally:
+            # Also for who gives up waiting: the next close() has nothing to do.
+            if self._http is not None:
+                await self._http.close()
 
     async def request(
         self,

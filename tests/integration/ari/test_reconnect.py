@@ -218,6 +218,17 @@ async def test_a_request_as_another_program_takes_our_name_is_answered(
     await connection.close()
 
 
+async def test_a_close_that_is_given_up_leaves_nothing_open(line: Line) -> None:
+    session = line.connection.session
+    closing = asyncio.create_task(line.connection.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.gather(closing, return_exceptions=True)
+    assert closing.cancelled()
+    assert session.closed
+    await until(lambda: line.fake.applications == set(), "Asterisk sees it, too")
+
+
 async def test_close_fails_who_waits_for_his_turn(line: Line) -> None:
     line.fake.failures.delay("GET", "channels", 5, times=PARALLEL_REQUESTS)
     requests = [
