@@ -188,7 +188,8 @@ class Archive:
         call_id = match["call"]
         if (live := self._going_on(call_id).get(recording_id)) is not None:
             return live.entry(call_id)
-        return (await asyncio.to_thread(self._in_call, call_id)).get(recording_id)
+        entry = (await asyncio.to_thread(self._in_call, call_id)).get(recording_id)
+        return None if entry is None or self._is_being_made(entry) else entry
 
     async def page(
         self, listing: RecordingListing, sees: Callable[[str, str], bool]
@@ -204,19 +205,26 @@ class Archive:
             async with self._index_lock:
                 live = self._all_going_on()
                 changed, self._changed = self._changed, set()
-                lying = await _to_its_end(
-                    self._newest, changed, listing.limit + 1, before, sees, live
-                )
+                most = listing.limit + 1 + self._makers.total()
+                lying = await _to_its_end(self._newest, changed, most, before, sees, live)
             # One that has begun meanwhile lies there as if nobody went on with it.
             live |= self._all_going_on()
         else:
             live = dict(self._going_on(call_id))
             lying = list((await asyncio.to_thread(self._in_call, call_id)).values())
             live |= self._going_on(call_id)
-        entries = [one for one in lying if one.view.recording_id not in live]
+        entries = [
+            one
+            for one in lying
+            if one.view.recording_id not in live and not self._is_being_made(one)
+        ]
         entries += [one.entry(_call_of(recording_id)) for recording_id, one in live.items()]
         seen = (one for one in entries if sees(one.tenant, one.queue))
         return paged(seen, listing, lambda one: one.key, newest_first=True)
+
+    def _is_being_made(self, entry: Entry) -> bool:
+        """Tell whether it may be about to begin: what describes it is there before."""
+        return entry.view.ended_by is None and entry.view.call_id in self._makers
 
     # --- what lies in the folder: all of it blocks ----------------------------------------------
 

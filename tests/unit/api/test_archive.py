@@ -78,14 +78,21 @@ def every(_tenant: str, _queue: str) -> bool:
     return True
 
 
-def described(folder: Path, number: int, *, at: float | None = None, tenant: str = "") -> str:
-    """Write the description of a recording that is complete; return its id.
+def described(
+    folder: Path,
+    number: int,
+    *,
+    at: float | None = None,
+    tenant: str = "",
+    end_cause: str | None = "stopped",
+) -> str:
+    """Write the description of a recording, by default of a complete one; return its id.
 
     tenant: whose it is; empty: that is not written.
     """
     call_id, own = f"{number:012x}", f"{number:06x}"
     began_at = float(number) if at is None else at
-    facts = Facts(own, call_id, "1001", "1002", began_at, 16000, end_cause="stopped")
+    facts = Facts(own, call_id, "1001", "1002", began_at, 16000, end_cause=end_cause)
     (folder / call_id).mkdir(exist_ok=True)
     path = folder / call_id / f"callbridge-{number}.json"
     path.write_text(json.dumps(facts.as_dict()), encoding="utf-8")
@@ -182,6 +189,21 @@ async def test_one_that_has_ended_is_where_it_began(tmp_path: Path) -> None:
     described(tmp_path, 3, at=1.5)
     going.ended = True
     assert await listed(archive) == [ids[1], ids[2], ids[0]]
+
+
+async def test_one_that_is_about_to_begin_is_not_taken_for_one_that_was_broken_off(
+    tmp_path: Path,
+) -> None:
+    archive = Archive(tmp_path)
+    others = [described(tmp_path, number) for number in (1, 2, 3)]
+    async with archive.opened(f"{4:012x}", "", ""):
+        begins = described(tmp_path, 4, end_cause=None)
+        assert await listed(archive) == others[::-1]
+        assert await archive.find(begins) is None
+    assert await listed(archive) == [begins, *others[::-1]]
+    entry = await archive.find(begins)
+    assert entry is not None
+    assert entry.view.state == "failed"
 
 
 async def test_a_cursor_of_another_list_is_refused(tmp_path: Path) -> None:
