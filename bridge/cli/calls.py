@@ -160,7 +160,7 @@ async def say(
     api: Api,
     out: Out,
     call: Call,
-    text: Annotated[str, typer.Argument(help="What is said.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is said.")],
     *,
     to: Annotated[
         list[str] | None,
@@ -353,7 +353,7 @@ async def park(
     out: Out,
     call: Call,
     party: Annotated[
-        str, typer.Argument(metavar="[PARTY]", autocompletion=complete_party)
+        str, typer.Argument(metavar="PARTY", autocompletion=complete_party)
     ] = "caller",
     *,
     slot: Annotated[str | None, typer.Option(help="By default one that is free.")] = None,

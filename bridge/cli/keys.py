@@ -30,7 +30,7 @@ _LENGTH: Final = re.compile(r"(\d+)([smhdw])")
 async def create(
     api: Api,
     out: Out,
-    name: Annotated[str, typer.Argument(help="Who is to have it; the audit says it.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who has it; the audit says it.")],
     *,
     role: Annotated[Role, typer.Option(help="What he is.")],
     tenant: Annotated[

@@ -24,7 +24,10 @@ _OVER: Final = frozenset({"ended", "failed"})
 
 @command(app)
 async def note(
-    api: Api, out: Out, call: Call, text: Annotated[str, typer.Argument(help="The note.")]
+    api: Api,
+    out: Out,
+    call: Call,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The note.")],
 ) -> None:
     """Write a note about a call, which may be over."""
     body = asked.WriteNote(text=text)

@@ -85,7 +85,7 @@ CALL_HELP: Final = (
 Call = Annotated[str, typer.Argument(metavar="CALL", help=CALL_HELP, autocompletion=complete_call)]
 AnyCall = Annotated[
     str | None,
-    typer.Argument(metavar="[CALL]", help=CALL_HELP, autocompletion=complete_call),
+    typer.Argument(metavar="CALL", help=CALL_HELP, autocompletion=complete_call),
 ]
 Party = Annotated[
     str,

@@ -195,7 +195,7 @@ async def replay(
     out: Out,
     webhook: Annotated[str, typer.Argument(metavar="WEBHOOK")],
     delivery: Annotated[
-        list[str] | None, typer.Argument(metavar="[DELIVERY]...", help="By default all dead ones.")
+        list[str] | None, typer.Argument(metavar="DELIVERY", help="By default all dead ones.")
     ] = None,
 ) -> None:
     """Send deliveries again."""

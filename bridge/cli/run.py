@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def run(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FILE...", help="YAML files, or names of the lab's scenarios."),
+        typer.Argument(metavar="FILE", help="YAML files, or names of the lab's scenarios."),
     ] = None,
     *,
     steps: Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import AbstractAsyncContextManager, nullcontext
 from types import SimpleNamespace
 
@@ -79,6 +81,21 @@ def test_every_command_has_help_and_the_common_options() -> None:
         assert all(option in result.stdout for option in ("--url", "--key", "--json")), name
     names = [command.name or "" for command in app.registered_commands]
     assert len(names) == len(set(names) - {""}) + names.count("")
+
+
+@pytest.mark.parametrize("typed", [["--help"], ["serve", "--help"], ["events", "--limit", "0"]])
+def test_in_a_pipe_help_and_mistakes_have_no_frames_and_are_whole(typed: list[str]) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "bridge.cli.main", *typed],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == (0 if "--help" in typed else Exit.USAGE)
+    text = said.stdout + said.stderr
+    assert "Usage: " in text
+    assert not set("╭─│") & set(text)
+    assert "..." not in text.partition("Commands:")[2], "no line of the list is cut"
 
 
 @pytest.mark.parametrize(
