@@ -21,11 +21,13 @@ class BreakableProxy:
         self._target = (host, port)
         self._server: asyncio.Server | None = None
         self._port = 0
+        self._refuses = False
         self._connections: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self.delay_s = 0.0
-        """Seconds by which everything comes later, each way."""
+        """Seconds for which what is read waits, each way; nothing is read meanwhile, so that what
+        comes then is up to twice as late."""
         self.accepted = 0
         """Connections that were accepted so far."""
 
@@ -55,6 +57,7 @@ class BreakableProxy:
 
     async def resume(self) -> None:
         """Listen and forward again, after anything."""
+        self._refuses = False
         self._flowing.set()
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
@@ -69,6 +72,7 @@ class BreakableProxy:
 
     async def refuse(self) -> None:
         """Drop every connection and refuse new ones, as when the server is not running."""
+        self._refuses = True
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -79,6 +83,9 @@ class BreakableProxy:
         self._flowing.clear()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._refuses:  # it was on its way in when the listening ended
+            writer.transport.abort()
+            return
         self.accepted += 1
         task = asyncio.create_task(self._serve(reader, writer), name="proxy connection")
         self._connections.add(task)
