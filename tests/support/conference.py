@@ -150,8 +150,7 @@ class Conference:
 
         await settles(measure, expected)
         if heard != set(music):
-            # It was on its way perhaps; from now on it is as it is to be.
-            assert await self.music() == set(music)
+            await self.has_music(music)
 
     async def parties_hear(self, expected: Pairs, *held: str) -> None:
         """Fail unless exactly these parties hear these; as ``heard``."""
@@ -198,6 +197,15 @@ class Conference:
             for speaker in parties
             if listener != speaker and (lost := gaps(party.pcm(), RATE, HZ[speaker]))
         }
+
+    async def has_music(self, expected: Collection[str]) -> None:
+        """Fail unless exactly these hear music.
+
+        It was on its way perhaps, or frames were missing: from a second look on it is as it is to
+        be.
+        """
+        if await self.music() != set(expected):
+            assert await self.music() == set(expected)
 
     async def music(self) -> set[str]:
         """Return who hears, besides our voices, something else: the music of a hold."""

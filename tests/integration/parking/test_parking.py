@@ -184,7 +184,7 @@ async def test_an_empty_slot_and_one_whom_two_want(pbx: Pbx) -> None:
     assert lost.last_disconnect is not None
     assert lost.last_disconnect.code in {404, 486}
     won = next(phone for phone in phones if phone is not lost)
-    assert won.state is CallState.CONFIRMED
+    await won.wait_state(CallState.CONFIRMED)
     await won.hangup()
     await scene.caller.wait_closed()
 
@@ -230,7 +230,8 @@ async def test_what_cannot_be_parked(pbx: Pbx) -> None:
     assert await other.park() == SLOT
     await scene.caller.hangup()
     await until(lambda: call.end_reason, "the call is over")
-    assert slots(scene.client.parked) == [(SLOT, other.call_id, "caller")]
+    left = [(SLOT, other.call_id, "caller")]
+    await until(lambda: slots(scene.client.parked) == left, "the other one waits on")
     with pytest.raises(CallClosedError):
         await call.park()
     assert call.parked_in is None

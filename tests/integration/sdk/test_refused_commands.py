@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge import ActiveCall, AudioMode, CallState, EndReason, events
+from bridge.lab.demo.steady import steady_levels
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, levels, tone
 from bridge.lab.waiting import until
@@ -44,6 +45,8 @@ class Stage:
     pbx: Pbx
     direct: DirectCall
     refuse: Refusals
+    said: int = 0
+    """How often something was said: what is heard unclearly is said again."""
 
     @property
     def call(self) -> ActiveCall:
@@ -62,6 +65,7 @@ class Stage:
         for party in there.values():
             party.clear()
         await self.call.send_audio(SPEECH)
+        self.said += 1
         for party in there.values():
             await party.wait_frames(20)
         found = {n: levels(p.pcm()[-RATE // 10 :], RATE, TONES)["agent"] for n, p in there.items()}
@@ -228,7 +232,7 @@ async def test_a_mode_change_fails_closed(
     assert mode_of(stage.call) == (AudioMode.SPY, set())
     dropped_before = stage.call.dropped_audio.total
     await stage.hears(set())
-    assert stage.call.dropped_audio.total - dropped_before == len(SPEECH)
+    assert stage.call.dropped_audio.total - dropped_before == stage.said * len(SPEECH)
     assert changes == ([] if before == "spy" else [AudioMode.SPY])
     stage.refuse.stop()
     await stage.call.whisper()
@@ -265,9 +269,10 @@ async def test_what_was_sent_for_a_mode_that_failed_is_heard_by_nobody(stage: St
     refusing.set()
     with pytest.raises(ServerError):
         await turning
-    for party in (caller, callee):
+    for party, other in ((caller, "callee"), (callee, "caller")):
         await party.wait_frames(len(party.frames) + 40)
-        heard = levels(party.pcm(), RATE, TONES)
+        # Apart from a lost frame, which is heard at all frequencies.
+        heard = steady_levels(party.pcm(), RATE, TONES, [TONES[other]])
         assert heard["agent"] < -75
     assert stage.call.dropped_audio.refused == len(SPEECH)
     assert stage.call.get_send_audio_buffer_size() == 0
@@ -297,7 +302,7 @@ async def test_disconnect_that_cannot_hang_up_at_once(stage: Stage) -> None:
     await stage.call.disconnect()
     await caller.wait_closed()
     await callee.wait_closed()
-    assert (hangup.hits, destroy.hits) == (12, 3)
+    await until(lambda: (hangup.hits, destroy.hits) == (12, 3), "it was tried often enough")
     assert stage.call.end_reason is EndReason.AGENT_ENDED
 
 

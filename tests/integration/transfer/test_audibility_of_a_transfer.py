@@ -19,8 +19,7 @@ async def test_all_is_as_wanted_in_each_phase(pbx: Pbx) -> None:
     await scene.hears_ringing("callee")
     assert (await client.audibility(scene.call)).ok
     await scene.answer()
-    heard = await scene.conference.heard("caller", "callee")
-    assert heard == {("human", "brief"), ("ai", "callee")}
+    await scene.conference.hears({("human", "brief"), ("ai", "callee")}, "caller", "callee")
     assert "caller" in await scene.conference.music()
     # To him it rings until somebody has accepted.
     await scene.hears_ringing("callee")

@@ -25,8 +25,7 @@ async def test_a_consult_and_the_handover(pbx: Pbx) -> None:
     await scene.call.spy(cut=True)
     transfer = await scene.transfer()
     await scene.hears_ringing("callee")
-    heard = await scene.conference.heard("caller", "callee")
-    assert heard == {("ai", "callee")}
+    await scene.conference.hears({("ai", "callee")}, "caller", "callee")
     await scene.answer("human")
     assert await transfer.wait_accepted() == "human"
     consult = everyone("callee", "human")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import pytest
@@ -74,7 +75,7 @@ async def test_to_hold_the_caller(refused: Refused) -> None:
     await refused.back_with_the_ai()
     # Nothing of it stands in the way of the next one.
     refused.scene.call.clear_send_audio_buffer()
-    transfer = await refused.scene.transfer(brief=spoken_brief(4.0))
+    transfer = await refused.scene.transfer(brief=spoken_brief(30.0))
     await refused.scene.answer()
     await refused.scene.hears(BRIEFED, music=MUSIC)
     await transfer.cancel(cut=True)
@@ -100,7 +101,7 @@ async def test_to_make_a_room_for_the_brief(refused: Refused) -> None:
 
 
 async def test_to_bring_the_human_to_the_ai(refused: Refused) -> None:
-    transfer = await refused.scene.transfer(brief=spoken_brief(8.0), consult=True, accept="key")
+    transfer = await refused.scene.transfer(brief=spoken_brief(30.0), consult=True, accept="key")
     await refused.scene.answer()
     await refused.scene.hears(BRIEFED, music=MUSIC)
     rule = refused.refuse.add(INTO_THE_CALL, times=ATTEMPTS)
@@ -138,12 +139,15 @@ async def test_to_bring_the_caller_in_for_a_while(refused: Refused, command: str
 
 async def test_to_bring_the_caller_back_at_first(refused: Refused) -> None:
     transfer = await refused.consult()
-    rule = refused.refuse.add(INTO_THE_CALL, times=2 * ATTEMPTS)
+    measured = asyncio.Event()
+    at_first = refused.refuse.add(INTO_THE_CALL, times=ATTEMPTS)
+    again = refused.refuse.add(INTO_THE_CALL, times=ATTEMPTS, held=measured)
     await refused.scene.hang_up("human")
     # He is not left in silence meanwhile.
     await refused.scene.parties_hear(set(), music=MUSIC)
+    measured.set()
     assert await transfer.wait() is Outcome.HUMAN_LEFT
-    assert rule.hits == 2 * ATTEMPTS
+    assert (at_first.hits, again.hits) == (ATTEMPTS, ATTEMPTS)
     await refused.back_with_the_ai()
 
 
@@ -157,7 +161,7 @@ async def test_to_bring_the_caller_back_at_all(refused: Refused) -> None:
 
 
 async def test_to_let_the_human_go(refused: Refused) -> None:
-    transfer = await refused.scene.transfer(brief=spoken_brief(8.0))
+    transfer = await refused.scene.transfer(brief=spoken_brief(30.0))
     await refused.scene.answer()
     await refused.scene.hears(BRIEFED, music=MUSIC)
     rule = refused.refuse.add(HANG_UP, times=1)

@@ -31,7 +31,7 @@ async def back_with_the_ai(scene: TransferScene) -> None:
 
 async def test_he_declines_by_key(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(brief=spoken_brief(8.0))
+    transfer = await scene.transfer(brief=spoken_brief(30.0))
     await scene.answer()
     await scene.hears(BRIEFED, music=MUSIC)
     await scene.press("human", "2")
@@ -46,7 +46,7 @@ async def test_he_declines_by_key(pbx: Pbx) -> None:
 async def test_he_presses_no_key(pbx: Pbx) -> None:
     """As an answering machine does not."""
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(accept_seconds=3.0)
+    transfer = await scene.transfer(accept_seconds=5.0)
     await scene.answer()
     await scene.hears_beeps("human")
     await scene.conference.hears(set(), "caller", "human")
@@ -80,7 +80,7 @@ async def test_an_answering_machine_is_told_by_what_it_says(pbx: Pbx) -> None:
 
 async def test_he_hangs_up_during_the_brief(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(brief=spoken_brief(8.0))
+    transfer = await scene.transfer(brief=spoken_brief(30.0))
     await scene.answer()
     await scene.hears(BRIEFED, music=MUSIC)
     await scene.hang_up("human")
@@ -129,7 +129,7 @@ async def test_what_is_done_when_nobody_takes_it(pbx: Pbx) -> None:
 async def test_the_caller_hangs_up(pbx: Pbx, when: str) -> None:
     scene = await TransferScene.begin(pbx)
     consults = when == "in the consult"
-    transfer = await scene.transfer(brief=spoken_brief(8.0), consult=consults)
+    transfer = await scene.transfer(brief=spoken_brief(30.0), consult=consults)
     if when == "while it rings":
         await scene.conference.leg("human")
     else:

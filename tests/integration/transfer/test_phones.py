@@ -30,7 +30,7 @@ async def a_phone(pbx: Pbx, answer: Behaviour = Behaviour.ANSWER) -> Phone:
 async def test_he_accepts_by_key(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
     phone = await a_phone(pbx)
-    transfer = await scene.transfer(NUMBER, brief=spoken_brief(8.0))
+    transfer = await scene.transfer(NUMBER, brief=spoken_brief(30.0))
     await phone.wait_state(PhoneState.CONFIRMED)
     caller = scene.conference.people["caller"]
     await scene.hears(set(), music={"caller"})

@@ -25,7 +25,7 @@ HANDED_OVER_SECONDS = 0.1
 
 async def test_a_brief_a_key_and_the_handover(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(brief=spoken_brief(8.0))
+    transfer = await scene.transfer(brief=spoken_brief(30.0))
     assert transfer.stage is Stage.RINGING
     await scene.hears(set(), music=MUSIC)
     await scene.answer("human")
@@ -46,7 +46,7 @@ async def test_a_brief_a_key_and_the_handover(pbx: Pbx) -> None:
 @anew
 async def test_both_hear_each_other_at_once_when_the_key_was_pressed(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(brief=spoken_brief(8.0))
+    transfer = await scene.transfer(brief=spoken_brief(30.0))
     human, caller = await scene.answer("human"), scene.conference.people["caller"]
     await scene.hears(BRIEFED, music=MUSIC)
     scene.conference.clear()
@@ -89,7 +89,7 @@ async def test_the_ai_talks_with_the_human_first(pbx: Pbx) -> None:
 
 async def test_the_caller_talks_with_the_ai_until_somebody_accepts(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(brief=spoken_brief(8.0), hold="on_accept")
+    transfer = await scene.transfer(brief=spoken_brief(30.0), hold="on_accept")
     with_ai = everyone("caller", "ai")
     await scene.speak_to("caller")
     await scene.hears(with_ai)
@@ -169,7 +169,7 @@ async def test_a_second_transfer_is_refused(pbx: Pbx) -> None:
 
 async def test_cancelled_as_the_human_hears_the_brief(pbx: Pbx) -> None:
     scene = await TransferScene.begin(pbx)
-    transfer = await scene.transfer(brief=spoken_brief(8.0))
+    transfer = await scene.transfer(brief=spoken_brief(30.0))
     await scene.answer("human")
     await scene.hears(BRIEFED, music=MUSIC)
     await transfer.cancel(cut=True)
