@@ -293,7 +293,7 @@ class Archive:
         found: dict[str, InCall] = {}
         for call_id in calls:
             entries = self._in_call(call_id).values()
-            keys = frozenset(one.key for one in entries)
+            keys = tuple(one.key for one in entries)
             found[call_id] = InCall(_scope(self.folder / call_id), keys)
         self._index.put(found)
 

@@ -28,11 +28,11 @@ class InCall(NamedTuple):
     """What lies in the folder of one call."""
 
     scope: Scope
-    keys: frozenset[Key]
+    keys: tuple[Key, ...]
 
 
 class ArchiveIndex:
-    """The keys of all recordings, in order, by whose they are; some 300 bytes for each."""
+    """The keys of all recordings, in order, by whose they are; some 350 bytes for each."""
 
     def __init__(self) -> None:
         self._calls: dict[str, InCall] = {}
