@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Final
 from bridge.model.errors import BadArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 DEFAULT: Final = "default"
 _CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_SETTINGS: Final = "general"
+"""The section of musiconhold.conf that is no class."""
 _FORMATS: Final = {8000: ".wav", 16000: ".wav16"}
 """Hz, and the ending by which Asterisk knows a WAV file of that rate (formats/format_wav.c)."""
 
@@ -20,16 +22,18 @@ _FORMATS: Final = {8000: ".wav", 16000: ".wav16"}
 def find(folder: Path) -> dict[str, list[Path]]:
     """Return the music classes of a folder and their files, in order of their names.
 
-    Its own files are the class ``default``, a subfolder is a class of its name. Raises
-    BadArgumentError for a folder without music, and for a name that cannot be a class.
+    Its own files are the class ``default``, a subfolder is a class of its name; what is hidden is
+    left out. Raises BadArgumentError for a folder without music, and for a name that cannot be a
+    class.
     """
     if not folder.is_dir():
         raise BadArgumentError(f"{folder} is no folder: give one with sound files")
     found = {DEFAULT: _files(folder)}
-    for sub in sorted(path for path in folder.iterdir() if path.is_dir()):
-        if not _CLASS.fullmatch(sub.name):
+    for sub in sorted(path for path in _shown(folder) if path.is_dir()):
+        if not _CLASS.fullmatch(sub.name) or sub.name == _SETTINGS:
             raise BadArgumentError(
-                f"{sub.name!r} cannot name a music class: letters, digits, '_' and '-' can"
+                f"{sub.name!r} cannot name a music class: up to 40 letters, digits, '_' and '-' "
+                f"can, but for {_SETTINGS!r}"
             )
         found[sub.name] = found.get(sub.name, []) + _files(sub)
     classes = {name: files for name, files in found.items() if files}
@@ -65,5 +69,8 @@ def convert(classes: Mapping[str, list[Path]], into: Path) -> dict[str, Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.is_file())
-    return sorted(path for path in files if not path.name.startswith("."))
+    return sorted(path for path in _shown(folder) if path.is_file())
+
+
+def _shown(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.iterdir() if not path.name.startswith("."))

@@ -24,6 +24,7 @@ def test_a_folder_is_a_class(tmp_path: Path) -> None:
         write(tmp_path / name, 333.0)
     (tmp_path / ".hidden").touch()
     (tmp_path / "empty").mkdir()
+    write(tmp_path / ".git/tune.wav", 333.0)
     assert find(tmp_path) == {
         "default": [tmp_path / "a.wav", tmp_path / "b.flac"],
         "jazz": [tmp_path / "jazz/tune.wav"],
@@ -46,10 +47,11 @@ def test_what_is_no_music(tmp_path: Path) -> None:
         find(tmp_path / "nowhere")
     with pytest.raises(BadArgumentError, match="no sound file"):
         find(tmp_path)
-    (tmp_path / "a b").mkdir()
-    with pytest.raises(BadArgumentError, match="cannot name a music class"):
-        find(tmp_path)
-    (tmp_path / "a b").rmdir()
+    for name in ("a b", "general"):
+        (tmp_path / name).mkdir()
+        with pytest.raises(BadArgumentError, match=f"'{name}' cannot name a music class"):
+            find(tmp_path)
+        (tmp_path / name).rmdir()
     (tmp_path / "notes.txt").write_text("no sound")
     with pytest.raises(BadArgumentError, match=r"notes\.txt cannot be read as music"):
         convert(find(tmp_path), tmp_path / "out")
