@@ -16,7 +16,7 @@ from bridge.lab.asterisk import Instance
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, PhoneSettings, Tone, start_phone
-from bridge.lab.waiting import until
+from bridge.lab.waiting import PATIENCE_S, until
 from bridge.model.errors import ServerError
 from bridge.model.modes import AudioMode
 from bridge.model.states import CallState
@@ -222,7 +222,7 @@ async def still_there(observer: AriConnection, *, within_s: float = 5.0) -> list
 
 
 async def until_true(
-    condition: Callable[[], Awaitable[bool]], what: str, *, within_s: float = 5.0
+    condition: Callable[[], Awaitable[bool]], what: str, *, within_s: float = PATIENCE_S
 ) -> None:
     """Return as soon as ``await condition()`` is true. Raises TimeoutError that names ``what``."""
     end = time.monotonic() + within_s
