@@ -10,7 +10,9 @@ PATIENCE_S = 10.0
 """What takes longer does not come. How soon something comes is measured, not waited for."""
 
 
-async def until(condition: Callable[[], object], what: str, *, within_s: float = PATIENCE_S) -> None:
+async def until(
+    condition: Callable[[], object], what: str, *, within_s: float = PATIENCE_S
+) -> None:
     """Return as soon as ``condition()`` is true. Raises TimeoutError that names ``what``.
 
     within_s: by the loop's clock, which ``run_hurried`` has jump.
