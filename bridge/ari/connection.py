@@ -108,7 +108,7 @@ class AriConnection(Resources):
         """Connect, sign in, register the application and probe the server; once.
 
         Raises ServerUnreachableError, AuthenticationError, CommandTimeoutError,
-        RequestFailedError; nothing is left open then.
+        RequestFailedError, InvalidStateError if it is closed meanwhile. Nothing is left open then.
         """
         if self._state.status is not LinkStatus.NEW or self._http is not None:
             raise InvalidStateError("this connection was opened before: make another one")
@@ -116,14 +116,20 @@ class AriConnection(Resources):
         self._door = door_of(self.settings.root)
         try:
             socket = await self._connect()
+            self._transport_http()
             self._report(LinkState(LinkStatus.UP))
             self._supervisor = asyncio.create_task(
                 self._supervise(socket), name=f"ari:{self.settings.application}"
             )
             self._supervisor.add_done_callback(self._supervised)
             await self._probe_transport(socket)
-        except BaseException:
+            self._transport_http()
+        except BaseException as error:
+            is_closed = self.state.status is LinkStatus.CLOSED
             await self.close()
+            if is_closed and isinstance(error, Exception):
+                # Whatever aiohttp says of a session that is closed under it.
+                raise InvalidStateError("close() was called before open() was done") from error
             raise
 
     async def close(self) -> None:

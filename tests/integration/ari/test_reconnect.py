@@ -218,6 +218,29 @@ async def test_a_request_as_another_program_takes_our_name_is_answered(
     await connection.close()
 
 
+async def test_close_ends_an_open_that_is_under_way(fake: FakeAri) -> None:
+    turns = 0
+    while True:
+        states: list[LinkState] = []
+        connection = AriConnection(
+            AriSettings(fake.url, fake.username, fake.password),
+            on_event=lambda _: None,
+            on_state=states.append,
+        )
+        opening = asyncio.create_task(connection.open())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        is_open = opening.done()
+        await connection.close()
+        if is_open:
+            break
+        with pytest.raises(InvalidStateError):
+            await opening
+        assert states[-1].status is connection.state.status is LinkStatus.CLOSED
+        turns += 1
+    assert turns
+
+
 async def test_a_close_that_is_given_up_leaves_nothing_open(line: Line) -> None:
     session = line.connection.session
     closing = asyncio.create_task(line.connection.close())
