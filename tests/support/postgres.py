@@ -30,6 +30,7 @@ from bridge.lab.asterisk.folders import cache_root
 from bridge.lab.asterisk.package import TRIPLETS
 from bridge.lab.asterisk.progress import Lines, Progress
 from bridge.model.errors import CallbridgeError, PackageError
+from tests.support.ports import hold_port
 
 FETCH = "CALLBRIDGE_TEST_POSTGRES"
 """``fetch``: use Debian's package even if the system has a PostgreSQL."""
@@ -150,18 +151,6 @@ def _as_ordinary_user() -> tuple[list[str], tuple[int, int] | None]:
     raise PostgresError(f"PostgreSQL refuses to run as root, and there is none of {_USERS}")
 
 
-def _hold_port() -> socket.socket:
-    """Return a socket by which a port is nobody else's, be there a server or not.
-
-    It does not listen: who connects while there is no server is refused. PostgreSQL can have the
-    port beside it, as both allow that (SO_REUSEADDR), and no port is picked that is bound.
-    """
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind((_HOST, 0))
-    return held
-
-
 @dataclass
 class PostgresServer:
     """One server. All but ``create`` and ``drop`` block."""
@@ -178,7 +167,7 @@ class PostgresServer:
         """Make a server and start it. Raises PostgresError."""
         found = programs()
         folder = Path(tempfile.mkdtemp(prefix="callbridge-postgres-"))
-        held = _hold_port()
+        held = hold_port(_HOST)
         try:
             user, ids = _as_ordinary_user()
             folder.chmod(0o755)

@@ -57,7 +57,7 @@ async def unopened(fake: FakeAri, proxy: BreakableProxy) -> AsyncIterator[Line]:
             fake.username,
             fake.password,
             request_timeout_s=1.0,
-            heartbeat_s=0.4,
+            heartbeat_s=0.8,
         ),
         on_event=events.append,
         on_state=states.append,

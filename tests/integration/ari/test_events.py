@@ -101,7 +101,7 @@ async def test_a_callback_that_raises_ends_nothing(
 
 
 async def test_a_slow_answer_holds_back_only_what_is_behind_it(line: Line) -> None:
-    line.fake.failures.delay("GET", "bridges", 0.1)
+    line.fake.failures.delay("GET", "bridges", 0.5)
     order: list[str] = []
 
     async def ask(resource: str) -> None:

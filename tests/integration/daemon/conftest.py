@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import hold_port
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +17,10 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("CALLBRIDGE_URL", "CALLBRIDGE_KEY", "CALLBRIDGE_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody else is given, and at which nobody listens yet."""
+    with hold_port() as held:
+        yield int(held.getsockname()[1])

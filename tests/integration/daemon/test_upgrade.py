@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -29,11 +28,8 @@ async def fake() -> AsyncIterator[FakeAri]:
 
 
 @pytest.fixture
-def configuration(fake: FakeAri, tmp_path: Path) -> Configuration:
+def configuration(fake: FakeAri, tmp_path: Path, port: int) -> Configuration:
     """That of daemons which follow one another at one port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     made = configured(fake, tmp_path)
     server = made.server.model_copy(update={"port": port})
     return made.model_copy(update={"server": server})

@@ -82,7 +82,7 @@ async def test_events_come_twice(stage: Stage) -> None:
 
 
 async def test_events_come_late(stage: Stage) -> None:
-    stage.fake.failures.hold_back("StasisStart", 0.02)
+    stage.fake.failures.hold_back("StasisStart", 0.3)
     await ended(stage)
     await until(lambda: "StasisStart" in stage.owner.told, "it comes")
     assert stage.owner.told.index("StasisEnd") < stage.owner.told.index("StasisStart")

@@ -52,7 +52,7 @@ async def test_connect_twice(pbx: Pbx) -> None:
     leg = await pbx.callee_leg(direct.call)
     assert [i for i in await pbx.channels() if "leg.callee" in i] == [leg]
     await pbx.keep(DirectParty.answer(pbx.instance.info.ari, leg, tone=None))
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         await told.wait()
     assert state_of(direct.call) is CallState.CONNECTED
 

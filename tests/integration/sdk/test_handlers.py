@@ -85,7 +85,7 @@ async def test_one_that_never_returns(pbx: Pbx) -> None:
     caller = await dial(pbx)
     call = await program.next_call()
     await call.answer()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(4):
         await program.client.disconnect()
     assert ends == ["cancelled"]
     assert call.end_reason is EndReason.AGENT_ENDED
@@ -106,7 +106,7 @@ async def test_one_that_does_not_let_itself_be_cancelled(
 
     await dial(pbx)
     await program.next_call()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(4):
         await program.client.disconnect()
     assert "ignores its cancellation" in caplog.text
     release.set()
@@ -123,7 +123,7 @@ async def test_one_that_leaves_the_client(pbx: Pbx) -> None:
         left.set()
 
     caller = await dial(pbx)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(4):
         await left.wait()
     await caller.wait_closed()
 

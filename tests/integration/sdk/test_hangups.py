@@ -33,7 +33,7 @@ class Ends:
         self._told += 1
 
     async def once(self, reason: EndReason) -> None:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             assert await self._call.wait_ended() is reason
         await until(lambda: self._told, "CALL_TERMINATED")
         assert state_of(self._call) is CallState.DISCONNECTED
@@ -94,7 +94,7 @@ async def test_caller_while_answered_with_audio_queued(pbx: Pbx) -> None:
     await direct.caller.hangup()
     await ends.once(EndReason.CALLER_HUNG_UP)
     assert call.get_send_audio_buffer_size() == 0
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         async for _ in stream:
             pass
 

@@ -16,7 +16,7 @@ async def test_whisper_to_a_silent_leg_is_measured_at_start(pbx: Pbx) -> None:
     def verdict() -> bool | None:
         return program.client.capabilities.whisper_to_silent_leg
 
-    await until(lambda: verdict() is not None, "the probe has its verdict")
+    await until(lambda: verdict() is not None, "the probe has its verdict", within_s=15)
     version = program.client.capabilities.version_info
     if version[:1] == (22,):
         # Issue 1966 was mended in 22.11: the measurement has to tell the two apart.

@@ -73,7 +73,7 @@ async def test_killed(own_pbx: Pbx, state: str) -> None:
     tasks = await bring_to(direct, state)
     stream = call.audio_stream() if state_of(call) is not CallState.PENDING else None
     await asyncio.to_thread(own_pbx.instance.kill)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         reason = await call.wait_ended()
         results = await asyncio.gather(*tasks, return_exceptions=True)
     assert reason is (EndReason.AGENT_LEFT if state == "closed" else EndReason.SERVER_LOST)
@@ -84,7 +84,7 @@ async def test_killed(own_pbx: Pbx, state: str) -> None:
         else:
             assert isinstance(result, ServerError), repr(result)
     if stream is not None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             async for _ in stream:
                 pass
     assert state_of(call) is CallState.DISCONNECTED
@@ -100,7 +100,7 @@ async def test_a_command_on_its_way(own_pbx: Pbx) -> None:
     await asyncio.to_thread(own_pbx.instance.kill)
     result = (await asyncio.gather(answering, return_exceptions=True))[0]
     assert result is None or isinstance(result, ServerError)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         assert await direct.call.wait_ended() is EndReason.SERVER_LOST
 
 
@@ -127,12 +127,13 @@ async def test_a_new_asterisk_is_taken_up_by_the_same_client(own_pbx: Pbx) -> No
     await call.answer()
     await asyncio.to_thread(own_pbx.instance.kill)
     await asyncio.to_thread(own_pbx.instance.restart)
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(10):
         assert await call.wait_ended() is EndReason.SERVER_LOST
     assert party.closed
     controller = program.client._controller
     assert controller is not None
-    await until(lambda: controller.ari.state.is_up, "the link is up")
+    # It tries every three seconds at least.
+    await until(lambda: controller.ari.state.is_up, "the link is up", within_s=15)
     await own_pbx.keep(DirectParty.call(ari, "1003", tone=None))
     call = await program.next_call()
     assert call.callee_number == "1003"

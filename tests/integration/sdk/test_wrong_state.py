@@ -22,7 +22,7 @@ from tests.support.pbx import DirectCall, Pbx, mode_of, state_of
 pytestmark = pytest.mark.asterisk
 
 FRAME = bytes(640)
-SECOND = bytes(32000)
+FIVE_SECONDS = bytes(5 * 32000)
 
 
 async def audio_stream(call: ActiveCall) -> None:
@@ -151,7 +151,7 @@ async def connected(direct: DirectCall) -> AsyncIterator[None]:
 @asynccontextmanager
 async def closing(direct: DirectCall) -> AsyncIterator[None]:
     await direct.connect()
-    await direct.call.send_audio(SECOND)
+    await direct.call.send_audio(FIVE_SECONDS)
     leaving = asyncio.create_task(direct.call.close())
     await until(lambda: not direct.pbx.session(direct.call).takes_audio, "close() is under way")
     yield

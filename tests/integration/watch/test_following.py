@@ -40,10 +40,13 @@ async def test_a_plain_dial_until_one_hangs_up(pbx: Pbx, watched: Watched, who: 
     await callee.answer()
     call = await watched.until_call(caller="1001", callee="1002")
     assert not call.own
-    assert [(p.number, p.up, p.alone) for p in call.parties] == [
-        ("1001", True, False),
-        ("1002", True, False),
-    ]
+
+    def flags() -> list[tuple[str, bool, bool]]:
+        return [(p.number, p.up, p.alone) for p in watched.directory.calls[0].parties]
+
+    await until(
+        lambda: flags() == [("1001", True, False), ("1002", True, False)], "both are together"
+    )
     assert [p.name for p in call.parties] == ["Phone 1001", "Phone 1002"]
     await {"caller": caller, "callee": callee}[who].hangup()
     await watched.until_who()

@@ -138,10 +138,9 @@ async def test_what_happened_while_the_link_was_down_is_made_up_for(
     assert watched.directory.calls == (kept, ended)
     await proxy.resume()
     await until(lambda: watched.watch.known, "everything was looked at again")
-    assert watched.who() == [
-        {"caller": "1001", "callee": "1005"},
-        {"caller": "1006", "callee": "1007"},
-    ]
+    await watched.until_who(
+        {"caller": "1001", "callee": "1005"}, {"caller": "1006", "callee": "1007"}
+    )
     assert watched.directory.calls[0].call_id == kept.call_id
     assert watched.told_of(ended.call_id) == ["CallBegan", "CallEnded"]
     assert watched.known == [True, False, True]
