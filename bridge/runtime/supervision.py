@@ -87,6 +87,11 @@ def coached(call: LiveCall, target: str) -> Participant:
     return agents[0] if len(agents) == 1 else CALLEE
 
 
+def _is_own(place: Place, channel_id: str) -> bool:
+    """Tell whether a channel is an observer's own, and its end was not told."""
+    return place.engine.executor.party_of(channel_id) == place.engine.name
+
+
 class Supervision:
     """Observers and galleries, and everything that is asked of an observer.
 
@@ -177,6 +182,7 @@ class Supervision:
         )
         place = Place(engine, call.call_id, desk)
         self._places.add(place)
+        engine.executor.on_leg = lambda channel_id: self._has_leg(place, channel_id)
         engine.on_change = lambda: self._look(engine)
         engine.listeners.append(self._told)
         engine.post(inputs.PeopleChanged(self._people(call)))
@@ -428,10 +434,13 @@ class Supervision:
 
     def _seated(self, channel_id: str) -> Place | None:
         """Return whose own channel this is."""
-        return next(
-            (p for p in self._places if p.engine.executor.party_of(channel_id) == p.engine.name),
-            None,
-        )
+        place = self._places.sitting(channel_id)
+        return place if place is not None and _is_own(place, channel_id) else None
+
+    def _has_leg(self, place: Place, channel_id: str) -> None:
+        """A channel is known to an observer: his own, or that of somebody on the call."""
+        if _is_own(place, channel_id):
+            self._places.sit(place, channel_id)
 
     def _people(self, call: LiveCall) -> tuple[Person, ...]:
         return people_of(call, self._host.engine(call.call_id))

@@ -1,4 +1,7 @@
-"""On which call every observer is, and who observes a call: found by either, however many."""
+"""On which call every observer is, who observes a call, and whose a phone's channel is.
+
+Each is found at once, however many there are.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,14 @@ from bridge.runtime.observer import ObserverEngine
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """Where an observer is. It changes by ``Whereabouts.move`` alone."""
+    """Where an observer is. It changes by ``Whereabouts.move`` and ``sit`` alone."""
 
     engine: ObserverEngine
     call_id: CallId
     desk: Desk | None = None
     """Of a person on a phone."""
+    channel_id: str = ""
+    """Of his phone; as ``Whereabouts.sit`` notes it."""
 
 
 class Whereabouts:
@@ -26,6 +31,7 @@ class Whereabouts:
     def __init__(self) -> None:
         self._places: dict[CallId, Place] = {}
         self._on_call: dict[CallId, dict[CallId, Place]] = {}
+        self._seats: dict[str, Place] = {}
 
     @property
     def ids(self) -> frozenset[CallId]:
@@ -43,6 +49,10 @@ class Whereabouts:
         """Return who is on a call, in the order in which they came to it."""
         return tuple(self._on_call.get(call_id, {}).values())
 
+    def sitting(self, channel_id: str) -> Place | None:
+        """Return whose own a channel is, or was, of those who are there."""
+        return self._seats.get(channel_id)
+
     def add(self, place: Place) -> None:
         """Note an observer who was nowhere."""
         self._places[place.engine.observer_id] = place
@@ -54,10 +64,21 @@ class Whereabouts:
         place.call_id = call_id
         self._come(place)
 
+    def sit(self, place: Place, channel_id: str) -> None:
+        """Note an observer's own channel, instead of the one that he may have had before."""
+        self._stand(place)
+        place.channel_id = channel_id
+        self._seats[channel_id] = place
+
     def remove(self, place: Place) -> None:
         """Forget an observer."""
         del self._places[place.engine.observer_id]
+        self._stand(place)
         self._go(place)
+
+    def _stand(self, place: Place) -> None:
+        if self._seats.get(place.channel_id) is place:
+            del self._seats[place.channel_id]
 
     def _come(self, place: Place) -> None:
         self._on_call.setdefault(place.call_id, {})[place.engine.observer_id] = place

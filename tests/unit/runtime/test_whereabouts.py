@@ -34,3 +34,22 @@ def test_observers_are_found_by_their_ids_and_by_their_calls() -> None:
     assert (places.ids, places.on(OTHER)) == (frozenset(), ())
     assert places.get(there.engine.observer_id) is None
     assert places._on_call == {}
+
+
+def test_whose_a_channel_is_is_found_until_he_has_gone() -> None:
+    first, second = observer(1, ONE), observer(2, ONE)
+    places = Whereabouts()
+    for place in (first, second):
+        places.add(place)
+        assert places.sitting("") is None
+    places.sit(first, "phone-1")
+    places.sit(second, "phone-2")
+    places.sit(second, "phone-3")
+    assert [places.sitting(f"phone-{n}") for n in (1, 2, 3)] == [first, None, second]
+    # Who was given away, and is had by another observer, is that one's.
+    places.sit(second, "phone-1")
+    places.remove(first)
+    assert places.sitting("phone-1") is second
+    places.remove(second)
+    assert places.sitting("phone-1") is None
+    assert places._seats == {}
