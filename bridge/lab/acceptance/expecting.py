@@ -37,6 +37,8 @@ async def _phone_is(doing: Doing, action: do.Expect, name: str) -> None:
         return state_of(phone) == action.state
 
     await doing.until(holds, lambda: f"{name} is {state_of(phone)}: not {action.state}")
+    if action.state == "talking":
+        doing.stage.talks(name)
     if action.code is not None:
         _ended_with(name, phone, action.code)
 
@@ -161,11 +163,13 @@ async def _recorded(doing: Doing, action: do.Recorded) -> None:
     # A daemon's files are brought here first.
     whole = {path.name for path in recording.files}
     paths = [str(path) for path in await recording.fetch() if path.name in whole]
+    if not paths:
+        raise StepFailedError(f"nothing of the recording of {action.by} is whole")
     channels = await asyncio.to_thread(_channels, paths)
     wanted = {"caller": action.caller, "others": action.others}
     wrong: list[str] = []
     for side, pcm, rate in channels:
-        doing.measured[side] = found = _voices(doing, pcm, rate)
+        doing.measured[side] = found = await asyncio.to_thread(_voices, doing, pcm, rate)
         wrong += [
             f"{name} is not in the {side} channel"
             for name in wanted[side]
@@ -193,7 +197,10 @@ def _channels(paths: list[str]) -> list[tuple[str, Pcm, int]]:
     found: dict[str, list[bytes]] = {"caller": [], "others": []}
     rate = 0
     for path in paths:
-        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+        try:
+            samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise StepFailedError(f"{path} cannot be read: {error}") from error
         if samples.shape[1] != _TWO:
             raise StepFailedError(f"{path} has {samples.shape[1]} channels, not {_TWO}")
         for side, column in zip(found, samples.T, strict=True):

@@ -134,7 +134,7 @@ async def _sometime(
 ) -> None:
     """Expect that something is heard for so long, by the end of the step's time."""
     stage, ear = doing.stage, doing.stage.ear(who)
-    begin = stage.acted_at
+    begin = stage.heard_from(who)
     latest = max(begin + doing.within, time.monotonic()) + lasts
     while True:
         now = time.monotonic()

@@ -40,6 +40,14 @@ class Listened:
     who: dict[str, frozenset[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Talking:
+    """Since when a phone talks, as far as was looked: in which of its calls."""
+
+    call_id: int
+    since: float
+
+
 @dataclass
 class Actor:
     """An agent on a call that callbridge has, or an observer of any."""
@@ -100,6 +108,8 @@ class Stage:
         self.acted = 0
         """How many of them were, since it was last looked who hears whom."""
         self.listened: Listened | None = None
+        self.talking: dict[str, Talking] = {}
+        """By phones that were expected to talk."""
         self._stack = stack
         self._client: Client | None = None
         self._incoming: deque[ActiveCall] = deque(maxlen=_CALLS_KEPT)
@@ -146,6 +156,20 @@ class Stage:
             raise StepFailedError(f"{name} hears nothing: he has left")
         return actor.ear
 
+    def talks(self, name: str) -> None:
+        """Note that a phone has been seen to talk in its newest call."""
+        call_id = self.phones[name].calls[-1].call_id
+        if name not in self.talking or self.talking[name].call_id != call_id:
+            self.talking[name] = Talking(call_id, time.monotonic())
+
+    def heard_from(self, name: str) -> float:
+        """Return from when on what somebody hears counts: the last command.
+
+        Or his talking, where that was expected since: what he heard before was that it rings.
+        """
+        talking = self.talking.get(self.voice_of(name))
+        return self.acted_at if talking is None else max(self.acted_at, talking.since)
+
     def number(self, name: str) -> str:
         """Return what is dialled for a phone of the run, or the name as it is."""
         spec = self.run.phones.get(name)
@@ -166,7 +190,11 @@ class Stage:
         found: list[ActiveCall] = []
 
         def came() -> bool:
-            for call in self._incoming:
+            for call in tuple(self._incoming):
+                if call.end_reason is not None:
+                    # Its caller has given up; the next one is meant.
+                    self._incoming.remove(call)
+                    continue
                 caller = next((p for p in call.parties if p.name == "caller"), None)
                 at = "" if caller is None else caller.endpoint
                 if at == endpoint or call.caller_number == number:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from bridge.lab.acceptance.expecting import state_of
 from bridge.lab.acceptance.runner import MODULES
 from bridge.lab.acceptance.stage import Actor, Stage, StepFailedError
 from bridge.lab.fake_ari import run_hurried
+from bridge.lab.hearing import Pcm, tone
 from bridge.lab.phones import CallInfo, CallState, Direction, Phone
 from bridge.lab.waiting import until
 from bridge.model.errors import MediaError
@@ -154,3 +156,52 @@ def test_a_phone_that_calls_does_not_ring(
     call = CallInfo(call_id=1, direction=direction, remote="", state=state, reached=(state,))
     assert state_of(cast("Phone", SimpleNamespace(calls=[call]))) == shown
     assert state_of(cast("Phone", SimpleNamespace(calls=[]))) == "idle"
+
+
+class Rang:
+    """An ear that heard ringback until its phone talked, and nothing since."""
+
+    rate = 16000
+
+    def __init__(self, until_s: float) -> None:
+        self._until_s = until_s
+
+    async def hear(self, begin: float, end: float) -> Pcm:
+        seconds = min(end, self._until_s) - begin
+        silence = np.zeros(round(max(0.0, end - max(begin, self._until_s)) * self.rate), np.int16)
+        return np.concatenate([tone(440.0, -15.0, max(0.0, seconds), self.rate), silence])
+
+
+async def test_ringback_is_not_what_is_heard_after_the_answer(tmp_path: Path) -> None:
+    assert MODULES
+    run = parse(
+        "name: x\nphones: {anna: 1001}\nsteps:\n"
+        "  - expect: {phone: anna, state: talking}\n"
+        "  - sound: anna\n    lasts: 100ms\n    within: 0ms\n"
+    )
+    expect, sound = run.steps
+    call = SimpleNamespace(state=CallState.CONFIRMED, direction=Direction.OUT, call_id=1)
+    async with AsyncExitStack() as stack:
+        stage = Stage(run, cast("Any", None), tmp_path, stack)
+        stage.acted_at -= 5.0
+        stage.phones["anna"] = cast("Phone", SimpleNamespace(calls=[call]))
+        stage._ears["anna"] = Rang(time.monotonic())
+        await function_of(expect.do)(Doing(stage, expect), expect.do)
+        since = stage.heard_from("anna")
+        with pytest.raises(StepFailedError, match=r"heard anything for 0\.00 s"):
+            await function_of(sound.do)(Doing(stage, sound), sound.do)
+        await function_of(expect.do)(Doing(stage, expect), expect.do)
+        assert stage.heard_from("anna") == since, "he talks since then"
+
+
+async def test_a_caller_who_has_given_up_is_not_the_one_who_calls_again(tmp_path: Path) -> None:
+    run = parse("name: x\nphones: {anna: 1001}\nsteps: [{answer: anna}]\n")
+    gone, there = (
+        SimpleNamespace(caller_number="1001", parties=(), end_reason=reason)
+        for reason in ("caller_hung_up", None)
+    )
+    async with AsyncExitStack() as stack:
+        stage = Stage(run, cast("Any", None), tmp_path, stack)
+        stage._incoming.extend(cast("Any", [gone, there]))
+        assert await stage.incoming("anna", 1.0) is cast("Any", there)
+        assert not stage._incoming
