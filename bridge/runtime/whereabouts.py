@@ -65,7 +65,12 @@ class Whereabouts:
         self._come(place)
 
     def sit(self, place: Place, channel_id: str) -> None:
-        """Note an observer's own channel, instead of the one that he may have had before."""
+        """Note an observer's own channel, instead of the one that he may have had before.
+
+        Of one who has gone meanwhile nothing is noted.
+        """
+        if self._places.get(place.engine.observer_id) is not place:
+            return
         self._stand(place)
         place.channel_id = channel_id
         self._seats[channel_id] = place

@@ -52,4 +52,6 @@ def test_whose_a_channel_is_is_found_until_he_has_gone() -> None:
     assert places.sitting("phone-1") is second
     places.remove(second)
     assert places.sitting("phone-1") is None
+    places.sit(second, "phone-4")
+    assert places.sitting("phone-4") is None
     assert places._seats == {}
