@@ -142,7 +142,7 @@ class Instance:
         launch.reap()
         shelf = Shelf(name)
         record = shelf.record()
-        if record is None or not record.ready or (record.owner and not record.owner.is_alive()):
+        if record is None or not record.ready or _is_orphan(record):
             return None
         asterisk = shelf.asterisk(record)
         return cls(shelf, record, asterisk.pid) if asterisk and asterisk.is_alive() else None
@@ -336,6 +336,13 @@ def _launch(shelf: Shelf, record: Record, claimed: socket.socket) -> tuple[Recor
 
 
 def _ports_of_others(name: str) -> list[Ports]:
-    """Return the ports of instances that have died: they may be restarted with them."""
+    """Return the ports of instances that have died: they may be restarted with them.
+
+    Nobody restarts one that was tied to a process that has ended.
+    """
     records = [Shelf(other).record() for other in names() if other != name]
-    return [record.ports for record in records if record]
+    return [record.ports for record in records if record and not _is_orphan(record)]
+
+
+def _is_orphan(record: Record) -> bool:
+    return record.owner is not None and not record.owner.is_alive()

@@ -59,16 +59,16 @@ def _end_with_keeper() -> None:
 
 
 def _wait(child: subprocess.Popen[bytes], owner: list[int] | None) -> bool:
-    """Wait for the end; True if the owner's death brought it about."""
+    """Wait for the end, which the owner's death brings about; True if the owner is dead then."""
+    if owner is None:
+        child.wait()
+        return False
     while child.poll() is None:
-        if owner is None:
-            child.wait()
-        elif _started(owner[0]) != owner[1]:
+        if _started(owner[0]) != owner[1]:
             _stop(child)
-            return True
         else:
             signal.sigtimedwait({signal.SIGCHLD}, _CHECK_OWNER_S)
-    return False
+    return _started(owner[0]) != owner[1]
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

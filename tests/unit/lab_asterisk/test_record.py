@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bridge.lab.asterisk import Instance, keeper, launch, record
 from bridge.lab.asterisk.config import make_info
-from bridge.lab.asterisk.instance import stop
+from bridge.lab.asterisk.instance import _ports_of_others, stop
 from bridge.lab.asterisk.ports import Ports
 from bridge.lab.asterisk.process import ProcessId, boot_id
 from bridge.lab.asterisk.record import Record, Shelf, instances_root, locked, names
@@ -23,9 +25,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def kept(name: str, asterisk: ProcessId) -> Shelf:
-    """As an instance is kept whose Asterisk, and whose keeper, is this process."""
-    shelf, ports = Shelf(name), Ports(12000)
+def kept(
+    name: str, asterisk: ProcessId, *, owner: ProcessId | None = None, base: int = 12000
+) -> Shelf:
+    """As an instance is kept; its keeper is the same process as its Asterisk."""
+    shelf, ports = Shelf(name), Ports(base)
     shelf.save(
         Record(
             name=name,
@@ -33,7 +37,7 @@ def kept(name: str, asterisk: ProcessId) -> Shelf:
             ports=ports,
             command=(),
             isolated=False,
-            owner=None,
+            owner=owner,
             boot=boot_id(),
             ready=True,
         )
@@ -137,6 +141,25 @@ def test_the_state_of_an_orphan_is_gone_at_once(
     assert names() == []
     assert stop("orphan") is False
     assert (state / "asterisk").is_dir()
+
+
+def test_ports_of_the_dead_are_left_to_those_that_may_be_restarted() -> None:
+    dead = ProcessId(os.getpid(), own().started - 1, boot_id())
+    kept("nobodys", dead, base=12000)
+    kept("ours", dead, owner=own(), base=13000)
+    kept("orphan", dead, owner=dead, base=14000)
+    assert sorted(ports.base for ports in _ports_of_others("new")) == [12000, 13000]
+    assert [ports.base for ports in _ports_of_others("nobodys")] == [13000]
+
+
+@pytest.mark.parametrize(("late", "orphaned"), [(0, False), (1, True)])
+def test_an_asterisk_that_ends_by_itself_just_as_its_owner_has(
+    late: int, *, orphaned: bool
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        child.wait()
+        assert keeper._wait(child, [os.getpid(), own().started - late]) is orphaned
+        assert keeper._wait(child, None) is False
 
 
 def test_a_keeper_that_another_thread_has_waited_for(tmp_path: Path) -> None:
