@@ -99,11 +99,6 @@ class AriConnection(Resources):
         """The state of the link, as last reported."""
         return self._state
 
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        """The HTTP session, for sockets of other layers. Raises InvalidStateError."""
-        return self._transport_http().session
-
     async def open(self) -> None:
         """Connect, sign in, register the application and probe the server; once.
 
