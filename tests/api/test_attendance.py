@@ -19,6 +19,8 @@ from tests.support.pbx import Pbx
 from tests.support.sockets import audio_path, far_end
 
 SECONDS = 0.1
+IN_TIME = 1.0
+"""Where a client has to do something before nobody attends any more."""
 
 
 class LongWinded(Speech):
@@ -65,12 +67,14 @@ async def test_he_stays_while_his_audio_is_open_and_no_longer(
     call = await called(api, fake)
     await call.answer()
     path = f"/calls/{call.call_id}/observers"
+    api.service.views.attendance.seconds = IN_TIME
     await api.done("POST", path, {"name": "heard"})
     query = {"as": "heard", "hear": "0"}
     async with far_end(api, audio_path(call.call_id), query=query) as far:
         await far.ready()
         async with far_end(api, audio_path(call.call_id), query=query) as second:
             await second.ready()
+        api.service.views.attendance.seconds = SECONDS
         await api.done("POST", path, {"name": "alone"})
         await until(lambda: names(api, call.call_id) == ["heard"], "who is alone leaves")
     await until(lambda: not names(api, call.call_id), "he leaves when the last socket is closed")
@@ -83,8 +87,10 @@ async def test_nothing_is_left_of_those_who_leave_by_themselves(
     call = await called(api, fake)
     await call.answer()
     path = f"/calls/{call.call_id}/observers"
+    api.service.views.attendance.seconds = IN_TIME
     await api.done("POST", path, {"name": "first"})
     await api.done("DELETE", f"{path}/first")
+    api.service.views.attendance.seconds = SECONDS
     await api.done("POST", path, {"name": "second"})
     await until(lambda: len(reasons(api)) == 1, "the second is dismissed")
     assert [who for who, _what, _by in reasons(api)] == ["second"]

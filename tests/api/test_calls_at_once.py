@@ -73,6 +73,7 @@ async def test_somebody_who_has_just_begun_to_talk_can_be_observed(desk: Desk) -
         assert (observer["call_id"], parties_of(call)) == (call.call_id, ids)
 
 
+@pytest.mark.quiet
 async def test_nobody_waits_for_what_is_known(desk: Desk) -> None:
     for call_id, *_ in (await desk.own(), await desk.own()):
         began = asyncio.get_running_loop().time()

@@ -12,12 +12,14 @@ from bridge.lab.demo.measured import MeasuredMatrix, measured_matrix
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, tone
 from bridge.lab.phones import Tone
+from bridge.model.audibility import Matrix
 from bridge.model.errors import CallbridgeError
 from bridge.model.participants import CALLEE, CALLER, Participant
 from bridge.runtime import Controller
 from bridge.runtime.names import key_of
 from bridge.sdk import Observer
 from bridge.topology.standing import AudibilityReport
+from tests.support.hearing import UnclearError, settles
 from tests.support.pbx import SENT_DBFS, Pbx, Program, until_true
 
 RATE = 16000
@@ -81,6 +83,19 @@ class Room:
             if measured.odd:
                 measured = await measured_matrix(self.ears, tones, seconds, sent_dbfs=SENT_DBFS)
         return measured
+
+    async def hears(self, expected: Matrix) -> None:
+        """Fail unless exactly these are measured to hear each other, of those who have ears."""
+
+        async def look() -> Matrix:
+            measured = await self.heard()
+            if measured.odd:
+                there = measured.heard - measured.odd.keys()
+                raise UnclearError(measured.odd, there=there, unclear=measured.odd)
+            return measured.heard
+
+        cells = {(one, other) for one in self.ears for other in self.ears}
+        await settles(look, expected & cells)
 
     async def object(self, key: str, owner: str = "") -> str:
         """Return the id of the channel or bridge of ours that has a key; owner: part of the id."""
@@ -153,7 +168,7 @@ class Room:
             frames.append((at, frame))
 
         async def speak() -> None:
-            begin, samples = loop.time() - 3 * FRAME_S, round(RATE * FRAME_S)
+            begin, samples = loop.time() - 10 * FRAME_S, round(RATE * FRAME_S)
             for number in range(60 * 50):
                 pcm = tone(PEOPLE[who], SENT_DBFS, FRAME_S, RATE, number * samples)
                 try:
@@ -201,6 +216,12 @@ async def open_room(pbx: Pbx, stack: AsyncExitStack) -> Room:
         found[:] = [c.call_id for c in calls if set(c.channels.values()) == channels]
         return bool(found)
 
-    await until_true(listed, "the call is live")
+    try:
+        await until_true(listed, "the call is live")
+    except TimeoutError:
+        live, there = await room.client.live_calls(), await pbx.listed()
+        raise AssertionError(
+            f"{caller.channel_id} is on none of {live}; there are {there}"
+        ) from None
     room.call_id = found[0]
     return room

@@ -47,7 +47,7 @@ class ProgramEar:
             self.frames.append(frame)
 
     async def speak(self) -> None:
-        """Say its tone, 0.1 s ahead, until it leaves."""
+        """Say its tone, 0.2 s ahead, until it leaves."""
         begin, said = asyncio.get_running_loop().time(), 0
         while self.observer.left is None:
             pcm = tone(COACH_HZ, SENT_DBFS, 0.02, RATE, said * RATE // 50)
@@ -56,7 +56,7 @@ class ProgramEar:
             except CallClosedError:
                 return
             said += 1
-            due = begin + (said - 5) * 0.02
+            due = begin + (said - 10) * 0.02
             await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
 
 
