@@ -94,6 +94,16 @@ def test_a_recording_is_readable_while_it_grows(tmp_path: Path) -> None:
     assert (rate, np.array_equal(whole, sound)) == (RATE, True)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_recording_on_a_full_disk_is_told_to_who_asks_and_stops_no_clock() -> None:
+    recorder = Recorder(Path("/dev/full"), RATE)
+    for _ in range(120):
+        recorder.write(bytes(640))
+    for ask in (recorder.flush, recorder.flush, recorder.close):
+        with pytest.raises(OSError, match="No space left"):
+            ask()
+
+
 def test_a_moment_is_mapped_to_its_place() -> None:
     position = RecordPosition(path=Path("r.wav"), seconds=2.0, monotonic=100.0)
     assert position.at(100.5) == 2.5

@@ -13,7 +13,7 @@ import pjsua2 as pj
 
 from bridge.lab.phones.phone import CallState, Direction, Headers, PhoneStats, RecordPosition
 from bridge.lab.phones.settings import Behaviour, PhoneSettings, Source
-from bridge.lab.phones.wire import Message
+from bridge.lab.phones.wire import Failed, Message
 from bridge.lab.phones.worker.dialog import PhoneAccount, PhoneCall
 from bridge.lab.phones.worker.library import PJ_CODECS, account_config, start_library
 from bridge.lab.phones.worker.ports import Ear, Metronome, Mouth, audio_format
@@ -261,7 +261,10 @@ class Engine:
             self.account.setRegistration(False)
         while time.monotonic() < deadline and (self._call is not None or self._online):
             self.poll(10)
-        self._ear.close()
+        try:
+            self._ear.close()
+        except OSError as error:
+            self.emit(Failed(f"the recording is not whole: {error}"))
 
     def _address(self, number: str) -> str:
         return f"sip:{number}@{self._settings.host}:{self._settings.port}"

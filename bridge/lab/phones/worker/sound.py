@@ -99,7 +99,8 @@ class Recorder:
     """A WAV file (16-bit mono) that grows with every frame and is readable at any time.
 
     What is on disk may be one second short until ``flush()`` or ``close()``. Frames are written by
-    the sound clock's thread, and all else is done by the main one.
+    the sound clock's thread, and all else is done by the main one: that is who is told when nothing
+    can be written any more, as on a full disk. The recording ends there.
     """
 
     def __init__(self, path: Path, rate: int) -> None:
@@ -112,32 +113,45 @@ class Recorder:
         self._file.setframerate(rate)
         self._lock = threading.Lock()
         self._pending: list[bytes] = []
+        self._failure: OSError | None = None
         self._samples = 0
         self._mark = (0.0, time.monotonic())
 
     def write(self, frame: bytes) -> None:
         """Append one frame of little-endian PCM."""
         with self._lock:
+            if self._failure is not None:
+                return
             self._pending.append(frame)
             self._samples += len(frame) // 2
             self._mark = (self._samples / self._rate, time.monotonic())
             if len(self._pending) >= _FRAMES_PER_WRITE:
-                self._flush()
+                try:
+                    self._flush()
+                except OSError as error:
+                    self._failure = error
 
     def flush(self) -> tuple[float, float]:
         """Bring the file up to date.
 
         Returns seconds recorded, and the ``time.monotonic()`` at which the last of them came.
+        Raises OSError if it could not be written, now or before.
         """
         with self._lock:
+            if self._failure is not None:
+                raise self._failure
             self._flush()
             return self._mark
 
     def close(self) -> None:
-        """Write the rest."""
+        """Write the rest. Raises OSError as flush() does; it is closed all the same."""
         with self._lock:
-            self._flush()
-            self._file.close()
+            try:
+                if self._failure is not None:
+                    raise self._failure
+                self._flush()
+            finally:
+                self._file.close()
 
     def _flush(self) -> None:
         # writeframes also brings the lengths in the header up to date.
