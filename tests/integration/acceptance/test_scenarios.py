@@ -81,7 +81,7 @@ async def test_what_is_not_as_expected_fails_and_the_rest_is_not_done(pbx: Pbx) 
 
 
 async def test_a_voice_that_was_there_for_a_moment_is_a_leak(pbx: Pbx) -> None:
-    steps = "  - mute: carl\n  - pause: 1s\n  - hears: {anna: ben, ben: anna}\n"
+    steps = "  - mute: carl\n  - pause: 2s\n  - hears: {anna: ben, ben: anna}\n"
     run = parse(TALKING + steps)
     program = await pbx.program()
     muted = asyncio.Event()

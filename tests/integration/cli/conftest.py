@@ -10,7 +10,7 @@ import pytest
 from bridge.lab.phones import CallState, Phone
 from tests.support.commands import Shell
 from tests.support.daemon import RunningApi, running_api
-from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx
+from tests.support.pbx import CALLEE_TONE, CALLER_TONE, Pbx, until_true
 
 
 @pytest.fixture
@@ -27,10 +27,16 @@ def shell(api: RunningApi) -> Shell:
 @pytest.fixture
 async def talking(pbx: Pbx, api: RunningApi, tmp_path: Path) -> tuple[Phone, Phone]:
     """1001 and 1002, on a call that nobody but Asterisk placed."""
-    del api
     caller = await pbx.phone("1001", source=CALLER_TONE, record=tmp_path / "caller.wav")
     callee = await pbx.phone("1002", source=CALLEE_TONE, record=tmp_path / "callee.wav")
     await caller.call("91002")
     await callee.wait_state(CallState.CONFIRMED)
     await caller.wait_state(CallState.CONFIRMED)
+
+    async def known() -> bool:
+        """The phones know it sooner than the API does."""
+        calls = await api.client.live_calls()
+        return [p.up for call in calls for p in call.parties] == [True, True]
+
+    await until_true(known, "the call is live")
     return caller, callee

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,18 +12,21 @@ from bridge.lab.waiting import until
 from bridge.sdk import events
 from tests.support.commands import Shell
 from tests.support.daemon import RunningApi
-from tests.support.pbx import CALLER_TONE, Pbx
+from tests.support.pbx import CALLER_TONE, Pbx, until_true
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.phones]
 
 
 async def call_id_at(shell: Shell, extension: str) -> str:
     """Wait until somebody's call is listed; return its id."""
-    async with asyncio.timeout(5):
-        while True:
-            found = await shell.json("calls", "--at", extension)
-            if found:
-                return str(found[0]["call_id"])
+    found: list[Any] = []
+
+    async def listed() -> bool:
+        found[:] = await shell.json("calls", "--at", extension)
+        return bool(found)
+
+    await until_true(listed, f"a call of {extension} is listed", within_s=15)
+    return str(found[0]["call_id"])
 
 
 async def test_calls_are_listed_shown_and_hung_up(
@@ -48,9 +52,10 @@ async def test_calls_are_listed_shown_and_hung_up(
 
 
 async def until_nothing(shell: Shell) -> None:
-    async with asyncio.timeout(5):
-        while await shell.json("calls"):
-            pass
+    async def nothing() -> bool:
+        return not await shell.json("calls")
+
+    await until_true(nothing, "no call is listed", within_s=15)
 
 
 async def test_what_is_not_there_and_not_allowed_has_its_exit_code(
@@ -117,7 +122,7 @@ async def test_a_transfer_that_nobody_takes_fails_and_one_that_is_taken_does_not
     assert "CALL_BUSY" in refused.err
     [taken] = await shell.json("transfer", "1001", "1003", "--blind")
     assert taken["outcome"] == "completed"
-    assert human.state is CallState.CONFIRMED
+    await human.wait_state(CallState.CONFIRMED)
     assert caller.state is CallState.CONFIRMED
     await human.hangup()
     await caller.wait_state(CallState.DISCONNECTED)
@@ -140,9 +145,12 @@ async def consulting(pbx: Pbx, shell: Shell) -> tuple[str, list[Phone]]:
     phones = [await pbx.phone(number, source=CALLER_TONE) for number in ("1001", "1002", "1003")]
     [placed] = await shell.json("originate", "1001", "--connect", "1002")
     await shell.done("transfer", "1001", "1003", "--no-wait")
-    async with asyncio.timeout(10):
-        while (await shell.json("show", placed["call_id"]))[0]["transfer"]["stage"] != "consulting":
-            pass
+
+    async def talk() -> bool:
+        [shown] = await shell.json("show", placed["call_id"])
+        return bool(shown["transfer"]["stage"] == "consulting")
+
+    await until_true(talk, "they talk", within_s=15)
     return placed["call_id"], phones
 
 
@@ -157,6 +165,12 @@ async def test_a_call_whose_parties_talk_apart_is_hung_up_and_counts_once(
         await phone.wait_state(CallState.DISCONNECTED)
     await until_nothing(shell)
     assert began == [call_id]
+
+    async def kept() -> bool:
+        """The store is written to behind the call's back."""
+        return bool(await shell.json("history"))
+
+    await until_true(kept, "it is kept")
     assert [one["call_id"] for one in await shell.json("history")] == [call_id]
     for within, found in (
         (("--since", "2000-01-01", "--until", "2100-01-01T08:00:00"), [call_id]),
@@ -193,6 +207,7 @@ async def test_a_transfer_is_driven_and_completed(pbx: Pbx, shell: Shell) -> Non
     [done] = await shell.json("transfer", call_id, "--complete")
     assert done["outcome"] == "completed"
     await callee.wait_state(CallState.DISCONNECTED)
+    await human.wait_state(CallState.CONFIRMED)
     assert (caller.state, human.state) == (CallState.CONFIRMED, CallState.CONFIRMED)
     over = await shell("transfer", call_id, "--cancel")
     assert over.code == 1

@@ -68,11 +68,11 @@ def seconds_of(pcm: Pcm, hz: float) -> float:
 
 
 async def nobody_observes(shell: Shell) -> None:
-    async with asyncio.timeout(5):
-        while True:
-            [call] = await shell.json("calls")
-            if not call["observers"]:
-                return
+    async def nobody() -> bool:
+        [call] = await shell.json("calls")
+        return not call["observers"]
+
+    await until_true(nobody, "nobody observes", within_s=15)
 
 
 async def test_a_call_is_heard_into_a_file(
@@ -96,10 +96,12 @@ async def test_a_call_is_heard_into_a_file(
     heard = steady(read(alone), "callee")
     assert heard is not None
     assert level_dbfs(heard, RATE, TONES["caller"]) < -75
-    assert seconds_of(read(alone), TONES["caller"]) == 0
+    # Where there is a gap, all tones are heard for a moment; a leak stays.
+    assert seconds_of(read(alone), TONES["caller"]) < 0.1
     await nobody_observes(shell)
 
 
+@pytest.mark.quiet
 async def test_the_callee_alone_hears_a_whisper_and_both_a_barge(
     shell: Shell, talking: tuple[Phone, Phone], tmp_path: Path
 ) -> None:
@@ -130,7 +132,7 @@ async def test_a_person_on_a_phone_observes_and_changes_his_mode(
     boss = await pbx.phone("1003")
     said = await shell.done("spy", "1001", "--phone", "1003")
     assert "on 1003 (spy)" in said
-    assert boss.state is CallState.CONFIRMED
+    await boss.wait_state(CallState.CONFIRMED)
     [changed] = await shell.json("whisper", "1001", "--to", "1002", "--phone", "1003")
     assert (changed["mode"], changed["whispers_to"]) == ("whisper", ["callee"])
     assert "(whisper callee)" in await shell.done("calls")
@@ -150,6 +152,11 @@ async def test_who_observes_a_call_by_phone_is_taken_to_another(
     await shell.done("barge", "1001", "--phone", "1003")
     await third.call("91005")
     await fourth.wait_state(CallState.CONFIRMED)
+
+    async def known() -> bool:
+        return bool(await shell.json("calls", "--at", "1005"))
+
+    await until_true(known, "the other call is listed")
     [moved] = await shell.json("whisper", "1005", "--phone", "1003")
     assert (moved["mode"], moved["whispers_to"]) == ("whisper", ["callee"])
     assert boss.state is CallState.CONFIRMED
@@ -168,7 +175,7 @@ async def test_an_interrupted_listener_leaves_the_call_and_a_whole_file(
     file = tmp_path / "heard.wav"
     async with shell.running("listen", "1001", "-o", str(file)) as process:
         # A second of it is on disk: its header is right while it grows.
-        await until(lambda: _frames(file) > 0, "a second is on disk", within_s=10)
+        await until(lambda: _frames(file) > 0, "a second is on disk", within_s=20)
         process.send_signal(stop)
         out, err = await process.communicate()
     assert (process.returncode, out) == (code, b"")
@@ -195,7 +202,7 @@ async def test_raw_audio_goes_through_a_pipe_whose_reader_may_leave(
         async with shell.running("listen", "1001", "-o", "-", stdout=stdout) as process:
             writer.close()
             data = b""
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(30):
                 while steady(pcm_from_bytes(data), "callee") is None:
                     data += await asyncio.to_thread(reader.read, RATE // 5)
             reader.close()
@@ -253,7 +260,7 @@ async def test_a_call_is_recorded_and_its_files_are_fetched(
     left, right = np.split(soundfile.read(file, dtype="int16")[0], 2, axis=1)
     assert seconds_of(left[:, 0], TONES["caller"]) > 0.3
     assert seconds_of(right[:, 0], TONES["callee"]) > 0.3
-    assert seconds_of(left[:, 0], TONES["callee"]) == 0
+    assert seconds_of(left[:, 0], TONES["callee"]) < 0.1, "no more than a gap's edge"
     await shell.done("hangup", "1001")
 
 
@@ -262,7 +269,7 @@ async def test_events_are_followed_and_kept(shell: Shell, talking: tuple[Phone, 
     async with shell.running("events", "--follow", "--json") as process:
         assert process.stderr is not None
         assert process.stdout is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert b"events follow" in await process.stderr.readline()
             await shell.done("note", "1001", "called for a refund")
             assert "called for a refund" in await shell.done("notes", "1002")
@@ -298,7 +305,7 @@ async def test_following_a_call_ends_with_it_whoever_placed_it(
     caller, _ = talking
     async with shell.running("events", "1001", "--follow", "--type", "CALL_CONNECTED") as process:
         assert process.stderr is not None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert b"events follow" in await process.stderr.readline()
             await caller.hangup()
             out, _ = await process.communicate()

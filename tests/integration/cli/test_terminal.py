@@ -46,7 +46,7 @@ class Terminal:
         """What is on it now, without colours: each picture begins in the first corner."""
         return _ESCAPES.sub("", self.drawn.rpartition(_HOME)[2])
 
-    async def shows(self, words: str, *, within_s: float = 10.0) -> None:
+    async def shows(self, words: str, *, within_s: float = 20.0) -> None:
         """Wait for words. Raises AssertionError that shows what is there instead."""
         try:
             await until(lambda: words in self.words, words, within_s=within_s)
@@ -80,7 +80,7 @@ async def test_top_shows_the_calls_and_its_keys_observe_them(
             await screen.shows("1001, 1002")
             screen.press("s")
             await screen.shows("on 1003 (spy)")
-            assert boss.state is CallState.CONFIRMED
+            await boss.wait_state(CallState.CONFIRMED)
             screen.press("w")
             await screen.shows("(whisper callee)")
             screen.press("x")
@@ -89,11 +89,11 @@ async def test_top_shows_the_calls_and_its_keys_observe_them(
             await screen.shows("0 calls")
             await screen.shows("LIVE_CALL_ENDED")
             screen.press("q")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 assert await process.wait() == 0
         assert termios.tcgetattr(tty) == before, "the terminal is as it was"
     assert "\x1b[?1049l" in screen.drawn, "the screen of before is back"
-    assert callee.state is CallState.DISCONNECTED
+    await callee.wait_state(CallState.DISCONNECTED)
 
 
 async def test_top_ends_with_its_terminal(shell: Shell, talking: tuple[Phone, Phone]) -> None:
@@ -102,7 +102,7 @@ async def test_top_ends_with_its_terminal(shell: Shell, talking: tuple[Phone, Ph
         with terminal() as (screen, tty):
             process = await stack.enter_async_context(shell.started("top", tty=tty))
             await screen.shows("1001, 1002")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await process.wait()
 
 
@@ -113,7 +113,7 @@ async def test_a_terminal_has_colours_unless_they_are_not_wanted(
     del talking
     with terminal() as (screen, tty):
         async with shell.started("endpoints", tty=tty, NO_COLOR=no_color) as process:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 assert await process.wait() == 0
         await screen.shows("PJSIP/1010")
         # Bold is no colour.
