@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import wave
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,15 @@ FRAME_MS = 20
 # As long as a talker's pause between two words: shorter ones are sent.
 _QUIET_FRAMES = 10
 _FRAMES_PER_WRITE = 1000 // FRAME_MS
+
+
+@dataclass(slots=True)
+class _Said:
+    """A source, the samples of its file, and how far they have been said."""
+
+    source: Source
+    clip: Pcm | None
+    at: int = 0
 
 
 class Voice:
@@ -41,7 +51,7 @@ class Voice:
         Raises OSError or soundfile.LibsndfileError for a file that cannot be read.
         """
         clip = load(source.path, self._rate) if isinstance(source, WavFile) else None
-        self._source, self._clip, self._at = source, clip, 0
+        self._said = _Said(source, clip)
         self._silent_frames = 0
 
     def mute(self, *, on: bool) -> None:
@@ -51,7 +61,7 @@ class Voice:
     @property
     def quiet(self) -> bool:
         """Whether a phone with silence suppression would send nothing now."""
-        nothing = self._muted or isinstance(self._source, Silence)
+        nothing = self._muted or isinstance(self._said.source, Silence)
         return nothing or self._silent_frames >= _QUIET_FRAMES
 
     def next(self) -> bytes:
@@ -64,17 +74,17 @@ class Voice:
         return self._nothing if self._muted else pcm.astype("<i2").tobytes()
 
     def _frame(self) -> Pcm | None:
-        if isinstance(self._source, Tone):
-            hz, dbfs = self._source.hz, self._source.dbfs
-            return tone(hz, dbfs, FRAME_MS / 1000, self._rate, self._clock)
-        if not isinstance(self._source, WavFile) or self._clip is None:
+        # Looked at once: another thread may change it meanwhile.
+        said = self._said
+        source, clip, at = said.source, said.clip, said.at
+        if isinstance(source, Tone):
+            return tone(source.hz, source.dbfs, FRAME_MS / 1000, self._rate, self._clock)
+        if not isinstance(source, WavFile) or clip is None:
             return None
-        at = self._at
-        self._at += self.samples
-        indices = np.arange(at, self._at)
-        if self._source.loop:
-            return np.take(self._clip, indices, mode="wrap")
-        piece = self._clip[at : self._at]
+        said.at = at + self.samples
+        if source.loop:
+            return np.take(clip, np.arange(at, said.at), mode="wrap")
+        piece = clip[at : said.at]
         frame = np.zeros(self.samples, np.int16)
         frame[: len(piece)] = piece
         return frame
