@@ -34,8 +34,10 @@ async def perform(
     """Carry a run out and return what became of it; nothing of it is left.
 
     The first step that fails is the last one that is done. keep: a folder for what the phones
-    heard and what was recorded.
+    heard and what was recorded. Raises OSError when that cannot be made, before anything is done.
     """
+    if keep is not None:
+        await asyncio.to_thread(keep.mkdir, parents=True, exist_ok=True)
     began = time.monotonic()
     steps: list[StepReport] = []
     message = ""

@@ -76,8 +76,10 @@ async def run_demo(instance: Instance, settings: DemoSettings, tell: Tell) -> De
     """Give all acts on ``instance`` and return what was heard.
 
     Raises LabError, ServerError, CallError or TimeoutError when they could not be given to their
-    end; each says why.
+    end; each says why. OSError, before anything is done, when nothing can be kept in ``keep``.
     """
+    if settings.keep is not None:
+        await asyncio.to_thread(settings.keep.mkdir, parents=True, exist_ok=True)
     [result] = await run_demos(instance, [settings], tell)
     second_act = await run_second_act(instance, settings, tell)
     third_act = await run_third_act(instance, settings, tell)

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from bridge.lab.acceptance import parse
+from bridge.lab.acceptance import parse, perform
 from bridge.lab.acceptance.doing import Doing, function_of
 from bridge.lab.acceptance.ears import Mouth, read_sound
 from bridge.lab.acceptance.expecting import state_of
 from bridge.lab.acceptance.runner import MODULES
 from bridge.lab.acceptance.stage import Actor, Stage, StepFailedError
+from bridge.lab.demo import DemoSettings, run_demo
 from bridge.lab.fake_ari import run_hurried
 from bridge.lab.hearing import Pcm, tone
 from bridge.lab.phones import CallInfo, CallState, Direction, Phone
@@ -88,6 +89,16 @@ async def seconds_of(step: str, within: str) -> float:
 )
 def test_what_an_agent_does_is_given_its_time(step: str, within: str, seconds: float) -> None:
     assert run_hurried(seconds_of(step, within)) == pytest.approx(seconds, abs=0.1)
+
+
+async def test_where_nothing_can_be_kept_nothing_is_done(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    run = parse("name: x\nphones: {}\nsteps: [{pause: 1s}]\n")
+    with pytest.raises(FileExistsError):
+        await perform(run, cast("Any", None), keep=file)
+    with pytest.raises(FileExistsError):
+        await run_demo(cast("Any", None), DemoSettings(keep=file), print)
 
 
 async def test_an_agent_whose_name_another_has_now_is_let_go_too(tmp_path: Path) -> None:
