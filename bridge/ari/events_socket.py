@@ -121,9 +121,12 @@ class EventsSocket:
             raise NotSentError
         try:
             await self._ws.send_frame(data, aiohttp.WSMsgType.TEXT)
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except aiohttp.ClientConnectionResetError as error:
             # Raised when the transport is closing already: nothing of the frame went out.
             raise NotSentError from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            # Raised as it waits for the buffer to empty: the frame may have gone out.
+            raise self._dropped() from error
 
     def _take(self, text: str) -> None:
         message = self._read(text)
@@ -142,9 +145,12 @@ class EventsSocket:
     def _fail_waiting(self) -> None:
         for waiter in self._waiting.values():
             if not waiter.done():
-                waiter.set_exception(
-                    ServerUnreachableError(
-                        f"the events WebSocket to {self._root} dropped before the answer came; "
-                        f"{UNKNOWN_OUTCOME}"
-                    )
-                )
+                waiter.set_exception(self._dropped())
+                # Whoever is still sending has an error of his own, and does not wait for this one.
+                waiter.exception()
+
+    def _dropped(self) -> ServerUnreachableError:
+        return ServerUnreachableError(
+            f"the events WebSocket to {self._root} dropped before the answer came; "
+            f"{UNKNOWN_OUTCOME}"
+        )

@@ -147,6 +147,27 @@ async def test_a_command_is_sent_once_even_when_the_link_drops(
     assert len(await line.connection.bridges.list()) == carried_out
 
 
+async def test_what_waited_to_go_out_as_the_link_broke_is_not_sent_again(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.proxy.stall()
+    # More than the buffers on the way take.
+    commands = [
+        asyncio.create_task(
+            line.connection.request("POST", f"bridges/b-{n}", body={"name": "x" * 50_000})
+        )
+        for n in range(400)
+    ]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await line.proxy.cut()
+    errors = await asyncio.gather(*commands, return_exceptions=True)
+    assert {type(error) for error in errors} == {ServerUnreachableError}
+    assert all("whether Asterisk did it is unknown" in str(error) for error in errors)
+    assert "never retrieved" not in caplog.text
+    await line.proxy.resume()
+
+
 async def test_while_the_socket_is_down_requests_take_plain_rest(line: Line) -> None:
     line.fake.failures.refuse("GET", "asterisk/info", status=503, times=10**6)
     line.fake.drop_sockets()
