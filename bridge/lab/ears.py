@@ -8,6 +8,7 @@ dialplan like a phone; as a callee it is the channel that somebody dials as ``CA
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections import deque
@@ -106,7 +107,13 @@ class DirectParty:
             "callerId": caller_number,
             "channelId": party.channel_id,
         }
-        await party._begin("POST", "channels", query)
+        try:
+            await party._begin("POST", "channels", query)
+        except BaseException:
+            # What has gone wrong is told, not that nobody could be told to hang up either.
+            with contextlib.suppress(MediaError, ServerUnreachableError):
+                await party.hangup()
+            raise
         return party
 
     @classmethod
@@ -116,7 +123,11 @@ class DirectParty:
         Raises MediaError if there is no such channel, or it is answered already.
         """
         party = cls(info, channel_id, tone)
-        await party._begin("GET", f"channels/{channel_id}", {})
+        try:
+            await party._begin("GET", f"channels/{channel_id}", {})
+        except BaseException:
+            await party._release()
+            raise
         return party
 
     @property
@@ -167,13 +178,9 @@ class DirectParty:
             await self._release()
 
     async def _begin(self, method: str, resource: str, query: dict[str, str]) -> None:
-        try:
-            async with self._door.changing():
-                await self._request(method, resource, query)
-            await self._open()
-        except BaseException:
-            await self._release()
-            raise
+        async with self._door.changing():
+            await self._request(method, resource, query)
+        await self._open()
 
     async def _open(self) -> None:
         variable = {"variable": "MEDIA_WEBSOCKET_CONNECTION_ID"}

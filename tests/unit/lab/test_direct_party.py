@@ -74,6 +74,31 @@ async def test_an_asterisk_that_hands_no_audio_over_in_time_is_told(
     party._ended.set()
 
 
+@pytest.mark.parametrize("dials", [True, False])
+async def test_a_caller_who_gets_no_audio_is_hung_up(
+    monkeypatch: pytest.MonkeyPatch, *, dials: bool
+) -> None:
+    asked: list[str] = []
+    parties: list[DirectParty] = []
+
+    async def request(party: DirectParty, method: str, *_: object, **__: object) -> dict[str, str]:
+        asked.append(method)
+        parties.append(party)
+        return {"value": "media"}
+
+    async def refused(*_: object, **__: object) -> None:
+        raise aiohttp.ClientConnectionError("no media")
+
+    monkeypatch.setattr(DirectParty, "_request", request)
+    monkeypatch.setattr(aiohttp.ClientSession, "ws_connect", refused)
+    begin = (DirectParty.call if dials else DirectParty.answer)(ARI, "1002", tone=None)
+    with pytest.raises(MediaError, match="no media"):
+        await begin
+    assert asked == (["POST", "GET", "DELETE"] if dials else ["GET", "GET"])
+    assert parties[0].closed
+    assert parties[0]._http.closed
+
+
 async def test_nothing_stays_open_when_the_ear_has_failed() -> None:
     async def fails() -> None:
         raise ValueError("what is this?")
