@@ -115,6 +115,7 @@ async def _mutes(doing: Doing, action: do.Mute, *, on: bool) -> None:
     stage = doing.stage
     if action.by in stage.phones:
         await stage.phones[action.by].mute(on=on)
+        (stage.muted.add if on else stage.muted.discard)(action.by)
         return
     actor = stage.actor(action.by)
     role = role_of(doing, actor, action.party)
@@ -126,7 +127,7 @@ async def _says(doing: Doing, action: do.Says) -> None:
     stage = doing.stage
     if action.who in stage.phones:
         phone = stage.phones[action.who]
-        await phone.mute(on=action.what == "nothing")
+        await phone.mute(on=action.what == "nothing" or action.who in stage.muted)
         await phone.play(stage.source(action.who, action.what))
         return
     actor = stage.actor(action.who)

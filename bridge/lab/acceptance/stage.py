@@ -97,6 +97,8 @@ class Stage:
         self.site = site
         self.folder = folder
         self.phones: dict[str, Phone] = {}
+        self.muted: set[str] = set()
+        """Phones whose button for it is pressed."""
         self.actors: dict[str, Actor] = {}
         self.told: deque[str] = deque(maxlen=_EVENTS_KEPT)
         """Events that steps wait for and have not had yet."""

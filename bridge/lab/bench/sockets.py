@@ -24,7 +24,7 @@ ROUNDS: Final = 100
 _WORDS: Final = tone(TONES["agent"], SENT_DBFS, 0.06, RATE).astype("<i2").tobytes()
 _THRESHOLD: Final = SENT_DBFS - 20
 _FRAMES: Final = 8
-_LISTENS_S: Final = 5.0
+LISTENS_S: Final = 5.0
 _SAME_S: Final = 0.5
 
 Say = Callable[[bytes], Awaitable[None]]
@@ -83,7 +83,7 @@ async def _measure(placed: Placed, url: str, key: str) -> list[Figure]:
             )
             near.clear()
             far.frames.clear()
-            await asyncio.sleep(_LISTENS_S)
+            await asyncio.sleep(LISTENS_S)
             heard = _later(near.frames, far.frames)
         finally:
             await far.close()

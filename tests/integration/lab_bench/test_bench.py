@@ -10,6 +10,7 @@ from bridge.lab.bench import (
     load,
     observing,
     restart,
+    sockets,
     switching,
     transport,
     watching,
@@ -121,6 +122,18 @@ async def test_handover(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 10 < found[handover.ANSWERING] < 500
     assert 0 <= found[handover.HELD] < 500
     assert 0 <= found[handover.BACK] < 500
+
+
+async def test_sockets(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "ROUNDS", 4)
+    monkeypatch.setattr(sockets, "LISTENS_S", 0.5)
+    chapter = await sockets.measure(pbx.instance.info)
+    one, other, added, heard = (figure.values for figure in chapter.figures)
+    assert len(one) == len(other) == len(added) > 0
+    assert added == pytest.approx([by - own for own, by in zip(one, other, strict=True)])
+    assert all(0 < ms < 1000 for ms in (*one, *other))
+    assert all(0 <= ms < 500 for ms in heard)
+    assert await pbx.bridges() == [], "the call has ended"
 
 
 async def test_restart(pbx: Pbx, monkeypatch: pytest.MonkeyPatch) -> None:

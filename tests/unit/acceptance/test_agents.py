@@ -216,3 +216,31 @@ async def test_a_caller_who_has_given_up_is_not_the_one_who_calls_again(tmp_path
         stage._incoming.extend(cast("Any", [gone, there]))
         assert await stage.incoming("anna", 1.0) is cast("Any", there)
         assert not stage._incoming
+
+
+async def test_who_is_muted_stays_so_whatever_he_says(tmp_path: Path) -> None:
+    assert MODULES
+    run = parse("""\
+name: x
+phones: {anna: 1001}
+steps:
+  - mute: anna
+  - says: {who: anna, what: silence}
+  - unmute: anna
+  - says: {who: anna, what: nothing}
+  - says: {who: anna}
+""")
+    muted: list[bool] = []
+
+    async def mute(*, on: bool) -> None:
+        muted.append(on)
+
+    async def play(_source: object) -> None:
+        """Say it."""
+
+    async with AsyncExitStack() as stack:
+        stage = Stage(run, cast("Any", None), tmp_path, stack)
+        stage.phones["anna"] = cast("Phone", SimpleNamespace(mute=mute, play=play))
+        for step in run.steps:
+            await function_of(step.do)(Doing(stage, step), step.do)
+    assert muted == [True, True, False, True, False]
