@@ -240,7 +240,7 @@ async def test_a_caller_whose_callee_is_not_had_is_let_go(desk: Desk) -> None:
     )
     assert reply == "CALL_BUSY"
     await caller.wait_closed()
-    assert desk.api.service.dial_rules.live("default") == 0
+    await until(lambda: desk.api.service.dial_rules.live("default") == 0, "no leg counts")
 
 
 async def test_keys_and_announcements(desk: Desk) -> None:

@@ -7,6 +7,7 @@ import pytest
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import CallState as PhoneState
 from bridge.lab.phones import Tone
+from bridge.lab.waiting import until
 from tests.api.desk import DIRECT, Desk
 from tests.integration.supervision.floor import BOTH_HEAR, will_hear
 from tests.support.pbx import SENT_DBFS
@@ -39,7 +40,7 @@ async def test_a_third_one_comes_and_goes(desk: Desk) -> None:
     await desk.api.done("DELETE", f"{path}/expert")
     await third.wait_closed()
     assert await desk.refused("DELETE", f"{path}/expert") == "NOT_FOUND"
-    assert desk.api.service.dial_rules.live("default") == 0
+    await until(lambda: desk.api.service.dial_rules.live("default") == 0, "no leg counts")
     await will_hear({"caller": caller, "callee": callee}, BOTH_HEAR)
 
 
