@@ -36,6 +36,7 @@ _AHEAD_SECONDS: Final = 1.0
 """How much of what is said is on its way at once: so much is still heard after Ctrl-C at most."""
 _POLL_SECONDS: Final = 0.05
 _KEPT_SECONDS: Final = 10.0
+_ENDING_SECONDS: Final = 1.0
 _ANY_RATE: Final = 8000
 
 
@@ -65,10 +66,19 @@ async def _require_over(api: Api, call: CallView, name: str) -> None:
 
     Raises CallbridgeError: what was heard is not all.
     """
-    with contextlib.suppress(NotFoundError, CallNotFoundError, CallClosedError):
-        view = (await api.ask(ops.SHOW_OBSERVER, call_id=call.call_id, observer=name)).view
+    why = f"no more is heard of call {call.call_id}, though it goes on"
+    with contextlib.suppress(CallNotFoundError, CallClosedError):
+        try:
+            view = (await api.ask(ops.SHOW_OBSERVER, call_id=call.call_id, observer=name)).view
+        except NotFoundError:
+            # It may be ending this moment.
+            await asyncio.sleep(_ENDING_SECONDS)
+            await api.ask(ops.SHOW_CALL, call_id=call.call_id)
+            raise MediaError(
+                f"{why}: {name}, who heard it, was let go, or the daemon was started again"
+            ) from None
         if not view.left:
-            raise MediaError(f"no more is heard of call {call.call_id}, though it goes on")
+            raise MediaError(why)
 
 
 async def _hear(out: Out, stream: AudioStream, rate: int, output: Path | None) -> None:

@@ -108,7 +108,7 @@ async def calls(
     query = asked.CallListing(
         own=own, endpoint=at, number=number, program=program, queue=queue, tenant=tenant
     )
-    out.rows(await api.listed(ops.LIST_CALLS, query), HEADS, row_of, "no calls")
+    out.rows(await api.listed_calls(query), HEADS, row_of, "no calls")
 
 
 @command(app)
@@ -235,7 +235,7 @@ async def transfer(
 
 async def _drive(api: Api, out: Out, call: CallView, how: str) -> None:
     """Drive the transfer of a call that is under way."""
-    if call.transfer is None:
+    if call.transfer is None or call.transfer.outcome is not None:
         raise InvalidStateError(
             f"call {call.call_id} is not being transferred: callbridge transfer CALL TO begins that"
         )

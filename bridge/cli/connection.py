@@ -29,6 +29,7 @@ T = TypeVar("T")
 CA_VARIABLE: Final = "CALLBRIDGE_CA"
 """Path of the certificate that a daemon's is signed by, where the system does not know it."""
 _PAGE: Final = 500
+_LINKED: Final = "ok"
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -104,8 +105,21 @@ class Api:
         return found[:most]
 
     async def calls(self) -> list[CallView]:
-        """Return all live calls."""
-        return [one.view for one in await self.listed(ops.LIST_CALLS)]
+        """Return all live calls. Raises what ``listed_calls`` raises."""
+        return [one.view for one in await self.listed_calls()]
+
+    async def listed_calls(self, query: Request | None = None) -> list[Shown]:
+        """Return the live calls that are asked for.
+
+        Raises ServerUnreachableError where that there are none says no more than that the daemon
+        has lost its Asterisk.
+        """
+        found = await self.listed(ops.LIST_CALLS, query)
+        if not found:
+            link = (await self.ask(ops.SHOW_HEALTH)).view.parts.get("ari", _LINKED)
+            if link != _LINKED:
+                raise ServerUnreachableError(f"the daemon has no Asterisk: {link}")
+        return found
 
 
 def _understood(raw: msgspec.Raw, kind: type[T], url: str) -> T:

@@ -15,7 +15,12 @@ from aiohttp import web
 from bridge.cli import main
 from bridge.cli.command import Exit, carried_out
 from bridge.cli.connection import connected, daemon
-from bridge.model.errors import CallbridgeError, ConfigurationError, RequestFailedError
+from bridge.model.errors import (
+    CallbridgeError,
+    ConfigurationError,
+    RequestFailedError,
+    ServerUnreachableError,
+)
 from bridge.protocol import operations as ops
 
 
@@ -93,6 +98,23 @@ async def test_what_is_no_daemon_is_said_without_its_pages(
         with pytest.raises(RequestFailedError, match=f"whether {url} is the address") as raised:
             await api.calls()
     assert "<h1>" not in raised.value.error_message
+
+
+@pytest.mark.parametrize(("link", "is_told"), [("ok", False), ("nobody listens there", True)])
+async def test_no_calls_of_a_daemon_without_asterisk_is_no_answer(
+    link: str, *, is_told: bool
+) -> None:
+    health = {"live": True, "ready": not is_told, "version": "0", "parts": {"ari": link}}
+    reply = web.json_response
+    async with (
+        answering(lambda: reply({"items": [], **health})) as url,
+        connected(url, "cbk_any") as api,
+    ):
+        if is_told:
+            with pytest.raises(ServerUnreachableError, match="has no Asterisk: nobody listens"):
+                await api.calls()
+        else:
+            assert await api.calls() == []
 
 
 async def test_an_answer_of_another_shape_is_none_of_a_daemon() -> None:

@@ -33,9 +33,15 @@ async def no_calls(_request: web.Request) -> web.Response:
     return web.json_response({"items": []})
 
 
+async def is_well(_request: web.Request) -> web.Response:
+    health = {"live": True, "ready": True, "version": "0", "asterisk": "22", "calls": 0}
+    return web.json_response({**health, "draining": False, "parts": {"ari": "ok"}})
+
+
 async def test_calls_loads_nothing_that_is_heavy() -> None:
     app = web.Application()
     app.router.add_get("/api/v1/calls", no_calls)
+    app.router.add_get("/api/v1/health", is_well)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
