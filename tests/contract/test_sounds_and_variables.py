@@ -38,10 +38,11 @@ async def play(desk: Desk, channel: str, *media: str) -> str:
 async def test_a_sound_is_played(desk: Desk) -> None:
     anchor = await desk.anchor()
     identity = await play(desk, anchor, "sound:beep")
-    await desk.wait_line("PlaybackStarted sound:beep playing")
-    assert (await desk.connection.playbacks.get(playback_id=identity)).state == "playing"
     await desk.wait_line("PlaybackFinished sound:beep done")
-    assert len(playbacks(desk)) == 2
+    assert playbacks(desk) == [
+        "PlaybackStarted sound:beep playing",
+        "PlaybackFinished sound:beep done",
+    ]
     gone = desk.connection.playbacks.get(playback_id=identity)
     assert await refusal(gone) == (404, "Playback not found")
 
@@ -76,6 +77,8 @@ def playback_of(desk: Desk, media: str) -> str:
 async def test_a_tone_goes_on_until_it_is_stopped(desk: Desk, tone: str) -> None:
     anchor = await desk.anchor()
     identity = await play(desk, anchor, tone)
+    await desk.wait_line(f"PlaybackStarted {tone} playing")
+    assert (await desk.connection.playbacks.get(playback_id=identity)).state == "playing"
     # A sound that begins at the same time, to be heard to its end.
     await play(desk, await desk.anchor(), "sound:beep")
     await desk.wait_line("PlaybackFinished sound:beep done")

@@ -46,10 +46,10 @@ async def on_hold(pbx: Pbx) -> tuple[Conference, DirectParty, DirectParty]:
 @pytest.mark.parametrize("form", ["PCM", "WAV"])
 async def test_words_of_ours_in_place_of_the_music(pbx: Pbx, tmp_path: Path, form: str) -> None:
     conference, caller, callee = await on_hold(pbx)
-    sound: bytes | Path = said(2.0)
+    sound: bytes | Path = said(3.0)
     if form == "WAV":
         sound = tmp_path / "word.wav"
-        soundfile.write(sound, tone(HZ[WORD], SENT_DBFS, 2.0, 44100), 44100, subtype="PCM_16")
+        soundfile.write(sound, tone(HZ[WORD], SENT_DBFS, 3.0, 44100), 44100, subtype="PCM_16")
     caller.clear()
     callee.clear()
     begin = time.monotonic()
@@ -60,7 +60,7 @@ async def test_words_of_ours_in_place_of_the_music(pbx: Pbx, tmp_path: Path, for
     end = time.monotonic()
     await both(hears(caller, {"default"}), hears(callee, set()))
     assert longest_gap_ms(caller, begin, time.monotonic()) <= 2 * GAP_MS
-    assert end - begin < 3.0
+    assert end - begin < 4.0
 
 
 @remeasured
@@ -106,7 +106,7 @@ async def test_again_and_again_as_long_as_he_is_on_hold(pbx: Pbx) -> None:
 
 
 @remeasured
-@pytest.mark.parametrize("sound", [SOUND, said(1.5)], ids=["sound", "PCM"])
+@pytest.mark.parametrize("sound", [SOUND, said(3.0)], ids=["sound", "PCM"])
 async def test_one_of_two_who_talk_hears_it_and_both_talk_on(pbx: Pbx, sound: str | bytes) -> None:
     conference = await Conference.of(await pbx.direct_call())
     caller, callee = conference.people["caller"], conference.people["callee"]

@@ -15,14 +15,16 @@ async def test_he_leaves_when_his_program_is_killed(pbx: RemotePbx) -> None:
     direct = await pbx.direct_call()
     await direct.call.answer()
     api, call_id = await pbx.daemon(), direct.call.call_id
-    api.service.views.attendance.seconds = 0.2
+    attendance = api.service.views.attendance
+    attendance.seconds = 2.0
 
     def names() -> list[str]:
         return [one.name for one in api.service.views.observers(call_id)]
 
     arguments = api.url, api.keys["supervisor"], call_id
     async with child(pbx, "tests.integration.remote.onlooker", *arguments) as program:
-        await until(lambda: api.service.views.attendance.attending, "his program attends")
+        await until(lambda: attendance.attending, "his program attends")
+        attendance.seconds = 0.2
         await api.done("POST", f"/calls/{call_id}/observers", {"name": "nobody"})
         await until(lambda: names() == ["onlooker"], "he stays, though he says and hears nothing")
         await program.die()

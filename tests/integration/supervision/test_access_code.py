@@ -48,6 +48,7 @@ async def test_the_newest_call(floor: Floor) -> None:
     talks = [await floor.own_call(), await floor.foreign_call()]
     phone = await dial(floor, "1005", "*55")
     await phone.wait_state(CallState.CONFIRMED)
+    await until(lambda: floor.client.audit.records, "he is there")
     await phone.dtmf("6")
     await will_hear(talks[1].parties, with_boss(*PARTIES))
     await will_hear(talks[0].parties, BOTH_HEAR)
@@ -158,6 +159,7 @@ async def test_the_supervisor_hangs_up(floor: Floor) -> None:
     before = set(await floor.pbx.channels()), set(await floor.pbx.bridges())
     phone = await dial(floor, "1005", "*55")
     await phone.wait_state(CallState.CONFIRMED)
+    await until(lambda: floor.client.audit.records, "he is there")
     await phone.dtmf("6")
     await will_hear(talk.parties, with_boss(*PARTIES))
     await phone.hangup()

@@ -67,7 +67,7 @@ async def open_watch(instance: Instance, stack: AsyncExitStack, port: int = 0) -
     changes: list[Change] = []
     known: list[bool] = []
     watch = Watch(
-        AriSettings(url, ari.username, ari.password, "watched", request_timeout_s=1.0),
+        AriSettings(url, ari.username, ari.password, "watched", request_timeout_s=3.0),
         on_change=changes.append,
         on_known=known.append,
     )
