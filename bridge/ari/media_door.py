@@ -29,7 +29,6 @@ more."""
 STAY_SECONDS: Final = 1.0
 """How long one request, or one socket, may keep others waiting: a server may not answer at all."""
 
-_MAKING: Final = {"channels", "channels/create", "channels/externalMedia"}
 _ENDPOINT: Final = "WebSocket/"
 
 
@@ -170,11 +169,13 @@ async def past(
 ) -> AsyncIterator[None]:
     """Send a request while the block runs: past the door if it makes or ends a media channel."""
     kind, _, rest = resource.partition("/")
-    if method == "DELETE" and kind == "channels" and rest and "/" not in rest:
+    is_whole = kind == "channels" and "/" not in rest
+    if method == "DELETE" and is_whole and rest:
         async with door.changing(ends=unquote(rest)):
             yield
         return
-    query = dict(pairs) if method == "POST" and resource in _MAKING else {}
+    # Any of them may make one: channels, channels/ID, channels/create, channels/externalMedia.
+    query = dict(pairs) if method == "POST" and is_whole else {}
     if query.get("transport") == "websocket":
         async with door.changing(makes=query.get("channelId", "")):
             yield

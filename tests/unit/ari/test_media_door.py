@@ -228,6 +228,7 @@ async def test_who_gives_up_as_he_is_let_in_is_not_inside(door: MediaDoor) -> No
         ("POST", "channels/externalMedia", {"transport": "websocket", "channelId": "m-1"}),
         ("POST", "channels/create", {"endpoint": "WebSocket/INCOMING/c(slin16)"}),
         ("POST", "channels", {"endpoint": "WebSocket/INCOMING/c(slin16)"}),
+        ("POST", "channels/m-1", {"endpoint": "WebSocket/INCOMING/c(slin16)"}),
         ("DELETE", "channels/m-1", {}),
     ],
 )
