@@ -94,19 +94,14 @@ class Instance:
         Raises InstanceError if the name runs already or Asterisk does not start, PackageError if
         there is no Asterisk to be had, BadArgumentError for a folder without music.
         """
-        shelf = Shelf(name)
-        progress = progress or Silent()
-        installation = find_installation(progress)
-        with locked():
-            running = cls.find(name)
-            if running:
-                raise InstanceError(
-                    f"instance {name} runs already (pid {running.pid}): stop it first "
-                    f"(callbridge asterisk down --name {name}), or use Instance.ensure"
-                )
-            progress.step(f"Starting Asterisk {installation.version}")
-            wanted = _Wanted(tied=tied, application=application, music=music)
-            return cls._start(shelf, installation, wanted)
+        wanted = _Wanted(tied=tied, application=application, music=music)
+        instance, is_new = cls._find_or_start(name, wanted, progress or Silent())
+        if not is_new:
+            raise InstanceError(
+                f"instance {name} runs already (pid {instance.pid}): stop it first "
+                f"(callbridge asterisk down --name {name}), or use Instance.ensure"
+            )
+        return instance
 
     @classmethod
     def ensure(
@@ -122,16 +117,8 @@ class Instance:
         found = cls.find(name)
         if found:
             return found
-        shelf = Shelf(name)
-        progress = progress or Silent()
-        installation = find_installation(progress)
-        with locked():
-            running = cls.find(name)
-            if running:
-                return running
-            progress.step(f"Starting Asterisk {installation.version}")
-            wanted = _Wanted(tied=tied, application=application, music=music)
-            return cls._start(shelf, installation, wanted)
+        wanted = _Wanted(tied=tied, application=application, music=music)
+        return cls._find_or_start(name, wanted, progress or Silent())[0]
 
     @classmethod
     def find(cls, name: str = "default") -> Instance | None:
@@ -172,6 +159,20 @@ class Instance:
         )
         what = f"Asterisk of instance {name} {report.describe_end(shelf.exit())}"
         return report.describe(what, shelf.log, None)
+
+    @classmethod
+    def _find_or_start(
+        cls, name: str, wanted: _Wanted, progress: Progress
+    ) -> tuple[Instance, bool]:
+        """Return the instance of that name, and whether it was started now."""
+        shelf = Shelf(name)
+        installation = find_installation(progress)
+        with locked():
+            running = cls.find(name)
+            if running:
+                return running, False
+            progress.step(f"Starting Asterisk {installation.version}")
+            return cls._start(shelf, installation, wanted), True
 
     @classmethod
     def _start(cls, shelf: Shelf, installation: Installation, wanted: _Wanted) -> Instance:
