@@ -68,10 +68,10 @@ class Line:
         return controller is not None and controller.ari.state.refused
 
     async def down(self) -> None:
-        await until(lambda: not self.is_up, "the drop is noticed", within_s=3)
+        await until(lambda: not self.is_up, "the drop is noticed")
 
     async def up(self) -> None:
-        await until(lambda: self.is_up, "the link is up", within_s=3)
+        await until(lambda: self.is_up, "the link is up")
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ async def test_storms_of_drops(line: Line) -> None:
     caller.clear()
     for _ in range(8):
         await line.proxy.cut()
-        await until(lambda: line.proxy.open_connections, "another attempt", within_s=3)
+        await until(lambda: line.proxy.open_connections, "another attempt")
     await line.up()
     await until(lambda: lines_alive(call), "the lines are made anew")
     assert line.calls.empty()

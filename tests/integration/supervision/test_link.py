@@ -34,10 +34,10 @@ class Line:
         return controller is not None and controller.ari.state.is_up
 
     async def down(self) -> None:
-        await until(lambda: not self.is_up, "the drop is noticed", within_s=3)
+        await until(lambda: not self.is_up, "the drop is noticed")
 
     async def up(self) -> None:
-        await until(lambda: self.is_up, "the link is up", within_s=3)
+        await until(lambda: self.is_up, "the link is up")
 
 
 @pytest.fixture
