@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -13,11 +14,13 @@ from bridge.cli.connection import Api
 from bridge.cli.optional import require_server
 from bridge.cli.output import Out, lasting, moment
 from bridge.cli.parameters import Limit
+from bridge.model.errors import BadArgumentError
 from bridge.protocol import operations as ops
 from bridge.protocol import requests as asked
 from bridge.protocol.views import DeliveryView, HealthView, MeView
 
 app = typer.Typer()
+_SECRET_VARIABLE: Final = "CALLBRIDGE_WEBHOOK_SECRET"  # noqa: S105 - a name
 webhooks = typer.Typer(
     name="webhooks", help="Where events are sent, and what became of them.", no_args_is_help=True
 )
@@ -129,6 +132,15 @@ async def list_webhooks(api: Api, out: Out) -> None:
     )
 
 
+def _secret(context: typer.Context, given: str) -> str:
+    """Return what signs; who types at a terminal is asked for it, in a script nobody is."""
+    if given or context.resilient_parsing:
+        return given
+    if not sys.stdin.isatty():
+        raise BadArgumentError(f"which secret signs what is sent? Set {_SECRET_VARIABLE}")
+    return str(typer.prompt("Secret", hide_input=True, err=True))
+
+
 @command(webhooks, "add")
 async def add_webhook(
     api: Api,
@@ -138,9 +150,12 @@ async def add_webhook(
     secret: Annotated[
         str,
         typer.Option(
-            prompt=True, hide_input=True, envvar="CALLBRIDGE_WEBHOOK_SECRET", help="Signs them."
+            callback=_secret,
+            envvar=_SECRET_VARIABLE,
+            help="Signs them; by default it is asked for.",
+            show_default=False,
         ),
-    ],
+    ] = "",
     event: Annotated[list[str] | None, typer.Option(help="Which; by default all.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose.")] = None,
 ) -> None:

@@ -83,6 +83,13 @@ def test_every_command_has_help_and_the_common_options() -> None:
     assert len(names) == len(set(names) - {""}) + names.count("")
 
 
+def test_a_secret_is_not_asked_for_where_nobody_can_answer() -> None:
+    said = CliRunner().invoke(app, ["webhooks", "add", "https://crm.example/x"], input="")
+    assert isinstance(said.exception, errors.BadArgumentError)
+    assert "CALLBRIDGE_WEBHOOK_SECRET" in said.exception.error_message
+    assert said.output == ""
+
+
 @pytest.mark.parametrize("typed", [["--help"], ["serve", "--help"], ["events", "--limit", "0"]])
 def test_in_a_pipe_help_and_mistakes_have_no_frames_and_are_whole(typed: list[str]) -> None:
     said = subprocess.run(
