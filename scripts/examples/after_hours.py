@@ -52,8 +52,9 @@ async def main() -> None:
     parser.add_argument("--ring", type=int, default=20, metavar="SECONDS")
     parser.add_argument("--silence", type=float, default=5.0, metavar="SECONDS")
     wanted = parser.parse_args()
-    async with Client() as client:
-        client.on(events.INCOMING_CALL, partial(take, wanted=wanted))
+    client = Client()
+    client.on(events.INCOMING_CALL, partial(take, wanted=wanted))
+    async with client:
         await client.run_forever()
 
 
