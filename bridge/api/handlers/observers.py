@@ -144,7 +144,7 @@ def _observer(asked: Asked[Any, Any]) -> Observer:
     observer = asked.service.views.observer(view.call_id, name)
     if observer is None:
         known = ", ".join(one.name for one in view.observers) or "nobody"
-        raise NotFoundError(f"{name!r} observes this call not, or not any more; there is: {known}")
+        raise NotFoundError(f"{name!r} does not observe this call, or no longer; who does: {known}")
     return observer
 
 
