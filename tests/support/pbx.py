@@ -203,7 +203,7 @@ class Pbx:
             raise TimeoutError(f"left in Asterisk: {left}")
 
 
-async def still_there(observer: AriConnection, *, within_s: float = 5.0) -> list[str]:
+async def still_there(observer: AriConnection, *, within_s: float = PATIENCE_S) -> list[str]:
     """Wait until Asterisk has no channel and no bridge; return the ids of those that stay.
 
     A parking lot's bridge does not count: it stays for ever once it was used.
@@ -263,6 +263,6 @@ async def assert_no_task_left(before: set[asyncio.Task[Any]]) -> None:
         return [task.get_name() for task in tasks]
 
     try:
-        await until(lambda: not left(), "no task is left", within_s=2)
+        await until(lambda: not left(), "no task is left")
     except TimeoutError:
         raise AssertionError(f"tasks left: {left()}") from None

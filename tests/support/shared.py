@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bridge.ari import AriConnection
 from bridge.lab.asterisk import Instance
+from bridge.lab.waiting import PATIENCE_S
 from bridge.model.errors import CallbridgeError
 from tests.support import remains
 from tests.support.pbx import open_observer, still_there
@@ -25,7 +26,9 @@ class SharedAsterisk:
     music: as in Instance.start. All but ``lent`` block.
     """
 
-    def __init__(self, kind: str, *, patience_s: float = 5.0, music: Path | None = None) -> None:
+    def __init__(
+        self, kind: str, *, patience_s: float = PATIENCE_S, music: Path | None = None
+    ) -> None:
         self._patience_s = patience_s
         self._name = f"{kind}-{os.getpid()}"
         self._music = music

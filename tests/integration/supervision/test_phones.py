@@ -59,7 +59,7 @@ async def test_a_phone_that_is_answered(floor: Floor, talk: Talk) -> None:
     before = await stands(floor)
     phone = await floor.pbx.phone("1005", answer_after_ms=300)
     async with await floor.client.observe(talk.call_id, "boss", phone="1005") as boss:
-        assert phone.state is CallState.CONFIRMED
+        await phone.wait_state(CallState.CONFIRMED)
         assert (boss.name, boss.call_id, boss.mode) == ("boss", talk.call_id, "spy")
         await boss.barge()
         await hears(talk.parties, BOTH_HEAR)
