@@ -157,7 +157,13 @@ def daemon(url: str | None, key: str | None) -> tuple[DaemonAddress, str]:
         certificate = here.certificate if same and here else ""
         if not secret:
             raise ConfigurationError(f"no key for {named}: give one by --key, or {KEY_VARIABLE}")
-        address = find_daemon(url=named, key=secret)
+        try:
+            address = find_daemon(url=named, key=secret)
+        except ConfigurationError:
+            raise ConfigurationError(
+                f"{named!r} is no address of a daemon: one like http://127.0.0.1:8100 is, by --url "
+                f"or {URL_VARIABLE}"
+            ) from None
     elif here is None:
         raise ServerUnreachableError(
             "no callbridge runs here: start it with `callbridge serve`, or say where one is by "

@@ -38,6 +38,7 @@ def serve(
     program took its application.
     """
     require_server()
+    from bridge.daemon import runfile  # noqa: PLC0415 - as below
     from bridge.daemon.config import example_config as example
     from bridge.daemon.config import load
     from bridge.daemon.logs import logging_to
@@ -54,6 +55,8 @@ def serve(
     except ConfigurationError as error:
         # The file is good: what is in the way may have gone when it is tried again.
         sys.stderr.write(failure(error))
+        if (running := runfile.find()) is not None:
+            sys.stderr.write(f"  a daemon of this user runs at {running.url} (pid {running.pid})\n")
         code = Exit.FAILED
     raise typer.Exit(code)
 

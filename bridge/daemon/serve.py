@@ -274,12 +274,19 @@ async def listening(
             await web.TCPSite(runner, host, port, ssl_context=tls).start()
         except OSError as error:
             raise ConfigurationError(
-                f"{host}:{port} cannot be listened at: {error.strerror}; change {section}.host or "
+                f"{host}:{port} cannot be listened at: {_reason(error)}; change {section}.host or "
                 f"{section}.port, or end who has it"
             ) from error
         yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()
+
+
+def _reason(error: OSError) -> str:
+    """Return what the system says: asyncio repeats the address before it."""
+    if error.errno is None or error.errno < 0:  # of the resolver
+        return str(error.strerror)
+    return os.strerror(error.errno)
 
 
 def _reached(host: str) -> str:

@@ -43,7 +43,10 @@ def load(path: Path, environment: Mapping[str, str] | None = None) -> Run:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"{path} cannot be read: {reason}; `callbridge run --steps` has the scenarios' names"
+        ) from error
     return msgspec.structs.replace(parse(text, str(path), environment), path=path)
 
 

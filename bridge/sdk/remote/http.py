@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -254,4 +255,9 @@ def _of_handshake(error: aiohttp.WSServerHandshakeError) -> Exception:
 
 
 def _why(error: BaseException) -> str:
+    is_plain = not isinstance(error, aiohttp.ClientSSLError)
+    if is_plain and isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        # What the system, or its resolver, says; aiohttp repeats the address, twice.
+        number = error.os_error.errno
+        return os.strerror(number) if number > 0 else str(error.strerror)
     return str(error) or type(error).__name__

@@ -100,6 +100,19 @@ async def test_what_is_no_daemon_is_said_without_its_pages(
     assert "<h1>" not in raised.value.error_message
 
 
+async def test_a_daemon_that_is_not_there_is_told_without_repeating_its_address() -> None:
+    async with connected("http://127.0.0.1:9", "cbk_any") as api:
+        with pytest.raises(ServerUnreachableError) as raised:
+            await api.calls()
+    said = raised.value.error_message
+    assert said == "the daemon at http://127.0.0.1:9 cannot be reached: Connection refused"
+
+
+def test_an_address_that_is_none_is_told_with_the_option() -> None:
+    with pytest.raises(ConfigurationError, match=r"'pbx' is no address .* by --url"):
+        daemon("pbx", "cbk_any")
+
+
 @pytest.mark.parametrize(("link", "is_told"), [("ok", False), ("nobody listens there", True)])
 async def test_no_calls_of_a_daemon_without_asterisk_is_no_answer(
     link: str, *, is_told: bool

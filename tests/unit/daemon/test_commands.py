@@ -57,7 +57,7 @@ def test_a_port_that_is_in_use_is_worth_another_try(config: Path) -> None:
         config.write_text(text)
         done = CliRunner().invoke(app, ["serve", "--config", str(config)])
     assert done.exit_code == 1
-    assert "cannot be listened at" in done.stderr
+    assert "cannot be listened at: Address already in use;" in done.stderr
     assert "change server.host or server.port" in done.stderr
 
 
