@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bridge.lab.demo.lost import missing
 from bridge.lab.ears import DirectParty
 from bridge.lab.hearing import Pcm, pcm_from_bytes, tone
+from bridge.lab.hearing.lost import missing
 from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
 from tests.support.pbx import (
@@ -95,7 +95,7 @@ async def connected(direct: DirectCall) -> tuple[DirectCall, DirectParty, Direct
 def nothing_lost(pcm: Pcm, rate: int, hz: float) -> bool:
     """Tell whether the agent missed no frame of a tone; it may once begin to run 20 ms late.
 
-    See bridge.lab.demo.lost: that is silence which was put in, and takes nothing away.
+    See bridge.lab.hearing.lost: that is silence which was put in, and takes nothing away.
     """
     frames = missing(pcm, rate, hz)
     return frames.lost == 0 and frames.held_up <= 1

@@ -14,9 +14,9 @@ import numpy as np
 import soundfile
 
 from bridge.lab.demo.ears import PhoneEar
-from bridge.lab.demo.lost import missing
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import Pcm, gaps, levels, pcm_from_bytes, tone
+from bridge.lab.hearing.lost import missing
 from bridge.lab.phones import CallState, Codec, Phone, Tone
 from bridge.lab.waiting import until
 from bridge.model.errors import CallbridgeError
@@ -414,7 +414,7 @@ def lost_frames(measured: Measured) -> list[Loss]:
 
     Of every voice that was to be heard all the while, by everybody who stayed where he was: of a
     party nothing may be missing; of an observer, who is heard through a line, no more than a few
-    frames of 20 ms. A line may once begin to run 20 ms late; see bridge.lab.demo.lost.
+    frames of 20 ms. A line may once begin to run 20 ms late; see bridge.lab.hearing.lost.
     """
     kept = frozenset.intersection(*(s.cells for s in on_the_way(measured.before, measured.step)))
     changed = frozenset().union(*(op.who for op in measured.step))

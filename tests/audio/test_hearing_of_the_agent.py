@@ -8,9 +8,9 @@ from itertools import cycle, islice
 
 import pytest
 
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import TONES as ALL_TONES
 from bridge.lab.hearing import Pcm, gaps, levels, pcm_from_bytes
+from bridge.lab.hearing.steady import steady_levels
 from bridge.lab.waiting import until
 from bridge.sdk import ActiveCall
 from tests.audio.listening import nothing_lost, reading, talking_call, words

@@ -18,8 +18,8 @@ import pytest
 
 from bridge import ActiveCall, CallState, Client, events
 from bridge.lab.demo.ears import PhoneEar
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import TONES, levels, tone
+from bridge.lab.hearing.steady import steady_levels
 from bridge.lab.phones import CallState as PhoneState
 from bridge.lab.phones import Codec, Phone, Tone
 from bridge.lab.waiting import until

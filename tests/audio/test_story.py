@@ -52,7 +52,7 @@ def check(result: DemoResult, codec: Codec, silent: set[Participant]) -> None:
         late = dict(step.direct.held_up_frames)
         held_up += late.pop(AGENT, 0)
         whole(not any(late.values()), f"{step.step.name}: held up {late}")
-    # A line may once begin to run 20 ms late; see bridge.lab.demo.lost.
+    # A line may once begin to run 20 ms late; see bridge.lab.hearing.lost.
     whole(held_up <= 2, f"the agent was held up {held_up} times")
 
 

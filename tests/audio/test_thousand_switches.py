@@ -23,8 +23,8 @@ from bridge.lab.bench.calls import RATE, SENT_DBFS, open_exchange
 from bridge.lab.bench.observing import KINDS, Watched, watched
 from bridge.lab.bench.turns import TICK_S, TURNS, Speaker, heard_after
 from bridge.lab.bench.usage import Usage
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import TONES, tone
+from bridge.lab.hearing.steady import steady_levels
 from bridge.lab.waiting import until
 from bridge.model.participants import CALLEE, CALLER, Participant
 from tests.audio.machine import measured, whole

@@ -10,10 +10,10 @@ import numpy as np
 
 from bridge.lab.acceptance.ears import RATE
 from bridge.lab.acceptance.model import MUSIC, Hearing
-from bridge.lab.demo.music import other_sound
-from bridge.lab.demo.result import ABSENT_BELOW_BESIDE_MUSIC_DB, ABSENT_BELOW_DB
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm, ToneMeter, level_dbfs, levels
+from bridge.lab.hearing.limits import ABSENT_BELOW_BESIDE_MUSIC_DB, ABSENT_BELOW_DB
+from bridge.lab.hearing.other import other_sound
+from bridge.lab.hearing.steady import steady_levels
 
 _NEAR_DB: Final = 6.0
 _FLASH_DB: Final = 20.0

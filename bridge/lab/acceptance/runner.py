@@ -18,7 +18,7 @@ from bridge.lab.acceptance.report import RunReport, StepReport, skipped, verdict
 from bridge.lab.acceptance.site import Site
 from bridge.lab.acceptance.stage import Stage
 from bridge.lab.acceptance.steps import Pause, Together
-from bridge.lab.demo.standing import left_since, standing
+from bridge.lab.standing import left_since, standing
 from bridge.model.errors import CallbridgeError
 
 MODULES: Final = (acting, commanding, expecting, listening)

@@ -16,7 +16,7 @@ from bridge.lab.acceptance.judging import Scale
 from bridge.lab.acceptance.model import BRIEF, PhoneSpec, Run, Step, free_tones
 from bridge.lab.acceptance.site import Site
 from bridge.lab.acceptance.steps import Event, Together, Transfer
-from bridge.lab.demo.result import ABSENT_BELOW_DB
+from bridge.lab.hearing.limits import ABSENT_BELOW_DB
 from bridge.lab.phones import Phone, PhoneSettings, Silence, Source, Tone, WavFile, start_phone
 from bridge.model.errors import CallbridgeError, LabError
 from bridge.sdk import ActiveCall, Client, Observer, events

@@ -17,9 +17,9 @@ from itertools import cycle
 from typing import Final
 
 from bridge.lab.bench.calls import RATE, found
-from bridge.lab.demo.lost import Missing, missing
 from bridge.lab.ears import CALLEE_ENDPOINT
 from bridge.lab.hearing import TONES, pcm_from_bytes
+from bridge.lab.hearing.lost import Missing, missing
 from bridge.lab.waiting import until
 from bridge.media.ears import AudioStream
 from bridge.model.participants import CALLEE, CALLER, Participant

@@ -16,11 +16,11 @@ from typing import Final
 from bridge.ari import AriConnection, AriSettings, events
 from bridge.ari.generated.events import AnyMessage
 from bridge.lab.asterisk import InstanceInfo
-from bridge.lab.demo.lost import Missing, missing
-from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, Pcm
+from bridge.lab.hearing.lost import Missing, missing
 from bridge.lab.phones import Tone
+from bridge.lab.ringing import rung_channel
 from bridge.lab.together import together
 from bridge.lab.waiting import until
 from bridge.model.errors import InvalidStateError

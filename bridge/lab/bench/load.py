@@ -15,7 +15,7 @@ from bridge.lab.bench.child import Child
 from bridge.lab.bench.figures import Chapter, Figure
 from bridge.lab.bench.program import open_program
 from bridge.lab.bench.usage import Meter, Usage
-from bridge.lab.demo.lost import Missing
+from bridge.lab.hearing.lost import Missing
 from bridge.lab.together import together
 
 CALLS = (1, 10, 30, 40, 60)

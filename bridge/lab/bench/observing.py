@@ -22,8 +22,8 @@ from bridge.lab.bench.turns import (
     Turn,
     heard_after,
 )
-from bridge.lab.demo.lost import Missing
 from bridge.lab.hearing import TONES
+from bridge.lab.hearing.lost import Missing
 from bridge.model.participants import Participant, participant
 
 OBSERVERS = (1, 6)

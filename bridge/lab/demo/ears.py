@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 import soundfile
 
-from bridge.lab.demo.music import longest_silence_ms
 from bridge.lab.hearing import Pcm, ToneMeter, first_heard, pcm_from_bytes
+from bridge.lab.hearing.other import longest_silence_ms
 from bridge.lab.phones import Phone, RecordPosition
 
 FRAME_SECONDS = 0.020

@@ -14,11 +14,11 @@ from bridge.lab.demo.agent import ToneAgent
 from bridge.lab.demo.desk import Desk
 from bridge.lab.demo.ears import FrameEar
 from bridge.lab.demo.handed_over_story import BRIEF, HUMAN
-from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.demo.scene import Scene
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import tone
 from bridge.lab.phones import CallState, Phone, Tone
+from bridge.lab.ringing import rung_channel
 from bridge.lab.waiting import until
 from bridge.model.errors import PhoneError
 from bridge.model.participants import CALLER, Participant

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from bridge.lab.demo.ears import Ear
-from bridge.lab.demo.result import ABSENT_BELOW_DB, PRESENT_WITHIN_DB
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm, levels
+from bridge.lab.hearing.limits import ABSENT_BELOW_DB, PRESENT_WITHIN_DB
+from bridge.lab.hearing.steady import steady_levels
 from bridge.model.audibility import Cell, Matrix
 from bridge.model.participants import Participant
 

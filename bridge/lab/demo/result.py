@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from bridge.lab.demo.music import MUSIC
 from bridge.lab.demo.story import Told
+from bridge.lab.hearing.limits import (
+    ABSENT_BELOW_BESIDE_MUSIC_DB,
+    ABSENT_BELOW_DB,
+    MUSIC_ABOVE_BELOW_DB,
+    PRESENT_WITHIN_DB,
+)
 from bridge.model.participants import Participant
 
-PRESENT_WITHIN_DB = 3.0
-ABSENT_BELOW_DB = 60.0
-ABSENT_BELOW_BESIDE_MUSIC_DB = 20.0
-"""Music is in all tones, fainter than a voice."""
-MUSIC_ABOVE_BELOW_DB = 30.0
-"""Sound that is no tone and louder than this far below a voice is music; a codec's noise is not."""
 LONGEST_SILENCE_MS = 200.0
 """Longer than this a caller is never to hear nothing at all."""
 
@@ -53,7 +53,7 @@ class Measured:
     lost_frames: Mapping[Participant, int]
     """Per listener: frames of 20 ms of the parties' voices that he lost, since the last step."""
     held_up_frames: Mapping[Participant, int]
-    """Per listener: the same, but heard late: 20 ms of silence were put in (see demo.lost)."""
+    """Per listener: the same, but heard late: 20 ms of silence were put in (see hearing.lost)."""
     windows: Mapping[Participant, tuple[float, float]] = field(default_factory=dict)
     """Per listener: where the step is in his recording, in seconds."""
     other_calls: Mapping[Participant, float] = field(default_factory=dict)

@@ -16,7 +16,6 @@ from bridge.lab.demo.ears import FrameEar, PhoneEar
 from bridge.lab.demo.handset import handset
 from bridge.lab.demo.recordings import keep
 from bridge.lab.demo.result import DemoResult, StepResult
-from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.second_act import run_second_act
 from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
@@ -26,6 +25,7 @@ from bridge.lab.demo.third_act import run_third_act
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone, Tone
+from bridge.lab.ringing import rung_channel
 from bridge.lab.together import together
 from bridge.model.errors import BadArgumentError
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant

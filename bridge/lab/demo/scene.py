@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.lab.demo.ears import Ear
-from bridge.lab.demo.lost import Missing, missing
-from bridge.lab.demo.music import MUSIC, other_sound
-from bridge.lab.demo.result import PRESENT_WITHIN_DB, Measured
-from bridge.lab.demo.steady import steady_levels
+from bridge.lab.demo.music import MUSIC
+from bridge.lab.demo.result import Measured
 from bridge.lab.demo.story import Told
 from bridge.lab.hearing import FLOOR_DBFS, MIN_LEVEL_SECONDS, Pcm
+from bridge.lab.hearing.limits import PRESENT_WITHIN_DB
+from bridge.lab.hearing.lost import Missing, missing
+from bridge.lab.hearing.other import other_sound
+from bridge.lab.hearing.steady import steady_levels
 from bridge.model.participants import CALLEE, CALLER, Participant
 
 SETTLE_SECONDS = 0.5

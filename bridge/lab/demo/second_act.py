@@ -17,7 +17,6 @@ from bridge.lab.demo.recordings import keep
 from bridge.lab.demo.result import Refused, SecondAct, StepResult
 from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
-from bridge.lab.demo.standing import CHANNEL, left_since, standing
 from bridge.lab.demo.supervised_calls import DirectCall, PhonesCall
 from bridge.lab.demo.supervised_story import (
     SUPERVISED_STEPS,
@@ -28,6 +27,7 @@ from bridge.lab.demo.supervised_story import (
 )
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Phone
+from bridge.lab.standing import CHANNEL, left_since, standing
 from bridge.lab.together import together
 from bridge.model.errors import CapabilityError
 from bridge.model.participants import AGENT, CALLEE, CALLER, PARTIES, Participant

@@ -14,11 +14,11 @@ from bridge.directory import LiveCall
 from bridge.lab.asterisk import AriInfo
 from bridge.lab.demo.agent import ToneAgent
 from bridge.lab.demo.ears import FrameEar
-from bridge.lab.demo.ringing import rung, rung_channel
 from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.supervised_story import SUPERVISOR
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.phones import CallState, Phone, Tone
+from bridge.lab.ringing import rung, rung_channel
 from bridge.lab.together import together
 from bridge.lab.waiting import POLL_S, until
 from bridge.model.errors import CapabilityError, LabError, PhoneError

@@ -25,9 +25,9 @@ from bridge.lab.demo.recordings import keep
 from bridge.lab.demo.result import StepResult, ThirdAct
 from bridge.lab.demo.scene import Scene
 from bridge.lab.demo.settings import RATE, SENT_DBFS, DemoSettings, Tell, Tones
-from bridge.lab.demo.standing import left_since, standing
 from bridge.lab.hearing import TONES
 from bridge.lab.phones import Behaviour, Phone
+from bridge.lab.standing import left_since, standing
 from bridge.lab.together import together
 from bridge.model.participants import AGENT, CALLEE, CALLER, Participant
 

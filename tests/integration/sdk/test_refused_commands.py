@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from bridge import ActiveCall, AudioMode, CallState, EndReason, events
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.ears import CALLEE_ENDPOINT, DirectParty
 from bridge.lab.hearing import TONES, levels, tone
+from bridge.lab.hearing.steady import steady_levels
 from bridge.lab.waiting import until
 from bridge.model.errors import (
     CallerGoneError,

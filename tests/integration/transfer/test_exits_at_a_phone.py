@@ -10,7 +10,7 @@ import soundfile
 
 from bridge import CallState
 from bridge.ari.generated.events import ChannelDtmfReceived
-from bridge.lab.demo.steady import steady_levels
+from bridge.lab.hearing.steady import steady_levels
 from bridge.lab.phones import Behaviour, Phone, Tone
 from bridge.lab.phones import CallState as PhoneState
 from bridge.lab.waiting import until

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bridge.lab.demo.ears import FrameEar
-from bridge.lab.demo.music import longest_silence_ms, other_sound
 from bridge.lab.hearing import FLOOR_DBFS, TONES, Pcm, tone
+from bridge.lab.hearing.other import longest_silence_ms, other_sound
 
 RATE = 16000
 FRAME = RATE // 50

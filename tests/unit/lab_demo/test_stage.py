@@ -10,10 +10,10 @@ import pytest
 
 from bridge.lab.demo.agent import ToneAgent
 from bridge.lab.demo.desk import Desk
-from bridge.lab.demo.ringing import rung_channel
 from bridge.lab.demo.stage import Stage
 from bridge.lab.demo.story import STEPS, Step
 from bridge.lab.fake_ari import run_hurried
+from bridge.lab.ringing import rung_channel
 from bridge.lab.together import together
 from bridge.lab.waiting import until
 from bridge.model.errors import InvalidStateError, LabError, MediaError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.lab.demo.steady import steady_levels
 from bridge.lab.hearing import Pcm, levels, tone
+from bridge.lab.hearing.steady import steady_levels
 
 RATE = 16000
 TONES = {"caller": 559.0, "ai": 1559.0}

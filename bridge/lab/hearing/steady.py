@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bridge.lab.hearing import Pcm, gaps, levels
+from bridge.lab.hearing.gaps import gaps
+from bridge.lab.hearing.level import levels
+from bridge.lab.hearing.tones import Pcm
 
 FORGIVEN_FRAMES = 3
 """With more than these lost, all of the audio is measured as it is."""

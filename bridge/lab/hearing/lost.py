@@ -14,7 +14,8 @@ from itertools import groupby
 
 import numpy as np
 
-from bridge.lab.hearing import GapKind, LostFrame, Pcm, gaps
+from bridge.lab.hearing.gaps import GapKind, LostFrame, gaps
+from bridge.lab.hearing.tones import Pcm
 
 _FRAME_S = 0.020
 _MARGIN_S = 0.010

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.lab.demo.lost import Missing, missing
 from bridge.lab.hearing import TONES, Pcm, tone
+from bridge.lab.hearing.lost import Missing, missing
 
 RATE = 16000
 FRAME = 320
