@@ -80,7 +80,7 @@ async def test_who_cannot_be_had_the_call_comes_back_from(
 
 async def test_who_does_not_answer_in_time(pbx: Pbx) -> None:
     desk = await Desk.begin(
-        pbx, transfer_policy=lambda _request: TransferGrant(CALLEE_ENDPOINT, ring_time_seconds=1)
+        pbx, transfer_policy=lambda _request: TransferGrant(CALLEE_ENDPOINT, ring_time_seconds=2)
     )
     await desk.transfer()
     assert (await desk.phone.wait_transferred()).code == 503
