@@ -18,51 +18,36 @@ from bridge.api.archive import Archive
 from bridge.api.attendance import ABSENT_SECONDS, Attendance
 from bridge.api.auth.principal import Principal
 from bridge.api.auth.tenancy import Tenancy
-from bridge.api.shown import (
-    observer_of,
-    own_party_of,
-    party_of,
-    state_of,
-    transfer_of,
-)
+from bridge.api.belonging import NOT_CONNECTED, Belonging, Home, labels_of
+from bridge.api.shown import observer_of, own_party_of, party_of, state_of, transfer_of
 from bridge.directory import LiveCall
 from bridge.model.errors import (
     BadArgumentError,
     CallbridgeError,
     InvalidStateError,
     ServerError,
-    ServerUnreachableError,
 )
 from bridge.model.ids import CallId
 from bridge.model.keys import KeyLimits
-from bridge.model.participants import CALLEE
 from bridge.model.states import CallState, EndReason
 from bridge.protocol.permissions import EVERY_TENANT, Permission, Role
 from bridge.protocol.views import CallView, ObserverView, TransferView
 from bridge.runtime.tasks import Tasks
 from bridge.sdk import ActiveCall, Client, Observer, events
 from bridge.sdk.events import ObserverNews
-from bridge.sdk.labels import Labels
 from bridge.sdk.transfer import Transfer
 
 _log = logging.getLogger(__name__)
 
-TENANT: Final = "tenant"
-QUEUE: Final = "queue"
-"""Labels of a call that say whose it is, where no rule can any more: see ``ActiveCall.labels``."""
 _PLACED_BY: Final = "observer."
 """With an observer's name, the label that says who placed him."""
 _MICROSECONDS: Final = 1_000_000
 _TRANSFERS: Final = 100
 """Of one call that are known by their ids."""
-_NOT_CONNECTED: Final = (InvalidStateError, ServerUnreachableError)
-"""What is asked of a client that is not connected, or no longer."""
 _WHOSE_SECONDS: Final = 1.0
 """How old a call is at most of which it is waited until it is known whose it is, and how long that
 is waited for: somewhere another one always begins."""
 _LOOK_SECONDS: Final = 0.02
-_AGAIN_SECONDS: Final = 1.0
-"""How soon the headers of a call are asked for again that Asterisk could not tell."""
 
 
 class _Placed(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,14 +64,10 @@ class _Known:
 
     def __init__(self, since: float) -> None:
         self.since = since
-        self.scope: tuple[str, str] | None = None
-        """Tenant and queue, once they are settled."""
+        self.home = Home()
         self.view: CallView | None = None
         """As it was shown last, without what changes all the time."""
         self.transfers: dict[str, Transfer] = {}
-        self.headers: dict[str, str] | None = None
-        """Of the caller's INVITE, once they were read."""
-        self.reads_headers = False
 
 
 class Views:
@@ -110,7 +91,7 @@ class Views:
         self.program_of: Callable[[str], str] = lambda _call_id: ""
         """Says which program has a call, by its id; empty for none."""
         self._client = client
-        self._tenancy = tenancy
+        self._belonging = Belonging(client, tenancy, settled=self.call)
         self._known: dict[str, _Known] = {}
         self._by: dict[Observer, str] = {}
         self._seen: WeakKeyDictionary[Observer, ObserverView] = WeakKeyDictionary()
@@ -127,6 +108,7 @@ class Views:
     async def close(self) -> None:
         """End what is under way."""
         self.attendance.close()
+        await self._belonging.close()
         await self._tasks.end()
 
     # --- calls ----------------------------------------------------------------------------------
@@ -182,7 +164,7 @@ class Views:
         self._by[observer] = by
         if not observer.phone:
             self.attendance.expect(observer)
-        labels = self._labels(observer.call_id)
+        labels = labels_of(self._client, observer.call_id)
         if labels is not None:
             with suppress(BadArgumentError):
                 # There are so many labels already: after a restart it is not known.
@@ -197,7 +179,7 @@ class Views:
         return KeyLimits(
             heard=principal.may(Permission.COACH),
             reaches=lambda call_id: self._is_seen(principal, call_id),
-            note=msgspec.json.encode(placed).decode(),
+            note=msgspec.json.encode(placed, order="deterministic").decode(),
         )
 
     def placed_by(self, observer: Observer) -> str:
@@ -261,19 +243,14 @@ class Views:
         return ends and not self._client.looks_after(live.call_id)
 
     def _lingers(self, call_id: str) -> bool:
-        with suppress(*_NOT_CONNECTED):
+        with suppress(*NOT_CONNECTED):
             return self._client.live_call(call_id) is not None
         return False
 
     def _observers(self, call_id: str) -> tuple[Observer, ...]:
-        with suppress(*_NOT_CONNECTED):
+        with suppress(*NOT_CONNECTED):
             return self._client.observers(call_id)
         return ()
-
-    def _labels(self, call_id: str) -> Labels | None:
-        with suppress(*_NOT_CONNECTED):
-            return self._client.labels(call_id)
-        return None
 
     # --- inside ---------------------------------------------------------------------------------
 
@@ -283,7 +260,7 @@ class Views:
         known = self._known.setdefault(call_id, _Known(time.time()))
         if live is not None:
             known.since = live.since
-        tenant, queue = self._scope(call, live, known)
+        tenant, queue = self._belonging.scope(call, live, known.home)
         if isinstance(call, LiveCall):
             view = self._foreign(call, known)
         else:
@@ -342,7 +319,7 @@ class Views:
         """Return who of a call is parked."""
         if call.parked_in is None:
             return None
-        with suppress(*_NOT_CONNECTED):
+        with suppress(*NOT_CONNECTED):
             found = (p.party for p in self._client.parked if p.call_id == call.call_id)
             return next(found, None)
         return None
@@ -374,70 +351,13 @@ class Views:
         transfer_id, transfer = next(reversed(known.transfers.items()))
         return transfer_of(transfer, transfer_id, call_id)
 
-    # --- whose they are -------------------------------------------------------------------------
-
-    def _scope(
-        self, call: ActiveCall | LiveCall, live: LiveCall | None, known: _Known
-    ) -> tuple[str, str]:
-        """Return tenant and queue of a call; once a rule has matched, they stay."""
-        if known.scope is not None:
-            return known.scope
-        labels = self._labels(call.call_id)
-        if labels is not None and TENANT in labels:
-            known.scope = labels[TENANT], labels.get(QUEUE, "")
-            return known.scope
-        if isinstance(call, LiveCall):
-            facts = _facts_of(call)
-            if self._tenancy.waits(*facts) or self._has_headers_to_come(call, known):
-                return "", ""
-        else:
-            if self._tenancy.headers and known.headers is None:
-                self._read_headers(call, known)
-                return "", ""
-            facts = _own_facts_of(call, live)
-        scope = self._tenancy.of(*facts, known.headers)
-        if scope != (self._tenancy.default, "") or all(facts):
-            self._settle(call.call_id, known, scope)
-        return scope
-
-    def _has_headers_to_come(self, call: LiveCall, known: _Known) -> bool:
-        """Tell whether an agent is to come to a call, and then its headers are read."""
-        unread = bool(self._tenancy.headers) and known.headers is None
-        return unread and call.own and state_of(call) is CallState.PENDING
-
-    def _settle(self, call_id: str, known: _Known, scope: tuple[str, str]) -> None:
-        known.scope = scope
-        labels = self._labels(call_id)
-        if labels is not None and scope != (self._tenancy.default, ""):
-            labels[TENANT], labels[QUEUE] = scope
-
-    def _read_headers(self, call: ActiveCall, known: _Known) -> None:
-        if not known.reads_headers:
-            known.reads_headers = True
-            self._tasks.spawn(self._headers_read(call, known), f"headers of {call.call_id}")
-
-    async def _headers_read(self, call: ActiveCall, known: _Known) -> None:
-        """Read them until they are known: without one of them it might be another's."""
-        while call.state is not CallState.DISCONNECTED:
-            try:
-                known.headers = {
-                    name: await call.header(name) for name in sorted(self._tenancy.headers)
-                }
-            except ServerError as error:
-                _log.warning("call %s is nobody's yet: %s", call.call_id, error)
-                await asyncio.sleep(_AGAIN_SECONDS)
-            else:
-                # Whose it is, is settled now: it may be over before anybody looks.
-                self.call(call.call_id)
-                return
-
     # --- what happens ---------------------------------------------------------------------------
 
     def _happened(self, event: str, *arguments: object) -> None:
         about = arguments[0] if arguments else None
         if event == events.OBSERVER_LEFT and isinstance(about, ObserverNews):
             self.attendance.forget_left()
-            labels = self._labels(about.call_id) if about.call_id else None
+            labels = labels_of(self._client, about.call_id) if about.call_id else None
             if labels is not None:
                 labels.pop(_PLACED_BY + about.name, None)
         elif (
@@ -478,26 +398,6 @@ class Views:
 
     def _resumed(self, observer: Observer) -> None:
         """An observer of an earlier program is there again: who placed him is noted at his call."""
-        labels = self._labels(observer.call_id)
+        labels = labels_of(self._client, observer.call_id)
         by = "" if labels is None else labels.get(_PLACED_BY + observer.name, "")
         self._by[observer] = by
-
-
-def _facts_of(call: LiveCall) -> tuple[str, str, str]:
-    """Return what was dialled, as far as is known, and the endpoints of caller and callee."""
-    caller, callee = call.caller, call.callee
-    return (
-        callee.number if callee else "",
-        caller.endpoint if caller else "",
-        callee.endpoint if callee else "",
-    )
-
-
-def _own_facts_of(call: ActiveCall, live: LiveCall | None) -> tuple[str, str, str]:
-    by_name = {party.name: party.endpoint for party in call.parties}
-    callee = live.callee if live is not None else None
-    return (
-        call.callee_number,
-        call.caller_endpoint,
-        by_name.get(CALLEE, callee.endpoint if callee else ""),
-    )

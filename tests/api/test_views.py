@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bridge.api import belonging
 from bridge.api import views as views_module
 from bridge.api.auth.tenancy import Tenancy, TenantRule
 from bridge.lab.fake_ari import FakeAri
@@ -187,7 +188,7 @@ async def test_headers_that_could_not_be_read_are_not_taken_for_missing(
         return "acme"
 
     monkeypatch.setattr(ActiveCall, "header", header)
-    monkeypatch.setattr(views_module, "_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(belonging, "_AGAIN_SECONDS", 0.05)
     async with running_api(fake, tmp_path, tenancy=BY_HEADER) as api:
         told: list[EventView] = []
         api.service.hub.listeners.append(told.append)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import Final
 
+from bridge.api.belonging import QUEUE, TENANT
 from bridge.api.decoding import one_of
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
@@ -22,7 +23,6 @@ from bridge.api.scope import (
     visible,
 )
 from bridge.api.shown import audibility_of
-from bridge.api.views import QUEUE, TENANT
 from bridge.model.errors import BadArgumentError, CapabilityError
 from bridge.model.participants import CALLEE, CALLER
 from bridge.protocol import operations
