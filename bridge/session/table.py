@@ -1,4 +1,4 @@
-"""What both state machines are: tables of which every row has to list every input, once."""
+"""What all state machines are: tables of which every row has to list every input, once."""
 
 from __future__ import annotations
 

@@ -60,6 +60,22 @@ _NO_VOICE: Final = _ignored(VoiceReached, VoiceSettled, VoiceFailed, VoiceFinish
 _NO_SEAT: Final = _ignored(Seated, SeatFailed)
 _NO_LINES: Final = _ignored(AudienceStands, AudienceFailed, LineLost, EventsMissed)
 
+_ON_THE_CALL: Final = (
+    _on(Leave, rules.leave),
+    _on(Moved, rules.moved),
+    *_NO_SEAT,
+    _on(SeatGone, rules.seat_gone),
+    _on(PeopleChanged, rules.people_changed),
+    _on(CallOver, rules.call_over),
+    _on(AudienceStands, rules.gates_stand),
+    _on(AudienceFailed, rules.fail_closed),
+    _on(LineLost, rules.mend),
+    _on(EventsMissed, rules.mend),
+    _on(VoiceReached, rules.voice_reached),
+    _on(VoiceSettled, rules.voice_settled),
+    _on(VoiceFailed, rules.voice_failed),
+)
+
 _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
     Stage.NEW: (
         _on(Join, rules.join),
@@ -109,19 +125,7 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
     Stage.PRESENT: (
         _on(Join, rules.refuse_absent),
         _on(ChangeMode, rules.change_mode),
-        _on(Leave, rules.leave),
-        _on(Moved, rules.moved),
-        *_NO_SEAT,
-        _on(SeatGone, rules.seat_gone),
-        _on(PeopleChanged, rules.people_changed),
-        _on(CallOver, rules.call_over),
-        _on(AudienceStands, rules.gates_stand),
-        _on(AudienceFailed, rules.fail_closed),
-        _on(LineLost, rules.mend),
-        _on(EventsMissed, rules.mend),
-        _on(VoiceReached, rules.voice_reached),
-        _on(VoiceSettled, rules.voice_settled),
-        _on(VoiceFailed, rules.voice_failed),
+        *_ON_THE_CALL,
         *_ignored(VoiceFinished),
         _on(ServerLost, rules.server_lost),
         *_ignored(TornDown),
@@ -129,19 +133,7 @@ _ROWS: Final[Mapping[Stage, tuple[Row, ...]]] = {
     Stage.FINISHING: (
         _on(Join, rules.refuse_absent),
         _on(ChangeMode, rules.refuse_absent),
-        _on(Leave, rules.leave),
-        _on(Moved, rules.moved),
-        *_NO_SEAT,
-        _on(SeatGone, rules.seat_gone),
-        _on(PeopleChanged, rules.people_changed),
-        _on(CallOver, rules.call_over),
-        _on(AudienceStands, rules.gates_stand),
-        _on(AudienceFailed, rules.fail_closed),
-        _on(LineLost, rules.mend),
-        _on(EventsMissed, rules.mend),
-        _on(VoiceReached, rules.voice_reached),
-        _on(VoiceSettled, rules.voice_settled),
-        _on(VoiceFailed, rules.voice_failed),
+        *_ON_THE_CALL,
         _on(VoiceFinished, rules.voice_finished),
         _on(ServerLost, rules.server_lost),
         *_ignored(TornDown),
