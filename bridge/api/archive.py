@@ -45,7 +45,6 @@ _SURE_NS: Final = 2_000_000_000
 """How old a change of a folder has to be until another one cannot have the same time."""
 _ROUNDS: Final = 3
 """How often the index is looked into again that was not true."""
-_OVER: Final = frozenset({RecordingState.ENDED, RecordingState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ class Archive:
 
     def follow(self, recording: Recording, tenant: str, queue: str) -> None:
         """Know of a recording that goes on, and whose call it is of."""
-        if recording.state in _OVER:
+        if recording.state.is_over:
             return
         recording_id = recording.recording_id
         call_id = _call_of(recording_id)
@@ -127,7 +126,7 @@ class Archive:
     def _going_on(self, call_id: str) -> dict[str, _Live]:
         """Return those of a call that go on, and forget those that do not."""
         here = self._live.get(call_id, {})
-        for recording_id in [i for i, one in here.items() if one.recording.state in _OVER]:
+        for recording_id in [i for i, one in here.items() if one.recording.state.is_over]:
             del here[recording_id]
             self._changed.add(call_id)
         if not here:

@@ -60,6 +60,11 @@ class RecordingState(StrEnum):
     FAILED = "failed"
     """The files could not be written, or the call not be heard; the call itself goes on."""
 
+    @property
+    def is_over(self) -> bool:
+        """Nothing more comes into its files."""
+        return self in {RecordingState.ENDED, RecordingState.FAILED}
+
 
 @dataclass(frozen=True, slots=True)
 class RecordingPlan:
@@ -341,7 +346,7 @@ class Recorder:
             listener(self)
 
     def _require(self) -> None:
-        if self.state in {RecordingState.ENDED, RecordingState.FAILED} or self._stopping.is_set():
+        if self.state.is_over or self._stopping.is_set():
             raise CallClosedError(f"the recording is over: {self.failure or self._cause}")
 
     def _remember(self, *, cause: str = "") -> None:

@@ -14,7 +14,7 @@ from bridge.model.errors import CallbridgeError, ConfigurationError, ServerError
 from bridge.model.participants import Participant
 from bridge.runtime import CallEngine, Controller
 from bridge.runtime.memory import Remembered
-from bridge.runtime.recorder import RecordingState, go_on, noted, record
+from bridge.runtime.recorder import go_on, noted, record
 from bridge.runtime.resume import Resumer
 from bridge.sdk.events import CallEvent
 from bridge.sdk.handlers import Handlers
@@ -28,7 +28,6 @@ _log = logging.getLogger(__name__)
 
 _ATTEMPTS: Final = 3
 _STANDS_SECONDS: Final = 10.0
-_OVER: Final = frozenset({RecordingState.ENDED, RecordingState.FAILED})
 
 
 class Recordable:
@@ -44,7 +43,7 @@ class Recordable:
     @property
     def recordings(self) -> tuple[Recording, ...]:
         """Those that go on, also of an earlier program that did not end them."""
-        return tuple(one for one in self._recordings if one.state not in _OVER)
+        return tuple(one for one in self._recordings if not one.state.is_over)
 
     async def record(
         self,

@@ -23,7 +23,6 @@ from bridge.protocol.views import (
     RecordingView,
     TransferView,
 )
-from bridge.runtime.recorder import RecordingState
 from bridge.runtime.transfer import TransferEngine
 from bridge.sdk.parties import name_for
 from bridge.sdk.recording import Pauses, Recording, RecordingOptions
@@ -236,8 +235,7 @@ class Arranging(Core):
     @property
     def recordings(self) -> tuple[Recording, ...]:
         """Those that go on, also of an earlier program that did not end them."""
-        over = {RecordingState.ENDED, RecordingState.FAILED}
-        return tuple(one for one in self._recorded.values() if one.state not in over)
+        return tuple(one for one in self._recorded.values() if not one.state.is_over)
 
     async def record(
         self,
