@@ -6,20 +6,11 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 
-from bridge.ari import (
-    AriConnection,
-    Backoff,
-    Capabilities,
-    LinkState,
-    LinkStatus,
-    events,
-)
+from bridge.ari import AriConnection, Backoff, Capabilities, LinkState, LinkStatus, events
 from bridge.ari.generated.events import AnyMessage
 from bridge.directory import Change, Directory
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import (
-    CallbridgeError,
-)
+from bridge.model.errors import CallbridgeError
 from bridge.model.ids import CallId
 from bridge.model.participants import AGENT, CALLER, Participant
 from bridge.model.states import EndReason
