@@ -88,7 +88,7 @@ def down(why: str) -> str:
     """Return what is said of a database that does not do its work."""
     return (
         f"the store's database cannot be used: {why}. Calls go on, and what is written is kept "
-        "for it: start the database, or correct the store's URL"
+        "for it: start the database, make room on its disk, or correct the store's URL"
     )
 
 
