@@ -14,7 +14,8 @@ from pathlib import Path
 from tests.support.pbx import Pbx
 
 _ROOT = Path(__file__).parents[2]
-_PATIENCE_S = 15
+_PATIENCE_S = 40
+"""A program that starts reads and compiles a lot, perhaps beside seven others."""
 
 
 class Child:

@@ -71,7 +71,7 @@ async def example(
 
 async def ended(process: asyncio.subprocess.Process) -> str:
     """Wait for its end; return what it said."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         out, _ = await process.communicate()
     return out.decode()
 
@@ -265,7 +265,7 @@ async def test_after_hours_callers_leave_messages(pbx: Pbx, tmp_path: Path, at: 
         async def takes_calls() -> bool:
             return await (taken(pbx) if shell is None else attached(shell))
 
-        await until_true(takes_calls, "the program takes calls", within_s=20)
+        await until_true(takes_calls, "the program takes calls", within_s=40)
         await caller.call("1002")
         await caller.wait_state(CallState.CONFIRMED)
         await until(lambda: is_begun(messages), "a message is on disk", within_s=15)

@@ -65,7 +65,7 @@ async def conference_of_a_crashed_program(pbx: Pbx, state: str) -> AsyncIterator
 
 async def says(process: asyncio.subprocess.Process, line: str) -> None:
     assert process.stdout is not None
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(40):
         assert (await process.stdout.readline()).decode().strip() == line
 
 

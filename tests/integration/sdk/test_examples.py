@@ -57,7 +57,7 @@ async def running(pbx: Pbx, name: str, folder: Path) -> AsyncIterator[asyncio.su
             return True
 
         try:
-            await until_true(is_up, "the example takes calls", within_s=15)
+            await until_true(is_up, "the example takes calls", within_s=40)
             yield program
         finally:
             if program.returncode is None:
