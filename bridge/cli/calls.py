@@ -417,7 +417,7 @@ async def audibility(api: Api, out: Out, call: Call) -> None:
         out.raw(shown.raw)
     else:
         rows = ((one.listener, one.speaker, _wanted(one), _WORDS[one.stands]) for one in view.pairs)
-        out.console.print(out.table(("listener", "speaker", "is to hear", "hears"), rows))
+        out.show(out.table(("listener", "speaker", "is to hear", "hears"), rows))
     if view.differs:
         raise CallbridgeError(
             "somebody hears, or does not hear, whom he should", code=ErrorCode.INVALID_STATE

@@ -93,7 +93,17 @@ class Out:
         if not shown:
             self.note(nothing)
             return
-        self.console.print(self.table(heads, (row(one.view) for one in shown)))
+        self.show(self.table(heads, (row(one.view) for one in shown)))
+
+    def show(self, table: Table) -> None:
+        """Print a table; in a pipe no line ends with what fills up its last column."""
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        for line in captured.get().removesuffix("\n").split("\n"):
+            self.line(line.rstrip())
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
         """Return a table."""
@@ -126,7 +136,7 @@ class Out:
         for name, value in facts(shown.view):
             if value:
                 table.add_row(f"[dim]{escape(name)}[/]", escape(value))
-        self.console.print(table)
+        self.show(table)
 
     def done(self, text: str, **values: object) -> None:
         """Say that something was done that answers nothing; as JSON: the values."""

@@ -83,6 +83,12 @@ def test_every_command_has_help_and_the_common_options() -> None:
     assert len(names) == len(set(names) - {""}) + names.count("")
 
 
+def test_in_a_pipe_no_line_of_a_table_ends_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Out()
+    out.show(out.table(("call", "queue"), [("1b445509ef4c", ""), ("2", "sales")]))
+    assert capsys.readouterr().out == "call          queue\n1b445509ef4c\n2             sales\n"
+
+
 def test_a_secret_is_not_asked_for_where_nobody_can_answer() -> None:
     said = CliRunner().invoke(app, ["webhooks", "add", "https://crm.example/x"], input="")
     assert isinstance(said.exception, errors.BadArgumentError)
