@@ -27,6 +27,7 @@ from bridge.runtime.engine import CallEngine
 from bridge.runtime.orders import announcement_id
 from bridge.runtime.playbacks import Playbacks, Sound
 from bridge.runtime.prompter import Prompter
+from bridge.runtime.tasks import first_of
 
 _log = logging.getLogger(__name__)
 
@@ -81,12 +82,7 @@ class Announcements:
             held = self._is_held(party)
             ended = asyncio.ensure_future(self._until(lambda: self._is_held(party) != held))
             saying = asyncio.ensure_future(self._say(party, said, held=held))
-            try:
-                await asyncio.wait({ended, saying}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for task in (ended, saying):
-                    task.cancel()
-                await asyncio.gather(ended, saying, return_exceptions=True)
+            await first_of(ended, saying)
             if saying.cancelled():
                 return False
             saying.result()

@@ -35,6 +35,7 @@ from bridge.runtime.release import Release
 from bridge.runtime.retry import Retry
 from bridge.runtime.ring_group import BETWEEN, RingGroup
 from bridge.runtime.speaking import Speaking
+from bridge.runtime.tasks import end_all
 from bridge.runtime.tying import Tying
 from bridge.session import Phase, Session, effects, inputs, step
 from bridge.session.conference import is_taken
@@ -234,16 +235,16 @@ class CallEngine:
             self._hands.finish()
             await hands
         except asyncio.CancelledError:
-            await _cancelled({hands})
+            await end_all(hands)
             await self._leave_in_haste()
             raise
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a call behind
             _log.exception("call %s: cannot be kept", self.incoming.call_id)
-            await _cancelled({hands})
+            await end_all(hands)
             talking = len(self.session.parties) > 1
             await self.executor.tear_down(None if talking else HangupCause.TEMPORARY_FAILURE)
         finally:
-            await _cancelled({hands})
+            await end_all(hands)
             await self._leave_nothing()
 
     def _take_up(self) -> None:
@@ -458,11 +459,3 @@ class CallEngine:
         if done is not None:
             done.cancel()
         self._pending.answer(step(self.session, event)[1])
-
-
-async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
-    """Cancel tasks and wait for their ends."""
-    ending = list(tasks)
-    for task in ending:
-        task.cancel()
-    await asyncio.gather(*ending, return_exceptions=True)

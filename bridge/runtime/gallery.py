@@ -20,6 +20,7 @@ from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.executor import Executor
 from bridge.runtime.retry import Retry
+from bridge.runtime.tasks import until_done
 from bridge.topology.objects import Key
 
 _log = logging.getLogger(__name__)
@@ -137,11 +138,7 @@ class GalleryEngine:
         task = asyncio.ensure_future(self._arrange(wanted, members))
         self._laying = wanted, task
         try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+            await until_done(task)
         finally:
             self._laying = None
         if task.cancelled():

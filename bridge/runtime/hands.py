@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.model.errors import ServerError
+from bridge.runtime.tasks import until_done
 from bridge.session import effects, inputs
 from bridge.session.inputs import Input
 
@@ -115,11 +116,7 @@ class Hands:
         task = asyncio.ensure_future(self._perform(effect))
         self._under_way = job, task
         try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+            await until_done(task)
         finally:
             self._under_way = None
         if task.cancelled():

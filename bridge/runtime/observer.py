@@ -26,6 +26,7 @@ from bridge.runtime.pending import NOBODY, Pending, raise_refusal
 from bridge.runtime.refusals import error_of
 from bridge.runtime.retry import Retry
 from bridge.runtime.speaking import Speaking
+from bridge.runtime.tasks import until_done
 from bridge.session import effects
 from bridge.session.inputs import (
     AudienceFailed,
@@ -277,11 +278,7 @@ class ObserverEngine:
         task = asyncio.ensure_future(self.executor.converge(effect.wanted))
         self._arranging = task
         try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+            await until_done(task)
         finally:
             self._arranging = None
         if task.cancelled():

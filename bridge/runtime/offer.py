@@ -21,6 +21,7 @@ from bridge.model.errors import CallbridgeError, ErrorCode, ServerError
 from bridge.model.participants import Participant
 from bridge.runtime.playbacks import Playbacks
 from bridge.runtime.prompter import Prompter
+from bridge.runtime.tasks import end_all
 from bridge.session.transfer.inputs import Accepted, Declined
 
 _log = logging.getLogger(__name__)
@@ -111,9 +112,7 @@ class Offer:
             message = f"{self._party} could not be asked: {error}"
             self._answer(Declined(self._party, error.error_code, message))
         finally:
-            asking.cancel()
-            answered.cancel()
-            await asyncio.gather(asking, answered, return_exceptions=True)
+            await end_all(asking, answered)
             if prompter is not None:
                 await prompter.aclose()
 
@@ -144,8 +143,7 @@ class Offer:
                 await self._brief(prompter, self._terms.brief)
                 await self._repeat(prompter, self._terms.brief)
         finally:
-            detecting.cancel()
-            await asyncio.gather(detecting, return_exceptions=True)
+            await end_all(detecting)
         seconds = self._terms.accept_seconds
         message = f"{self._party} did not press {self._terms.accept_key} within {seconds:g} s"
         return Declined(self._party, ErrorCode.CALL_UNANSWERED, message)

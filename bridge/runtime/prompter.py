@@ -20,6 +20,7 @@ from bridge.model.states import HangupCause
 from bridge.runtime.agent import AgentMedia
 from bridge.runtime.executor import Executor
 from bridge.runtime.names import new_call_id
+from bridge.runtime.tasks import first_of
 
 PROMPTER: Final = Participant("prompter")
 
@@ -96,11 +97,8 @@ class Prompter:
         played = asyncio.ensure_future(voice.drain())
         lost = asyncio.ensure_future(self._lost.wait())
         try:
-            await asyncio.wait({played, lost}, return_when=asyncio.FIRST_COMPLETED)
+            await first_of(played, lost)
         finally:
-            for wait in (played, lost):
-                wait.cancel()
-            await asyncio.gather(played, lost, return_exceptions=True)
             if not played.done() or played.cancelled():
                 voice.clear()
         if self._lost.is_set():

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 from bridge.media.voice import Voice
 from bridge.model.errors import CallbridgeError
+from bridge.runtime.tasks import end_all
 from bridge.session.effects import TurnVoice
 from bridge.session.inputs import VoiceFailed, VoiceFinished, VoiceReached, VoiceSettled
 
@@ -53,10 +54,7 @@ class Speaking:
 
     async def aclose(self) -> None:
         """Give up what is under way."""
-        ending = list(self._tasks)
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await end_all(*self._tasks)
 
     async def _turn(self, turn: TurnVoice) -> None:
         try:

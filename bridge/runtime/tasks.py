@@ -6,8 +6,39 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import Context
+from typing import Any
 
 _log = logging.getLogger(__name__)
+
+
+async def end_all(*tasks: asyncio.Future[Any]) -> None:
+    """Cancel tasks, and wait for their ends; what they raise is nobody's any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def first_of(*tasks: asyncio.Future[Any]) -> None:
+    """Wait until one is done, or who waits is cancelled; the others are cancelled then.
+
+    All have ended when it returns.
+    """
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_all(*tasks)
+
+
+async def until_done(task: asyncio.Future[Any]) -> None:
+    """Wait until a task is done that others may cancel: what became of it, it tells itself.
+
+    When who waits is cancelled, it is too, and has ended.
+    """
+    try:
+        await asyncio.wait({task})
+    except asyncio.CancelledError:
+        await end_all(task)
+        raise
 
 
 class Tasks:
@@ -37,9 +68,7 @@ class Tasks:
 
     async def end(self) -> None:
         """Cancel all, and wait for their ends."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(*self._tasks)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Final
 
+from bridge.runtime.tasks import first_of
+
 
 async def until_stopped(ended: asyncio.Event) -> None:
     """Return at SIGTERM, at SIGINT (Ctrl-C), or when ``ended`` is set.
@@ -24,12 +26,7 @@ async def until_stopped(ended: asyncio.Event) -> None:
             asyncio.create_task(stopped.wait(), name="stopped"),
             asyncio.create_task(ended.wait(), name="client ended"),
         ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await first_of(*waits)
 
 
 class _Signals:

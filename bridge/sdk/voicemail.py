@@ -38,6 +38,7 @@ from bridge.model.errors import (
     InvalidStateError,
 )
 from bridge.model.states import CallState
+from bridge.runtime.tasks import end_all
 from bridge.sdk.call import ActiveCall
 from bridge.sdk.sounds import Sound
 from bridge.session.digits import EndedBy
@@ -259,8 +260,7 @@ async def _unless(key: asyncio.Task[bool], work: Coroutine[Any, Any, None]) -> N
         if task.done() or not key.result():
             await task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_all(task)
 
 
 @contextlib.asynccontextmanager
@@ -270,8 +270,7 @@ async def _key(call: ActiveCall, keys: str) -> AsyncIterator[asyncio.Task[bool]]
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_all(task)
 
 
 async def _pressed(call: ActiveCall, keys: str) -> bool:
