@@ -137,7 +137,7 @@ def test_the_state_of_an_orphan_is_gone_at_once(
 
     monkeypatch.setattr(shutil, "rmtree", removing)
     keeper._remove(shelf.folder, [shelf.run, shelf.folder])
-    assert removed == ["run", f".orphan-{os.getpid()}"]
+    assert removed == [shelf.run.name, f".orphan-{os.getpid()}"]
     assert names() == []
     assert stop("orphan") is False
     assert (state / "asterisk").is_dir()

@@ -46,6 +46,7 @@ def test_what_failed_is_written_down(
     written = tmp_path / "undecided"
     monkeypatch.setenv(VARIABLE, str(written))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     done = pytest_in(tmp_path, f"--numprocesses={processes}", "test_it.py")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
@@ -72,6 +73,7 @@ def test_a_file_that_cannot_be_read_is_a_verdict(
     )
     monkeypatch.setenv(VARIABLE, str(tmp_path / "undecided"))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     assert pytest_in(tmp_path, "test_it.py").returncode != 0
     assert not (tmp_path / "undecided").exists()
