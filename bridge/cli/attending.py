@@ -36,7 +36,8 @@ _AHEAD_SECONDS: Final = 1.0
 """How much of what is said is on its way at once: so much is still heard after Ctrl-C at most."""
 _POLL_SECONDS: Final = 0.05
 _KEPT_SECONDS: Final = 10.0
-_ENDING_SECONDS: Final = 1.0
+_ENDING_SECONDS: Final = 2.0
+_ASKED_AGAIN_SECONDS: Final = 0.2
 _ANY_RATE: Final = 8000
 
 
@@ -62,7 +63,7 @@ async def listened(
 
 
 async def _require_over(api: Api, call: CallView, name: str) -> None:
-    """See to it that the audio ended because the observer left, or the call is over.
+    """See to it that the audio ended because the call is over.
 
     Raises CallbridgeError: what was heard is not all.
     """
@@ -71,14 +72,20 @@ async def _require_over(api: Api, call: CallView, name: str) -> None:
         try:
             view = (await api.ask(ops.SHOW_OBSERVER, call_id=call.call_id, observer=name)).view
         except NotFoundError:
-            # It may be ending this moment.
-            await asyncio.sleep(_ENDING_SECONDS)
-            await api.ask(ops.SHOW_CALL, call_id=call.call_id)
-            raise MediaError(
-                f"{why}: {name}, who heard it, was let go, or the daemon was started again"
-            ) from None
-        if not view.left:
-            raise MediaError(why)
+            view = None
+        if view is None or view.left:
+            await _end_of(api, call)
+            why += f": {name}, who heard it, was let go, or the daemon was started again"
+        raise MediaError(why)
+
+
+async def _end_of(api: Api, call: CallView) -> None:
+    """Wait for a moment: the call may be ending. Raises CallNotFoundError once it is over."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + _ENDING_SECONDS
+    while loop.time() < end:
+        await api.ask(ops.SHOW_CALL, call_id=call.call_id)
+        await asyncio.sleep(_ASKED_AGAIN_SECONDS)
 
 
 async def _hear(out: Out, stream: AudioStream, rate: int, output: Path | None) -> None:

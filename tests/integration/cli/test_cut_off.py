@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bridge.lab.phones import Behaviour, Phone
+from bridge.lab.waiting import until
 from tests.support.commands import Shell
 from tests.support.pbx import CALLER_TONE, Pbx, until_true
 
@@ -25,8 +26,10 @@ async def test_a_listener_who_is_let_go_has_not_heard_all(
         names[:] = [one["name"] for one in call["observers"]]
         return bool(names)
 
-    async with shell.running("listen", "1001", "-o", str(tmp_path / "x.wav")) as process:
-        await until_true(listens, "somebody listens", within_s=20)
+    heard = tmp_path / "x.wav"
+    async with shell.running("listen", "1001", "-o", str(heard)) as process:
+        await until(heard.exists, "it is listened", within_s=20)
+        await until_true(listens, "somebody listens")
         await shell.done("dismiss", "1001", names[0])
         _, err = await process.communicate()
     assert process.returncode == 1
