@@ -10,7 +10,6 @@ from bridge.ari import AriConnection, Backoff, Capabilities, LinkState, LinkStat
 from bridge.ari.generated.events import AnyMessage
 from bridge.directory import Change, Directory
 from bridge.media.pcm import AudioFormat
-from bridge.model.errors import CallbridgeError
 from bridge.model.ids import CallId
 from bridge.model.participants import AGENT, CALLER, Participant
 from bridge.model.states import EndReason
@@ -37,7 +36,7 @@ from bridge.runtime.parking import Parking, read_retrieval
 from bridge.runtime.pending import NOBODY
 from bridge.runtime.probe import SOURCE, whisper_reaches_silent_leg
 from bridge.runtime.pulse import Pulses
-from bridge.runtime.reconcile import reconcile
+from bridge.runtime.reconcile import Reconciliation
 from bridge.runtime.refer import Refers
 from bridge.runtime.release import Release
 from bridge.runtime.remembering import Remembering
@@ -87,7 +86,7 @@ class Controller:
         self._roster = Roster(self.names)
         self._tasks = Tasks()
         self._turning_away = Tasks()
-        self._reconciling = asyncio.Lock()
+        self._reconciliation = Reconciliation(self, self.spawn)
         self._closing = False
         self._handing_over = False
         self.ended = asyncio.Event()
@@ -216,8 +215,7 @@ class Controller:
         await self.ari.open()
         try:
             require(self.ari.capabilities, self.settings.sample_rate)
-            async with self._reconciling:
-                await reconcile(self)
+            await self._reconciliation.now()
         except BaseException:
             await self.close()
             raise
@@ -227,6 +225,7 @@ class Controller:
     async def close(self) -> None:
         """Leave: agents alone with a caller end the call, parties who talk go on talking."""
         self._closing = True
+        self._reconciliation.stop()
         self._lookout.leave()
         await self.originations.close()
         await self.supervision.close()
@@ -241,9 +240,10 @@ class Controller:
     async def hand_over(self) -> None:
         """Leave everything as it stands to the program that comes next."""
         self._closing = self._handing_over = True
+        self._reconciliation.stop()
         self._lookout.leave()
         await self.originations.close()
-        async with self._reconciling:
+        async with self._reconciliation.lock:
             await self.remembering.stop()
         for engine in self.engines:
             engine.ends_by = EndReason.HANDED_OVER
@@ -448,10 +448,10 @@ class Controller:
             case LinkStatus.UP if state.restarted:
                 self.outage.lose("Asterisk was restarted")
                 self.outage.over()
-                self.spawn(self._reconcile(), "reconcile")
+                self._reconciliation.soon()
             case LinkStatus.UP if state.reconnected:
                 self.outage.over()
-                self.spawn(self._reconcile(), "reconcile")
+                self._reconciliation.soon()
             case LinkStatus.DOWN:
                 self._arrivals.lose_all(state.reason)
                 self.outage.begin()
@@ -459,6 +459,7 @@ class Controller:
                 _log.error("another program took over %r", self.settings.ari.application)
                 # And with it all that stands, which it has looked at already, or is about to.
                 self._handing_over = True
+                self._reconciliation.stop()
                 self.remembering.cease()
                 self._lose_all("another program took over the application")
                 self.ended.set()
@@ -479,14 +480,6 @@ class Controller:
     async def _probe(self) -> None:
         verdict = await whisper_reaches_silent_leg(self.ari, self._arrivals, self.names)
         self.ari.note_whisper_to_silent_leg(verdict=verdict, source=SOURCE)
-
-    async def _reconcile(self) -> None:
-        try:
-            async with self._reconciling:
-                await reconcile(self)
-        except CallbridgeError as error:
-            # The link is down again: its next UP comes back here.
-            _log.warning("cannot compare with what stands in Asterisk: %s", error)
 
     def spawn(self, work: Coroutine[None, None, None], name: str) -> Callable[[], None]:
         """Own a task; return what ends it."""

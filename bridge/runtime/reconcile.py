@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Protocol
 
 from bridge.ari import AriConnection, events, models
-from bridge.model.errors import CommandTimeoutError, RequestFailedError
+from bridge.model.errors import CallbridgeError, CommandTimeoutError, RequestFailedError
 from bridge.model.participants import CALLER, Participant
 from bridge.runtime.engine import CallEngine
 from bridge.runtime.incoming import IncomingCall
@@ -16,10 +16,54 @@ from bridge.runtime.names import CallId, Names
 from bridge.runtime.originating import Originations
 from bridge.runtime.remains import Remains, missed, sort_out
 from bridge.runtime.resume import Resumption
+from bridge.runtime.retry import Retry
 from bridge.runtime.supervision import Supervision
 from bridge.topology.objects import CALL_BRIDGE, Key
 
 _log = logging.getLogger(__name__)
+
+
+class Reconciliation:
+    """Reconciles one at a time, and after a break until it was had.
+
+    spawn: owns a task, by its name.
+    """
+
+    def __init__(
+        self, owner: Owner, spawn: Callable[[Coroutine[None, None, None], str], object]
+    ) -> None:
+        self._owner = owner
+        self._spawn = spawn
+        self._again = Retry(self.soon)
+        self._stopped = False
+        self.lock = asyncio.Lock()
+        """Held while it is under way."""
+
+    async def now(self) -> None:
+        """Reconcile. Raises ServerError."""
+        async with self.lock:
+            await reconcile(self._owner)
+
+    def soon(self) -> None:
+        """Reconcile in a task; what Asterisk refuses is asked for again while the link is up."""
+        self._spawn(self._had(), "reconcile")
+
+    def stop(self) -> None:
+        """Do not begin again; what is under way goes on."""
+        self._stopped = True
+        self._again.stop()
+
+    async def _had(self) -> None:
+        self._again.stop()
+        try:
+            await self.now()
+        except CallbridgeError as error:
+            _log.warning("not compared with what stands in Asterisk yet: %s", error)
+            # When the link is down again, its next UP comes back here.
+            if self._owner.ari.state.is_up and not self._stopped:
+                self._again.later()
+        else:
+            self._again.succeeded()
 
 
 class Owner(Protocol):

@@ -8,8 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bridge import ActiveCall, CallState, Client, EndReason, events
+from bridge.ari import AriConnection, AriSettings
 from bridge.lab.fake_ari import Answer, FakeAri, FakeCall, run_hurried
 from bridge.lab.waiting import until
+from bridge.model.ids import CallId
+from bridge.runtime.names import Names
+from bridge.topology.objects import CALL_BRIDGE
 
 LIVES = 50
 
@@ -175,3 +179,16 @@ async def test_who_is_parked_as_the_client_leaves_waits_for_the_next_one() -> No
             fake.channel_hangs_up(channel.id)
         await until(lambda: not fake.remains(), "nothing is left")
         assert fake.world.violations == []
+
+
+async def test_what_is_left_over_is_found_though_asterisk_does_not_tell_at_first() -> None:
+    left = Names("callbridge").fresh(CallId("0123456789ab"), CALL_BRIDGE)
+    async with stage() as (fake, _, _):
+        settings = AriSettings(fake.url, fake.username, fake.password, application="other")
+        other = AriConnection(settings, on_event=lambda _: None)
+        await other.open()
+        await other.bridges.create_with_id(bridge_id=left, type="mixing")
+        await other.close()
+        fake.failures.refuse("GET", "channels", times=2)
+        fake.drop_sockets()
+        await until(lambda: left not in fake.remains(), "it is removed", within_s=30)
