@@ -21,6 +21,7 @@ from bridge.lab.waiting import until
 from bridge.model.errors import CommandTimeoutError, ConfigurationError
 from bridge.sdk import Client
 from tests.integration.daemon.running import Running, Server, configured, running
+from tests.support.pbx import until_true
 
 
 @pytest.fixture
@@ -35,12 +36,13 @@ async def test_it_tells_that_it_lives_and_is_ready(fake: FakeAri, tmp_path: Path
         assert (await one.ask("GET", "/-/live"))[0] == 200
         _, _, health = await one.ask("GET", "/health")
         assert (health["live"], health["ready"], health["draining"]) == (True, True, False)
-        assert {part: health["parts"][part] for part in ("ari", "store", "webhooks", "loop")} == {
-            "ari": "ok",
-            "store": "ok",
-            "webhooks": "ok",
-            "loop": "ok",
-        }
+
+        async def is_well() -> bool:
+            _, _, health = await one.ask("GET", "/health")
+            parts = ("ari", "store", "webhooks", "loop")
+            return [health["parts"][part] for part in parts] == ["ok"] * 4
+
+        await until_true(is_well, "all its parts are well: webhooks are read after the start")
         status, _, me = await one.ask("GET", "/me")
         assert (status, me["role"], me["tenant"]) == (200, "admin", "*")
         assert await one.end() is ExitCode.DONE
