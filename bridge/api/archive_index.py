@@ -53,7 +53,8 @@ class ArchiveIndex:
         for call_id, call in found.items():
             self.forget(call_id)
             self._calls[call_id] = call
-            fresh.setdefault(call.scope, []).extend(call.keys)
+            if call.keys:
+                fresh.setdefault(call.scope, []).extend(call.keys)
         for scope, keys in fresh.items():
             there = self._ordered.setdefault(scope, [])
             if len(keys) <= _FEW:
@@ -66,7 +67,8 @@ class ArchiveIndex:
     def forget(self, call_id: str) -> None:
         """Know nothing of a call."""
         call = self._calls.pop(call_id, None)
-        if call is None:
+        if call is None or not call.keys:
+            # Of who has no recordings there may be no keys at all.
             return
         there = self._ordered[call.scope]
         for key in call.keys:
