@@ -72,12 +72,17 @@ class Place:
             if turn.position <= self.received:
                 turn.come.set()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether a command is about to take its place."""
+        return any(self._waited_for())
+
     def before(self, size: int) -> int:
         """Return how many of the next bytes come before the next command.
 
         size: at most so many. They are whole samples. 0: a command is about to take its place.
         """
-        if any(self._waited_for()):
+        if self.is_held:
             return 0
         ahead = (turn.position - self.received for turn in self._turns)
         return min([size, *(-(-one // SAMPLE_BYTES) * SAMPLE_BYTES for one in ahead if one > 0)])
@@ -148,7 +153,7 @@ class AudioPositions:
         """
         place = self.place(self.find(call_id, name))
         with place.turn(position, holds=False) as turn:
-            await _come(turn, place, name, within)
+            await come(turn, place, name, within)
 
     @asynccontextmanager
     async def turn(
@@ -161,17 +166,25 @@ class AudioPositions:
         """
         place = self.place(self.find(call_id, name))
         with place.turn(position, holds=True) as turn:
-            await _come(turn, place, name, within)
+            await come(turn, place, name, within)
             with telling_placed(turn.placed.set):
                 yield
 
 
-async def _come(turn: Turn, place: Place, name: str, within: float) -> None:
-    try:
-        async with asyncio.timeout(within):
-            await turn.come.wait()
-    except TimeoutError:
-        raise CommandTimeoutError(
-            f"after_audio={turn.position}: {place.received} bytes of audio have come for {name} "
-            f"within {within:g} s; send the rest on the audio socket, and ask again"
-        ) from None
+async def come(turn: Turn, place: Place, name: str, within: float) -> None:
+    """Wait until what a command comes after has come for ``name``. Raises CommandTimeoutError.
+
+    within: seconds, from when nothing is held back any more.
+    """
+    while not turn.come.is_set():
+        # What was sent may wait behind another command: it ends, and the time begins anew.
+        waits_behind = place.is_held
+        try:
+            async with asyncio.timeout(within):
+                await turn.come.wait()
+        except TimeoutError:
+            if not (waits_behind or place.is_held or turn.come.is_set()):
+                raise CommandTimeoutError(
+                    f"after_audio={turn.position}: {place.received} bytes of audio have come for "
+                    f"{name} within {within:g} s; send the rest on the audio socket, and ask again"
+                ) from None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from bridge.api.audio import Place
-from bridge.model.errors import InvalidStateError
+import pytest
+
+from bridge.api.audio import Place, come
+from bridge.model.errors import CommandTimeoutError, InvalidStateError
 from bridge.runtime.pending import Pending, telling_placed
 
 FREE_SECONDS = 5.0
@@ -73,3 +75,22 @@ async def test_who_gave_a_command_is_told_once_and_of_his_own() -> None:
     pending.placed(token)
     pending.placed(token)
     assert told == ["placed"]
+
+
+async def test_what_waits_behind_a_command_has_come_in_time_however_long_that_one_takes() -> None:
+    place = Place()
+    with place.turn(2, holds=True) as first, place.turn(4, holds=False) as second:
+        place.add(2)
+        coming = asyncio.create_task(come(second, place, "ai", within=0.01))
+        # Longer than it has, by far.
+        await asyncio.wait({coming}, timeout=0.1)
+        assert not coming.done()
+        first.placed.set()
+        place.add(2)
+        await coming
+
+
+async def test_what_does_not_come_is_waited_for_no_longer() -> None:
+    place = Place()
+    with place.turn(2, holds=True) as turn, pytest.raises(CommandTimeoutError, match="0 bytes"):
+        await come(turn, place, "ai", within=0.01)
