@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Final
 
-from bridge.api.belonging import QUEUE, TENANT
+from bridge.api.belonging import NOT_CONNECTED, QUEUE, TENANT, labels_of
 from bridge.api.decoding import one_of
 from bridge.api.paging import paged
 from bridge.api.router import Asked, NoBody, NoQuery, handles
@@ -23,7 +23,7 @@ from bridge.api.scope import (
     visible,
 )
 from bridge.api.shown import audibility_of
-from bridge.model.errors import BadArgumentError, CapabilityError
+from bridge.model.errors import BadArgumentError, CallNotFoundError, CapabilityError
 from bridge.model.participants import CALLEE, CALLER
 from bridge.protocol import operations
 from bridge.protocol.requests import (
@@ -41,7 +41,7 @@ from bridge.protocol.views import AnnouncedView, AudibilityView, CallView, Digit
 from bridge.sdk import Observer
 
 _ANNOUNCER: Final = "announcer"
-_MARK: Final = "request"
+_MARK: Final = "callbridge.request"
 """Label of a call that was originated by a request with a key."""
 
 
@@ -118,10 +118,16 @@ def _made_before(asked: Asked[Originate, NoQuery]) -> CallView | None:
     """
     if asked.mark is None:
         return None
-    for view in all_visible(asked.service, asked.principal):
-        labels = asked.service.client.labels(view.call_id)
+    client = asked.service.client
+    own = {call.call_id for call in client.calls}
+    with suppress(*NOT_CONNECTED):
+        # Those that the agent has left, too.
+        own |= {call.call_id for call in client.known_calls if call.own}
+    for call_id in own:
+        labels = labels_of(client, call_id)
         if labels is not None and asked.mark.is_in(labels.get(_MARK, "")):
-            return view
+            with suppress(CallNotFoundError):
+                return visible(asked.service, asked.principal, call_id)
     return None
 
 
