@@ -49,7 +49,7 @@ class Reconciliation:
         self._spawn(self._had(), "reconcile")
 
     def stop(self) -> None:
-        """Do not begin again; what is under way goes on."""
+        """Try no more by itself; what is under way goes on."""
         self._stopped = True
         self._again.stop()
 
@@ -63,6 +63,8 @@ class Reconciliation:
             if self._owner.ari.state.is_up and not self._stopped:
                 self._again.later()
         else:
+            # One that was waited for may have failed meanwhile.
+            self._again.stop()
             self._again.succeeded()
 
 
