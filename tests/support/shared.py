@@ -19,6 +19,10 @@ _STOP_SECONDS = 2.0
 """A stuck Asterisk does not end when asked."""
 
 
+class AsteriskDiedError(AssertionError):
+    """Asterisk died under a test. No second look is taken at that."""
+
+
 class SharedAsterisk:
     """One Asterisk for many tests. Whatever happens to it fails one test: the next has a new one.
 
@@ -60,17 +64,18 @@ class SharedAsterisk:
     async def lent(self) -> AsyncIterator[tuple[Instance, AriConnection]]:
         """Lend it, with a connection to it, to a test that leaves nothing in it.
 
-        Raises AssertionError that tells what is left, and CallbridgeError when it does not answer
-        or has died; it is discarded then.
+        Raises AssertionError that tells what is left, AsteriskDiedError, and CallbridgeError when
+        it does not answer; it is discarded then.
         """
         instance = await asyncio.to_thread(self.instance)
         try:
             async with _observed(instance, self._patience_s) as observer:
                 yield instance, observer
         except BaseException as error:
-            if died := await asyncio.to_thread(Instance.crash_report, instance.name):
-                error.add_note(died)
+            died = await asyncio.to_thread(Instance.crash_report, instance.name)
             await asyncio.to_thread(self.discard)
+            if died and isinstance(error, Exception):
+                raise AsteriskDiedError(died) from error
             raise
 
 

@@ -2,7 +2,8 @@
 
 Beside other tests, audio may be late and programs are kept waiting, whatever the product does. So
 ``scripts/test`` names a file in CALLBRIDGE_UNDECIDED, runs what is in it once more at the end, by
-itself, and tells so. A voice that is clearly in the wrong ear gets no second look.
+itself, and tells so. A voice that is clearly in the wrong ear gets no second look, nor does an
+Asterisk that died.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from tests.support.hearing import WrongEarError
+from tests.support.shared import AsteriskDiedError
 
 VARIABLE: Final = "CALLBRIDGE_UNDECIDED"
 _FINAL: Final = ("verdict", "final")
@@ -69,4 +71,4 @@ class Undecided:
 def _is_verdict(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(_is_verdict(one) for one in error.exceptions)
-    return isinstance(error, WrongEarError)
+    return isinstance(error, WrongEarError | AsteriskDiedError)
