@@ -15,7 +15,7 @@ from bridge.model.errors import MediaError, RequestFailedError
 from tests.support.ids import new_id
 from tests.support.pbx import open_observer, still_there
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.busy]
+pytestmark = [pytest.mark.asterisk, pytest.mark.alone]
 
 ROUNDS = 1500
 """Without the door, Asterisk was stuck or dead after 400 to 2,000 of them."""

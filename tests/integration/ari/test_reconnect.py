@@ -254,6 +254,7 @@ async def test_close_ends_an_open_that_is_under_way(fake: FakeAri) -> None:
         is_open = opening.done()
         await connection.close()
         if is_open:
+            await opening
             break
         with pytest.raises(InvalidStateError):
             await opening
