@@ -11,6 +11,7 @@ import typer
 from bridge.cli.check import ConfigFile
 from bridge.cli.command import Exit, failure
 from bridge.cli.optional import require_server
+from bridge.daemon import runfile
 from bridge.model.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def serve(
     program took its application.
     """
     require_server()
-    from bridge.daemon import runfile  # noqa: PLC0415 - as below
     from bridge.daemon.config import example_config as example
     from bridge.daemon.config import load
     from bridge.daemon.logs import logging_to

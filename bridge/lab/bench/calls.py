@@ -199,7 +199,7 @@ class Exchange:
             observer, there = await join()
             return observer, None, there - began
         (observer, there), (party, answered) = await together(join(), pick_up())
-        return observer, party, there - answered
+        return observer, party, max(0.0, there - answered)
 
     async def end(self, pair: Pair) -> None:
         """End a call for all."""
