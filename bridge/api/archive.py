@@ -14,7 +14,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -203,9 +203,15 @@ class Archive:
         if call_id is None:
             async with self._index_lock:
                 live = self._all_going_on()
-                changed, self._changed = self._changed, set()
+                changed = frozenset(self._changed)
                 most = listing.limit + 1 + self._makers.total()
-                lying = await _to_its_end(self._newest, changed, most, before, sees, live)
+                self._changed.clear()
+                try:
+                    lying = await _to_its_end(self._newest, changed, most, before, sees, live)
+                except BaseException:
+                    # Whatever kept it from being looked at: the next one looks.
+                    self._changed |= changed
+                    raise
             # One that has begun meanwhile lies there as if nobody went on with it.
             live |= self._all_going_on()
         else:
@@ -373,5 +379,8 @@ async def _to_its_end(work: Callable[P, T], *arguments: P.args, **more: P.kwargs
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
+        # However often we are.
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({task})
         raise

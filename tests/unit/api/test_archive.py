@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -82,15 +83,17 @@ def described(
     folder: Path,
     number: int,
     *,
+    call: int | None = None,
     at: float | None = None,
     tenant: str = "",
     end_cause: str | None = "stopped",
 ) -> str:
     """Write the description of a recording, by default of a complete one; return its id.
 
-    tenant: whose it is; empty: that is not written.
+    call: of which call, by default of one of its own. tenant: whose it is; empty: that is not
+    written.
     """
-    call_id, own = f"{number:012x}", f"{number:06x}"
+    call_id, own = f"{number if call is None else call:012x}", f"{number:06x}"
     began_at = float(number) if at is None else at
     facts = Facts(own, call_id, "1001", "1002", began_at, 16000, end_cause=end_cause)
     (folder / call_id).mkdir(exist_ok=True)
@@ -234,3 +237,49 @@ async def test_what_was_made_in_vain_takes_nothing_of_another_recording(tmp_path
     outcomes = await asyncio.gather(*(in_vain() for _ in range(5)), return_exceptions=True)
     assert [type(one) for one in outcomes] == [InvalidStateError] * 5
     assert not folder.exists()
+
+
+async def test_what_could_not_be_looked_at_is_looked_at_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = described(tmp_path, 1, call=1)
+    archive = Archive(tmp_path)
+    assert await listed(archive) == [first]
+    async with archive.opened(first.partition("-")[0], "", ""):
+        second = described(tmp_path, 2, call=1)
+
+    def fails(_path: Path) -> Facts:
+        raise MemoryError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Facts, "read", fails)
+        with pytest.raises(MemoryError):
+            await listed(archive)
+    assert await listed(archive) == [second, first]
+
+
+async def test_whoever_gives_up_however_often_lets_nobody_in_before_his_look_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described(tmp_path, 1)
+    archive = Archive(tmp_path)
+    read, looks, over = Facts.read, threading.Event(), threading.Event()
+
+    def slowly(path: Path) -> Facts:
+        looks.set()
+        assert over.wait(10)
+        return read(path)
+
+    monkeypatch.setattr(Facts, "read", slowly)
+    looking = asyncio.create_task(listed(archive))
+    try:
+        assert await asyncio.to_thread(looks.wait, 10)
+        for _ in range(3):
+            looking.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait({looking}, timeout=0.05)
+        assert not looking.done()
+    finally:
+        over.set()
+    with pytest.raises(asyncio.CancelledError):
+        await looking
