@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -32,6 +31,10 @@ class Line:
     def is_up(self) -> bool:
         controller = self.floor.client._controller
         return controller is not None and controller.ari.state.is_up
+
+    def is_refused(self) -> bool:
+        controller = self.floor.client._controller
+        return controller is not None and controller.ari.state.refused
 
     async def down(self) -> None:
         await until(lambda: not self.is_up, "the drop is noticed")
@@ -74,7 +77,7 @@ async def drop(line: Line, how: str) -> None:
     elif how == "refuse":
         await line.proxy.refuse()
         await line.down()
-        await asyncio.sleep(1)
+        await until(line.is_refused, "nobody listens there")
         await line.proxy.resume()
     else:
         line.proxy.stall()
