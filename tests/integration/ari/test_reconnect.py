@@ -166,6 +166,10 @@ async def test_what_waited_to_go_out_as_the_link_broke_is_not_sent_again(
     assert all("whether Asterisk did it is unknown" in str(error) for error in errors)
     assert "never retrieved" not in caplog.text
     await line.proxy.resume()
+    await line.status(LinkStatus.UP, 2)
+    # Behind whatever would be sent again.
+    await line.connection.channels.list()
+    assert [one for one in line.fake.received if one.method == "POST"] == []
 
 
 async def test_while_the_socket_is_down_requests_take_plain_rest(line: Line) -> None:

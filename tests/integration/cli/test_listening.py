@@ -261,6 +261,9 @@ async def test_a_call_is_recorded_and_its_files_are_fetched(
     assert seconds_of(left[:, 0], TONES["caller"]) > 0.3
     assert seconds_of(right[:, 0], TONES["callee"]) > 0.3
     assert seconds_of(left[:, 0], TONES["callee"]) < 0.1, "no more than a gap's edge"
+    alone = steady(left[:, 0], "caller")
+    assert alone is not None
+    assert level_dbfs(alone, RATE, TONES["callee"]) < -75
     await shell.done("hangup", "1001")
 
 
