@@ -77,7 +77,10 @@ class FakeAri:
     ``world`` holds what stands, ``failures`` what shall go wrong, ``received`` what was asked.
     """
 
-    def __init__(self, *, rest_over_websocket: bool = True, server: Server | None = None) -> None:
+    def __init__(
+        self, *, rest_over_websocket: bool = True, server: Server | None = None, port: int = 0
+    ) -> None:
+        """port: the local one; 0: any that is free."""
         self.username = USERNAME
         self.password = PASSWORD
         self.server = server or Server()
@@ -88,7 +91,7 @@ class FakeAri:
         self.world = World(self._send)
         self._sessions: dict[str, _Session] = {}
         self._runner: web.AppRunner | None = None
-        self._port = 0
+        self._port = port
         self._leaving = asyncio.Event()
 
     @property

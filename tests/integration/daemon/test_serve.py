@@ -95,8 +95,7 @@ async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path, por
         assert (status, problem["code"]) == (503, "SERVER_UNREACHABLE")
         # What does not need Asterisk is there.
         assert (await one.ask("GET", "/history"))[0] == 200
-        late = FakeAri()
-        late._port = port
+        late = FakeAri(port=port)
         async with late:
             await one.ready()
             assert await one.metric("callbridge_ari_up") == 1
@@ -106,8 +105,7 @@ async def test_it_starts_without_asterisk_and_finds_it_later(tmp_path: Path, por
 
 
 async def test_asterisk_goes_and_comes_back(tmp_path: Path, port: int) -> None:
-    first = FakeAri()
-    first._port = port
+    first = FakeAri(port=port)
     async with first:
         server = Server(first.url, first.username, first.password)
         daemon = running(configured(server, tmp_path))
@@ -118,8 +116,7 @@ async def test_asterisk_goes_and_comes_back(tmp_path: Path, port: int) -> None:
         assert (await one.ask("GET", "/-/ready"))[0] == 503
         assert (await one.ask("GET", "/-/live"))[0] == 200
         assert await one.metric("callbridge_ari_up") == 0
-        again = FakeAri()
-        again._port = port
+        again = FakeAri(port=port)
         async with again:
             await one.ready()
             assert await one.metric("callbridge_ari_up") == 1
@@ -264,12 +261,14 @@ async def test_a_call_of_the_pbx_is_one_record_whichever_daemon_looks(
 
 async def _history(one: Running, *, ended: int) -> dict[str, dict[str, Any]]:
     """Wait until two calls are recorded, so many with an end; return them by their ids."""
-    async with asyncio.timeout(5):
-        while True:
-            items = (await one.ask("GET", "/history"))[2]["items"]
-            if len(items) == 2 and sum(c["ended_at"] is not None for c in items) == ended:
-                return {c["call_id"]: c for c in items}
-            await asyncio.sleep(0.01)
+    items: list[dict[str, Any]] = []
+
+    async def recorded() -> bool:
+        items[:] = (await one.ask("GET", "/history"))[2]["items"]
+        return len(items) == 2 and sum(c["ended_at"] is not None for c in items) == ended
+
+    await until_true(recorded, f"two calls are recorded, {ended} with an end")
+    return {c["call_id"]: c for c in items}
 
 
 async def test_calls_are_left_as_they_stand_by_a_daemon_that_cannot_look_at_them_yet(
@@ -306,14 +305,16 @@ async def test_or_it_is_left_for_good(fake: FakeAri, tmp_path: Path) -> None:
 
 async def _calls(one: Running, count: int, *, of: str = "") -> list[str]:
     """Wait until there are so many calls; return their ids, or those of a caller."""
-    async with asyncio.timeout(5):
-        while True:
-            status, _, said = await one.ask("GET", "/calls")
-            # 503 until Asterisk is reached.
-            items = said["items"] if status == 200 else None
-            if items is not None and len(items) == count:
-                return [c["call_id"] for c in items if of in {"", c["caller_number"]}]
-            await asyncio.sleep(0.01)
+    items: list[dict[str, Any]] = []
+
+    async def there_are() -> bool:
+        status, _, said = await one.ask("GET", "/calls")
+        # 503 until Asterisk is reached.
+        items[:] = said["items"] if status == 200 else []
+        return status == 200 and len(items) == count
+
+    await until_true(there_are, f"there are {count} calls")
+    return [c["call_id"] for c in items if of in {"", c["caller_number"]}]
 
 
 async def test_another_program_takes_the_application(fake: FakeAri, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_read_is_a_verdict(
 
 
 def pytest_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # our own tests
+    return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
         cwd=folder,
         capture_output=True,
