@@ -16,6 +16,7 @@ from bridge.lab.phones import Phone, Tone
 from bridge.media.clips import load_wav
 from bridge.media.pcm import AudioFormat
 from bridge.model.errors import BufferFullError, CallbridgeError, CallClosedError, MediaError
+from bridge.runtime.tasks import end_all
 from bridge.sdk import ActiveCall, Observer
 
 RATE: Final = 16_000
@@ -156,9 +157,7 @@ async def read_sound(path: Path, rate: int = RATE) -> Pcm:
 
 async def _end(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait for its end. Raises what it failed with."""
-    task.cancel()
-    # Not the task itself: that would take a cancellation of the waiting one for the task's own.
-    await asyncio.wait([task])
+    await end_all(task)
     if not task.cancelled():
         task.result()
 

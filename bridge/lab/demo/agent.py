@@ -12,6 +12,7 @@ from bridge.lab.demo.scene import Scene
 from bridge.lab.hearing import Pcm, pcm_from_bytes, tone
 from bridge.model.errors import CallClosedError
 from bridge.model.participants import AGENT
+from bridge.runtime.tasks import end_all
 from bridge.sdk import ActiveCall, Observer
 
 FRAME_SECONDS = 0.020
@@ -61,11 +62,10 @@ class ToneAgent:
 
     async def aclose(self) -> None:
         """Fall silent and deaf. Raises what has ended its voice or its ear before."""
+        await end_all(*self._tasks)
         for task in self._tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*self._tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                raise ended
+            if not task.cancelled():
+                task.result()
 
     async def _speak(self) -> None:
         loop = asyncio.get_running_loop()

@@ -14,10 +14,9 @@ from itertools import groupby
 
 import numpy as np
 
-from bridge.lab.hearing.gaps import GapKind, LostFrame, gaps
+from bridge.lab.hearing.gaps import FRAME_SECONDS, GapKind, LostFrame, gaps
 from bridge.lab.hearing.tones import Pcm
 
-_FRAME_S = 0.020
 _MARGIN_S = 0.010
 _WINDOW_S = 0.060
 _TOLERANCE_DEGREES = 8.0
@@ -51,7 +50,7 @@ def _numbered(frames: list[LostFrame]) -> list[tuple[int, LostFrame]]:
     numbered: list[tuple[int, LostFrame]] = []
     hole = 0
     for index, frame in enumerate(frames):
-        if index and frame.at_s - frames[index - 1].at_s > 1.5 * _FRAME_S:
+        if index and frame.at_s - frames[index - 1].at_s > 1.5 * FRAME_SECONDS:
             hole += 1
         numbered.append((hole, frame))
     return numbered
@@ -60,10 +59,10 @@ def _numbered(frames: list[LostFrame]) -> list[tuple[int, LostFrame]]:
 def _goes_on(pcm: Pcm, rate: int, hz: float, at_s: float, count: int) -> bool:
     """Tell whether the tone goes on after ``count`` silent frames where it was before them."""
     before = _phase(pcm, rate, hz, at_s - _MARGIN_S - _WINDOW_S)
-    after = _phase(pcm, rate, hz, at_s + count * _FRAME_S + _MARGIN_S)
+    after = _phase(pcm, rate, hz, at_s + count * FRAME_SECONDS + _MARGIN_S)
     if before is None or after is None:
         return False
-    delayed = -360 * hz * _FRAME_S * count
+    delayed = -360 * hz * FRAME_SECONDS * count
     error = (after - before - delayed + 180) % 360 - 180
     return bool(abs(error) <= _TOLERANCE_DEGREES)
 
